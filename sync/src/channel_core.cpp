@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "heddle/detail/channel_core.hpp"
+
+#include <string>
+
+#include "heddle/channel.hpp"
+#include "misuse.hpp"
+
+namespace heddle::detail {
+namespace {
+
+void finish_all(channel_waiter* first, channel_waiter::outcome how) noexcept {
+  while (first) {
+    channel_waiter* const rest = first->next;  // a finished one is gone
+    first->finish(how);
+    first = rest;
+  }
+}
+
+}  // namespace
+
+void channel_core::wait_in(fifo<channel_waiter>& queue, channel_waiter& self) noexcept {
+  queue.push_back(self);
+  self.self.park([](void* core) { static_cast<channel_core*>(core)->unlock(); }, this);
+}
+
+void channel_core::wait_as_sender(channel_waiter& self) noexcept { wait_in(senders_, self); }
+void channel_core::wait_as_receiver(channel_waiter& self) noexcept { wait_in(receivers_, self); }
+
+bool channel_core::close() noexcept {
+  lock_.lock();
+  const bool first = !closed_;
+  closed_ = true;
+  channel_waiter* const receivers = receivers_.take_all();
+  channel_waiter* const senders = senders_.take_all();
+  lock_.unlock();
+  finish_all(receivers, channel_waiter::outcome::closed);
+  finish_all(senders, channel_waiter::outcome::closed);
+  return first;
+}
+
+void channel_core::destroyed_in_use() const noexcept {
+  misuse("channel", this,
+         senders_.empty() ? "destroyed while receivers wait; close it and join them first"
+                          : "destroyed while senders wait; close it and join them first");
+}
+
+}  // namespace heddle::detail
+
+namespace heddle {
+
+channel_closed::channel_closed(const char* operation)
+    : std::logic_error(std::string("heddle: ") + operation + " on a closed channel") {}
+channel_closed::~channel_closed() = default;
+
+void detail::throw_channel_closed(const char* operation) { throw channel_closed(operation); }
+
+}  // namespace heddle
