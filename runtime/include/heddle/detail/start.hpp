@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "heddle/detail/config.hpp"
+
+namespace heddle {
+
+/// What may be said of a fiber when it is made.
+struct fiber_options {
+  std::string_view name = {};  ///< shown in reports; copied
+  std::size_t stack_size = 0;  ///< bytes of address space, 16 KiB to 64 MiB; 0: the runtime's default
+};
+
+namespace detail {
+
+class fiber;
+
+/// What the runtime knows of a closure: how large it is, how to move it into the fiber, run it, and end it.
+struct closure_type {
+  std::size_t size;
+  std::size_t align;
+  void (*relocate)(void* to, void* from);  ///< move-constructs; may throw
+  void (*run)(void* at);                   ///< runs; a detached one also destroys itself
+  void (*destroy)(void* at) noexcept;      ///< a joinable one: when the last reference goes
+  bool joinable;
+};
+
+/// Makes a fiber of the closure at `from` and makes it runnable. Joinable: returns it with two references, the
+/// fiber's own and the caller's. Starts the runtime if none runs. Throws std::bad_alloc, std::system_error,
+/// std::invalid_argument (stack size), or what relocate throws.
+HEDDLE_EXPORT fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options);
+
+HEDDLE_EXPORT void join_fiber(fiber* f) noexcept;     ///< blocks the fiber or plain thread until f has ended
+HEDDLE_EXPORT void release_fiber(fiber* f) noexcept;  ///< gives the caller's reference back
+HEDDLE_EXPORT void* fiber_closure(fiber* f) noexcept;
+HEDDLE_EXPORT std::uint64_t fiber_number(const fiber* f) noexcept;
+/// Ends the process, naming the running fiber and the exception in flight.
+[[noreturn]] HEDDLE_EXPORT void exception_escaped() noexcept;
+
+/// The callable and its arguments, decayed.
+template <class F, class... A>
+struct invocation {
+  std::tuple<F, A...> parts;
+  decltype(auto) operator()() {
+    return std::apply([](auto&... p) -> decltype(auto) { return std::invoke(std::move(p)...); }, parts);
+  }
+};
+
+/// A closure whose result nobody waits for.
+template <class Call>
+struct detached_closure {
+  Call call;
+
+  static void relocate(void* to, void* from) { ::new (to) Call(std::move(*static_cast<Call*>(from))); }
+  static void run(void* at) {
+    Call* call = static_cast<Call*>(at);
+    try {
+      (*call)();
+      call->~Call();
+    } catch (...) {
+      exception_escaped();
+    }
+  }
+  static void destroy(void*) noexcept {}
+  static constexpr closure_type type{sizeof(Call), alignof(Call), relocate, run, destroy, false};
+};
+
+struct nothing {};
+
+/// A closure with a place for what it returns or throws.
+template <class Call>
+struct joinable_closure {
+  using raw = std::invoke_result_t<Call&>;
+  using result = std::conditional_t<std::is_void_v<raw>, nothing,
+                                    std::conditional_t<std::is_reference_v<raw>, std::remove_reference_t<raw>*, raw>>;
+  // The call, then the result, then (the value moved out) nothing.
+  std::variant<Call, result, std::exception_ptr, nothing> content;
+
+  explicit joinable_closure(Call&& c) : content(std::in_place_index<0>, std::move(c)) {}
+
+  static void relocate(void* to, void* from) {
+    ::new (to) joinable_closure(std::move(*static_cast<Call*>(from)));
+  }
+  static void run(void* at) {
+    auto& self = *static_cast<joinable_closure*>(at);
+    try {
+      Call call = std::get<0>(std::move(self.content));
+      if constexpr (std::is_void_v<raw>) {
+        call();
+        self.content.template emplace<1>();
+      } else if constexpr (std::is_reference_v<raw>) {
+        self.content.template emplace<1>(&call());
+      } else {
+        self.content.template emplace<1>(call());
+      }
+    } catch (...) {
+      self.content.template emplace<2>(std::current_exception());
+    }
+  }
+  static void destroy(void* at) noexcept { static_cast<joinable_closure*>(at)->~joinable_closure(); }
+
+  raw take() {
+    if (content.index() == 2) {
+      std::exception_ptr e = std::move(std::get<2>(content));
+      content.template emplace<3>();
+      std::rethrow_exception(std::move(e));
+    }
+    if constexpr (std::is_void_v<raw>) {
+      return;
+    } else if constexpr (std::is_reference_v<raw>) {
+      return static_cast<raw>(*std::get<1>(content));
+    } else {
+      return std::move(std::get<1>(content));
+    }
+  }
+};
+
+template <class Call>
+inline constexpr closure_type joinable_type{sizeof(joinable_closure<Call>), alignof(joinable_closure<Call>),
+                                            joinable_closure<Call>::relocate, joinable_closure<Call>::run,
+                                            joinable_closure<Call>::destroy, true};
+
+template <class F, class... A>
+using invocation_of = invocation<std::decay_t<F>, std::decay_t<A>...>;
+
+}  // namespace detail
+}  // namespace heddle

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <ostream>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include "heddle/detail/start.hpp"
+
+namespace heddle {
+
+/// Names a fiber for as long as the process lives; 0 is no fiber.
+class fiber_id {
+ public:
+  constexpr fiber_id() noexcept = default;
+  constexpr explicit fiber_id(std::uint64_t number) noexcept : number_(number) {}
+  constexpr std::uint64_t number() const noexcept { return number_; }
+  friend constexpr auto operator<=>(fiber_id, fiber_id) noexcept = default;
+  template <class C, class T>
+  friend std::basic_ostream<C, T>& operator<<(std::basic_ostream<C, T>& out, fiber_id id) {
+    return out << id.number_;
+  }
+
+ private:
+  std::uint64_t number_ = 0;
+};
+
+/// Runs f(args...) on a fiber of its own, now or soon, and forgets it. As with std::thread, f and args are
+/// moved or copied into the fiber. Never suspends the caller.
+///
+/// An exception that leaves f ends the process with a report that names the fiber.
+///
+/// \throws std::bad_alloc; std::system_error if the runtime must be started and no kernel thread can be had; what
+///         moving f or args throws.
+/// Complexity: O(1), about 20 ns; no allocation if f and args fit into 88 bytes. From fibers and plain threads; the
+/// latter start a runtime with default options if none runs.
+/// Source: the go statement of the Go language.
+///
+/// \code
+/// heddle::go([](int n) { std::printf("%d\n", n); }, 7);
+/// \endcode
+template <class F, class... A>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+void go(F&& f, A&&... args) {
+  using call = detail::invocation_of<F, A...>;
+  call c{{std::forward<F>(f), std::forward<A>(args)...}};
+  detail::start_fiber(detail::detached_closure<call>::type, &c, nullptr);
+}
+
+/// The same for a fiber with a name or a stack size of its own. Throws std::invalid_argument for a stack size out
+/// of range.
+template <class F, class... A>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+void go(const fiber_options& o, F&& f, A&&... args) {
+  using call = detail::invocation_of<F, A...>;
+  call c{{std::forward<F>(f), std::forward<A>(args)...}};
+  detail::start_fiber(detail::detached_closure<call>::type, &c, &o);
+}
+
+/// The right to wait for one fiber and to have what it returned. Like std::jthread, and unlike std::thread, it
+/// joins when destroyed; unlike both, join() returns the value or rethrows the exception.
+/// Not thread-safe: one owner at a time; it may be moved between fibers and threads.
+template <class R>
+class [[nodiscard]] join_handle {
+ public:
+  join_handle() noexcept = default;
+  join_handle(join_handle&& other) noexcept
+      : fiber_(std::exchange(other.fiber_, nullptr)), take_(other.take_) {}
+  join_handle& operator=(join_handle&& other) noexcept {
+    if (this != &other) {
+      drop();
+      fiber_ = std::exchange(other.fiber_, nullptr);
+      take_ = other.take_;
+    }
+    return *this;
+  }
+  /// Waits for the fiber; what it returned or threw is dropped.
+  ~join_handle() { drop(); }
+
+  bool joinable() const noexcept { return fiber_ != nullptr; }
+  fiber_id get_id() const noexcept { return fiber_id(fiber_ ? detail::fiber_number(fiber_) : 0); }
+
+  /// Waits until the fiber has ended; blocks the fiber or the plain thread. Returns its value.
+  /// \throws what the fiber threw; std::logic_error if not joinable.
+  R join() {
+    if (fiber_ == nullptr) throw std::logic_error("heddle::join_handle::join: nothing to join");
+    detail::join_fiber(fiber_);
+    struct release {
+      detail::fiber* f;
+      ~release() { detail::release_fiber(f); }
+    } at_end{std::exchange(fiber_, nullptr)};
+    return take_(detail::fiber_closure(at_end.f));
+  }
+  /// Lets the fiber run on by itself; an exception it throws is dropped.
+  void detach() noexcept {
+    if (fiber_ != nullptr) detail::release_fiber(std::exchange(fiber_, nullptr));
+  }
+
+ private:
+  template <class F, class... A>
+    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+  friend auto spawn(F&& f, A&&... args)
+      -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
+  template <class F, class... A>
+    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+  friend auto spawn(const fiber_options& o, F&& f, A&&... args)
+      -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
+
+  template <class Call>
+  static join_handle start(Call&& c, const fiber_options* o) {
+    join_handle h;
+    h.take_ = [](void* at) -> R { return static_cast<detail::joinable_closure<Call>*>(at)->take(); };
+    h.fiber_ = detail::start_fiber(detail::joinable_type<Call>, &c, o);
+    return h;
+  }
+  void drop() noexcept {
+    if (fiber_ == nullptr) return;
+    detail::join_fiber(fiber_);
+    detail::release_fiber(std::exchange(fiber_, nullptr));
+  }
+
+  detail::fiber* fiber_ = nullptr;
+  R (*take_)(void*) = nullptr;
+};
+
+/// Like go(), but returns a handle whose join() has the result.
+///
+/// \code
+/// auto size = heddle::spawn([](std::string s) { return s.size(); }, "warp");
+/// assert(size.join() == 4);
+/// \endcode
+template <class F, class... A>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
+  return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
+      detail::invocation_of<F, A...>{{std::forward<F>(f), std::forward<A>(args)...}}, nullptr);
+}
+
+/// The same for a fiber with a name or a stack size of its own.
+template <class F, class... A>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+auto spawn(const fiber_options& o, F&& f, A&&... args)
+    -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
+  return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
+      detail::invocation_of<F, A...>{{std::forward<F>(f), std::forward<A>(args)...}}, &o);
+}
+
+}  // namespace heddle
+
+template <>
+struct std::hash<heddle::fiber_id> {
+  std::size_t operator()(heddle::fiber_id id) const noexcept { return std::hash<std::uint64_t>()(id.number()); }
+};

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <stdexcept>
+#include <type_traits>
+#include <utility>
+
+#include "heddle/fiber.hpp"
+
+namespace heddle {
+
+/// How a runtime is set up. The environment wins over the code: `HEDDLE=procs=2,stack=64K` has the keys given
+/// here; an unknown key or a bad value is reported on stderr by name.
+struct options {
+  /// Processors, that is fibers that run at once (key `procs`). 0: as many as the affinity mask and the cgroup's
+  /// CPU quota allow.
+  unsigned procs = 0;
+  /// Bytes of address space for a fiber's stack, 16 KiB to 64 MiB (key `stack`, with K or M). Memory is used by
+  /// the page, as the stack grows.
+  std::size_t stack_size = std::size_t{256} << 10;
+  /// How long a fiber may run before others get its processor (key `slice`, in microseconds, from 1000).
+  std::chrono::microseconds slice{10'000};
+  /// Kernel threads at most (key `machines`). When so many are blocked, further ones keep their processor.
+  unsigned max_machines = 10'000;
+  /// Ends the process with a report when fibers are left that nothing can wake (key `deadlock`, 0 or 1).
+  bool detect_deadlock = true;
+  /// Takes processors from fibers that block or do not let go (key `monitor`, 0 or 1). Without it a blocked
+  /// fiber blocks its processor, and deadlock is not seen.
+  bool monitor = true;
+  /// Makes an error in `HEDDLE` fatal: exit status 2 (key `abort_conf`, 0 or 1).
+  bool abort_conf = false;
+};
+
+/// A glance at the running runtime; every field is 0 if none runs.
+struct statistics {
+  std::size_t fibers = 0;           ///< alive
+  std::size_t machines = 0;         ///< kernel threads made, the monitor left out
+  std::size_t idle_processors = 0;  ///< of processors()
+  std::size_t spinning = 0;         ///< machines that look for work
+  std::size_t queued = 0;           ///< fibers in the global queue
+  std::size_t timers = 0;           ///< sleepers
+  std::size_t stacks = 0;           ///< ever made, the high-water mark
+};
+
+namespace detail {
+/// Keeps a runtime from its construction to its destruction; the destructor waits for every fiber.
+class HEDDLE_EXPORT runtime_scope {
+ public:
+  explicit runtime_scope(const options& o);
+  ~runtime_scope();
+  runtime_scope(const runtime_scope&) = delete;
+  runtime_scope& operator=(const runtime_scope&) = delete;
+};
+}  // namespace detail
+
+/// Runs `main` as the first fiber, and returns what it returns, once it and every other fiber have ended.
+/// The calling thread only waits. A second run may follow the first.
+///
+/// \param main  callable without arguments
+/// \param o     see options
+/// \throws what main throws; std::logic_error if a runtime runs already or the caller is a fiber;
+///         std::invalid_argument naming an option out of range; std::system_error if no kernel thread can be had.
+///
+/// \code
+/// int answer = heddle::run([] {
+///   auto half = heddle::spawn([] { return 21; });
+///   return 2 * half.join();
+/// });
+/// \endcode
+template <class F>
+auto run(F&& main, const options& o = {}) -> std::invoke_result_t<std::decay_t<F>&> {
+  detail::runtime_scope scope(o);
+  return spawn(fiber_options{.name = "main"}, std::forward<F>(main)).join();
+}
+
+/// Waits for every fiber of a runtime that go() or spawn() started from a plain thread, and ends it. It is done at
+/// exit too. Nothing happens if none runs. From a plain thread; throws std::logic_error from a fiber.
+HEDDLE_EXPORT void shutdown();
+
+/// Processors of the running runtime; if none runs, those that a default one would have.
+HEDDLE_EXPORT unsigned processors() noexcept;
+
+/// Live counts; O(processors). From anywhere.
+HEDDLE_EXPORT statistics stats() noexcept;
+
+}  // namespace heddle

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <limits>
+#include <string_view>
+
+#include "heddle/detail/platform.hpp"
+#include "heddle/fiber.hpp"
+
+namespace heddle {
+namespace detail {
+/// Suspends the fiber, or the plain thread, until the monotonic clock shows `deadline` (ns).
+HEDDLE_EXPORT void sleep_until(nanoseconds_t deadline) noexcept;
+HEDDLE_EXPORT nanoseconds_t monotonic_now() noexcept;
+
+/// now + d without overflow.
+template <class Rep, class Period>
+nanoseconds_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
+  const nanoseconds_t now = monotonic_now();
+  using wide = std::chrono::duration<long double, std::nano>;
+  const wide ns = d;
+  if (!(ns.count() > 0)) return now;
+  if (ns.count() >= static_cast<long double>(no_deadline - now)) return no_deadline;
+  return now + std::chrono::ceil<std::chrono::nanoseconds>(ns).count();
+}
+}  // namespace detail
+
+/// What a fiber says to the runtime about itself. Everything works on a plain thread too, for that thread.
+namespace this_fiber {
+
+/// Lets the other runnable fibers of this processor run first. Returns at once if there are none. About 10 ns.
+HEDDLE_EXPORT void yield() noexcept;
+
+/// Whether the caller is a fiber rather than a plain thread.
+HEDDLE_EXPORT bool is_fiber() noexcept;
+
+/// The number of the running fiber; fiber_id() on a plain thread.
+HEDDLE_EXPORT fiber_id get_id() noexcept;
+
+/// The name given when it was made or by name(n); empty if none. Valid until the name is changed.
+HEDDLE_EXPORT std::string_view name() noexcept;
+/// Names the fiber, for reports; copied. Ignored on a plain thread. Throws std::bad_alloc.
+HEDDLE_EXPORT void name(std::string_view n);
+
+/// Suspends the fiber for at least `d` of monotonic time; blocks only the fiber. O(log sleepers).
+template <class Rep, class Period>
+void sleep_for(std::chrono::duration<Rep, Period> d) {
+  detail::sleep_until(detail::deadline_after(d));
+}
+
+/// Suspends the fiber until `t` of any clock; for other clocks than the monotonic one it looks again, since
+/// they may be set.
+template <class Clock, class Duration>
+void sleep_until(std::chrono::time_point<Clock, Duration> t) {
+  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+    const auto since = std::chrono::ceil<std::chrono::nanoseconds>(t.time_since_epoch());
+    detail::sleep_until(since.count());
+  } else {
+    for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
+  }
+}
+
+}  // namespace this_fiber
+}  // namespace heddle

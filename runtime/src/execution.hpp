@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What is switched: an execution is a suspended flow of control, either a fiber's or a machine's own.
+#pragma once
+
+#include <cxxabi.h>
+
+#include "stack.hpp"
+#include "switch.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HEDDLE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEDDLE_ASAN 1
+#endif
+#endif
+#ifdef HEDDLE_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef HEDDLE_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace heddle::detail {
+
+/// The Itanium C++ ABI's per-thread exception state: what `throw;` and std::uncaught_exceptions() read.
+struct exception_state {
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+};
+
+inline exception_state* thread_exception_state() noexcept {
+  return reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
+}
+
+/// A suspended flow of control.
+///
+/// 1. `context` is valid exactly while the execution is suspended; the one that runs next writes it.
+/// 2. The exception state travels with it, since the ABI keeps it per thread.
+struct execution {
+  void* context = nullptr;
+  exception_state exceptions;
+  stack* memory = nullptr;  ///< null until a fiber first runs
+
+  void save_exceptions(const exception_state& of_thread) noexcept {
+    exceptions.caught = of_thread.caught;
+    exceptions.uncaught = of_thread.uncaught;
+  }
+  void restore_exceptions(exception_state& of_thread) const noexcept {
+    of_thread.caught = exceptions.caught;
+    of_thread.uncaught = exceptions.uncaught;
+  }
+};
+
+/// What runs once the departed execution is off its stack.
+using commit_fn = void (*)(void*);
+
+#ifdef HEDDLE_ASAN
+/// `fake_stack`: null when the departing one never comes back.
+inline void sanitizer_leave(void** fake_stack, const execution& to) noexcept {
+  __sanitizer_start_switch_fiber(fake_stack, to.memory->bottom, to.memory->size);
+}
+inline void sanitizer_arrive(void* fake_stack) noexcept {
+  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+}
+#elif defined(HEDDLE_TSAN)
+inline void sanitizer_leave(void**, const execution& to) noexcept {
+  __tsan_switch_to_fiber(to.memory->tsan_fiber, 0);
+}
+inline void sanitizer_arrive(void*) noexcept {}
+#else
+inline void sanitizer_leave(void**, const execution&) noexcept {}
+inline void sanitizer_arrive(void*) noexcept {}
+#endif
+
+}  // namespace heddle::detail

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "fiber.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+
+fiber_pool::~fiber_pool() {
+  for (fiber* slab : slabs_) {
+    for (std::size_t i = 0; i != slab_fibers; ++i) slab[i].~fiber();
+    ::operator delete(slab, std::align_val_t(alignof(fiber)));
+  }
+}
+
+void fiber_pool::get(fiber_list& out, std::size_t n) {
+  std::lock_guard<thread_mutex> hold(lock_);
+  if (free_.head == nullptr) {
+    slabs_.reserve(slabs_.size() + 1);
+    auto* slab = static_cast<fiber*>(::operator new(slab_fibers * sizeof(fiber), std::align_val_t(alignof(fiber))));
+    for (std::size_t i = 0; i != slab_fibers; ++i) free_.push(::new (slab + i) fiber);
+    slabs_.push_back(slab);
+  }
+  for (; n != 0 && free_.head != nullptr; --n) out.push(free_.pop());
+}
+
+void fiber_pool::put(fiber_list& from, std::size_t n) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  for (; n != 0; --n) free_.push(from.pop());
+}
+
+char* copy_name(std::string_view name) {
+  char* copy = static_cast<char*>(std::malloc(name.size() + 1));
+  if (copy == nullptr) throw std::bad_alloc();
+  std::memcpy(copy, name.data(), name.size());
+  copy[name.size()] = '\0';
+  return copy;
+}
+
+void free_name(char* name) noexcept { std::free(name); }
+
+namespace {
+
+/// Moves the closure into the fiber. User code: outside.
+void fill(fiber& f, const closure_type& type, void* from) {
+  f.closure = &type;
+  void* to = f.space;
+  if (type.size > fiber::inline_space || type.align > 16)
+    to = f.big_closure = ::operator new(type.size, std::align_val_t(type.align));
+  type.relocate(to, from);
+}
+
+fiber* make(const fiber_options* options) {
+  if (machine* m = this_machine()) {
+    const critical_section in(*m);
+    return m->sched.make_fiber(m, options);
+  }
+  ensure_started();
+  const visit s;
+  return s->make_fiber(nullptr, options);
+}
+
+void give_back(fiber* f) noexcept {
+  if (machine* m = this_machine()) {
+    const critical_section in(*m);
+    m->sched.count_ended(*m);
+    m->sched.free_fiber(m, f);
+  } else if (const visit s; s) {
+    s->count_ended_elsewhere();
+    s->free_fiber(nullptr, f);
+  }
+}
+
+}  // namespace
+
+fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options) {
+  fiber* f = make(options);
+  try {
+    fill(*f, type, from);
+  } catch (...) {
+    give_back(f);
+    throw;
+  }
+  if (type.joinable) {
+    f->references.store(2, std::memory_order_relaxed);
+    f->joiner.store(nullptr, std::memory_order_relaxed);
+  }
+  // release: so that who sees the state sees the rest of the block; acquire half in fiber_pool::for_each().
+  f->state.store(fiber_state::fresh, std::memory_order_release);
+  if (machine* m = this_machine()) {
+    const critical_section in(*m);
+    m->sched.ready(*m, f);
+  } else if (const visit s; s) {
+    s->inject(f);
+  }
+  return f;
+}
+
+void join_fiber(fiber* f) noexcept {
+  // acquire: so that the result is seen; release half in finish_joinable().
+  if (f->joiner.load(std::memory_order_acquire) == ended_mark()) return;
+  struct {
+    fiber* awaited;
+    waiter self;
+  } join{f, {}};
+  join.self.park(
+      [](void* arg) {
+        auto& j = *static_cast<decltype(join)*>(arg);
+        waiter* nobody = nullptr;
+        // release: so that the ending fiber sees the waiter; acquire: so that the result is seen if it has ended.
+        // Other halves in finish_joinable().
+        if (!j.awaited->joiner.compare_exchange_strong(nobody, &j.self, std::memory_order_acq_rel,
+                                                       std::memory_order_acquire))
+          j.self.wake();
+      },
+      &join);
+}
+
+void release_fiber(fiber* f) noexcept {
+  // acq_rel: the last of the two sees what the other did to the result.
+  if (f->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  f->closure->destroy(f->closure_address());
+  if (machine* m = this_machine()) {
+    const critical_section in(*m);
+    m->sched.free_fiber(m, f);
+  } else if (const visit s; s) {
+    s->free_fiber(nullptr, f);
+  }
+}
+
+void* fiber_closure(fiber* f) noexcept { return f->closure_address(); }
+std::uint64_t fiber_number(const fiber* f) noexcept { return f->id; }
+
+}  // namespace heddle::detail

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "execution.hpp"
+#include "heddle/detail/start.hpp"
+#include "heddle/detail/wait.hpp"
+
+namespace heddle::detail {
+
+/// Where a fiber is in its life. Written by whoever owns the fiber at that moment; read by reports.
+enum class fiber_state : std::uint32_t {
+  free,      ///< in a free list
+  fresh,     ///< made, has not run: owns a closure and no stack
+  runnable,  ///< in a run queue, or about to be
+  running,   ///< on a machine
+  parked,    ///< waits for a wake
+  ended,     ///< its closure has returned; a join handle still looks at the result
+};
+
+/// G: the control block of a fiber. Type-stable: its memory is returned only when the runtime ends, so reports
+/// and gdb may look at any of them at any time.
+///
+/// 1. Exactly one of these holds it: a run queue, a machine, whoever will wake it, a free list.
+/// 2. `references` counts the running fiber and its join handle; the last one frees the block.
+/// 3. `joiner`: null, then either a waiter (who waits for the end) or `ended_mark`; written by exchange.
+class alignas(64) fiber : public execution {
+ public:
+  fiber* next = nullptr;  ///< in the one list that holds it
+  const closure_type* closure = nullptr;
+  atomic<fiber_state> state{fiber_state::free};
+  std::uint32_t stack_class = 0;  ///< 0: the default size; else index of the pool plus one
+
+  std::uint64_t id = 0;
+  char* name = nullptr;  ///< malloc'ed, or null
+  atomic<waiter*> joiner{nullptr};
+  atomic<std::uint32_t> references{0};
+
+  static constexpr std::size_t inline_space = 88;
+  void* big_closure = nullptr;  ///< where the closure is if it does not fit inline
+  alignas(16) unsigned char space[inline_space];
+
+  void* closure_address() noexcept { return big_closure != nullptr ? big_closure : space; }
+};
+
+/// What `joiner` holds when the fiber has ended.
+inline waiter* ended_mark() noexcept { return reinterpret_cast<waiter*>(std::uintptr_t{1}); }
+
+/// A copy on the heap, ended by zero; throws std::bad_alloc.
+char* copy_name(std::string_view name);
+void free_name(char* name) noexcept;
+
+/// A list of fibers by their `next`, first in, first out.
+struct fiber_list {
+  fiber* head = nullptr;
+  fiber* tail = nullptr;
+  std::size_t count = 0;
+
+  void push(fiber* f) noexcept {
+    f->next = nullptr;
+    (tail != nullptr ? tail->next : head) = f;
+    tail = f;
+    ++count;
+  }
+  fiber* pop() noexcept {
+    fiber* f = head;
+    if (f != nullptr) {
+      head = f->next;
+      if (head == nullptr) tail = nullptr;
+      --count;
+    }
+    return f;
+  }
+  void append(fiber_list& other) noexcept {
+    if (other.head == nullptr) return;
+    (tail != nullptr ? tail->next : head) = other.head;
+    tail = other.tail;
+    count += other.count;
+    other = {};
+  }
+};
+
+/// All control blocks, in slabs that live as long as the runtime.
+class fiber_pool {
+ public:
+  fiber_pool() = default;
+  ~fiber_pool();
+  fiber_pool(const fiber_pool&) = delete;
+  fiber_pool& operator=(const fiber_pool&) = delete;
+
+  /// Moves up to `n` free blocks into `out`, at least one. Throws std::bad_alloc.
+  void get(fiber_list& out, std::size_t n);
+  void put(fiber_list& from, std::size_t n) noexcept;
+  /// Calls f(fiber&) for every block that is not free.
+  template <class F>
+  void for_each(F f) {
+    for (fiber* slab : slabs_)
+      for (std::size_t i = 0; i != slab_fibers; ++i)
+        // acquire: so that the name and id of a fiber are seen with its state; release half in start_fiber().
+        if (slab[i].state.load(std::memory_order_acquire) != fiber_state::free) f(slab[i]);
+  }
+  static constexpr std::size_t batch = 32;
+
+ private:
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+  static constexpr std::size_t slab_fibers = 8;
+#else
+  static constexpr std::size_t slab_fibers = 128;
+#endif
+  thread_mutex lock_;
+  fiber_list free_;
+  std::vector<fiber*> slabs_;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The idle protocol: which machines sleep, who wakes them, and how a processor changes hands. The order of the
+// steps here is what the invariants of scheduler.hpp rest on.
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+
+// --- lists, under lock_ --------------------------------------------------------------------------------------
+
+processor* scheduler::pop_processor() noexcept {
+  processor* p = idle_processors_;
+  if (p == nullptr) return nullptr;
+  idle_processors_ = p->next_idle;
+  idle_count_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: one order with the looks of who adds work
+  return p;
+}
+
+void scheduler::push_processor(processor& p) noexcept {
+  p.owner.store(nullptr, std::memory_order_relaxed);
+  p.next_idle = idle_processors_;
+  idle_processors_ = &p;
+  idle_count_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: before the looks at the queues in go_idle()
+}
+
+void scheduler::list_machine(machine& m) noexcept {
+  m.wake_word.store(0, std::memory_order_relaxed);
+  m.listed = true;
+  m.previous_idle = nullptr;
+  m.next_idle = idle_machines_;
+  if (idle_machines_ != nullptr) idle_machines_->previous_idle = &m;
+  idle_machines_ = &m;
+}
+
+void scheduler::unlist_machine(machine& m) noexcept {
+  m.listed = false;
+  (m.previous_idle != nullptr ? m.previous_idle->next_idle : idle_machines_) = m.next_idle;
+  if (m.next_idle != nullptr) m.next_idle->previous_idle = m.previous_idle;
+  if (timekeeper_ == &m) {
+    timekeeper_ = nullptr;
+    timekeeper_deadline_ = no_deadline;
+  }
+}
+
+void scheduler::attach(machine& m, processor& p) noexcept {
+  std::lock_guard<thread_mutex> hold(m.handoff);
+  m.p = &p;
+  m.revoked.store(0, std::memory_order_relaxed);
+  // release: so that who sees the owner sees the processor as its last owner left it; acquire half in the monitor.
+  p.owner.store(&m, std::memory_order_release);
+}
+
+void scheduler::check_drained() noexcept {
+  if (!draining_ || idle_count_.load(std::memory_order_relaxed) != processors.size() || detached_ != 0) return;
+  if (alive() != 0) return;
+  drained_.store(1, std::memory_order_release);  // release: so that drain() sees the runtime at rest
+  platform::futex_wake(drained_, 1);
+}
+
+// --- waking -----------------------------------------------------------------------------------------------------
+
+void scheduler::wake_one() noexcept {
+  std::uint32_t none = 0;
+  // seq_cst: counted as spinning before it is awake, in one order with who else adds work and looks.
+  if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
+  std::unique_lock<thread_mutex> hold(lock_);
+  processor* p = stopping_ ? nullptr : pop_processor();
+  if (p == nullptr) {
+    spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as above
+    return;
+  }
+  hand_over(hold, *p, true);
+}
+
+/// Gives p, which is in no list, to a sleeping machine or to a new one. Releases the lock.
+void scheduler::hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bool spinning) noexcept {
+  machine* m = idle_machines_;
+  // The timekeeper last: the others need no new one.
+  if (m != nullptr && m == timekeeper_ && m->next_idle != nullptr) m = m->next_idle;
+  const bool asleep = m != nullptr;
+  if (asleep)
+    unlist_machine(*m);
+  else
+    m = new_machine();
+  if (m == nullptr) {
+    push_processor(p);
+    if (spinning) spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as in wake_one()
+    return;
+  }
+  m->spinning = spinning;
+  attach(*m, p);
+  hold.unlock();
+  // release: so that the machine sees its processor; acquire half in sleep() and in the thread's start.
+  m->wake_word.store(1, std::memory_order_release);
+  platform::futex_wake(m->wake_word, 1);
+  monitor_.work_begins();
+}
+
+/// A machine that waits on its wake word, or null with a report if the limit is reached. Under lock_.
+machine* scheduler::new_machine() noexcept {
+  const char* why = nullptr;
+  if (machines_.size() < settings.max_machines) {
+    try {
+      machines_.push_back(std::make_unique<machine>(*this));
+      machine& m = *machines_.back();
+      m.inside.store(1, std::memory_order_relaxed);
+      m.thread = platform::thread(
+          [](void* arg) {
+            machine& self = *static_cast<machine*>(arg);
+            self.sched.run_machine(self);
+          },
+          &m, "heddle");
+      return &m;
+    } catch (const std::exception&) {
+      if (!machines_.empty() && !machines_.back()->thread.joinable()) machines_.pop_back();
+      why = "the system has no thread to give";
+    }
+  } else {
+    why = "the limit of the option machines is reached";
+  }
+  if (!machine_limit_reported_) {
+    machine_limit_reported_ = true;
+    std::fprintf(stderr, "heddle: no further machine beside %zu: %s; fibers wait for the blocked ones\n",
+                 machines_.size(), why);
+  }
+  return nullptr;
+}
+
+// --- going idle -------------------------------------------------------------------------------------------------
+
+bool scheduler::may_spin(machine& m) noexcept {
+  if (alone_) return false;
+  if (m.spinning) return true;
+  const std::uint32_t busy =
+      static_cast<std::uint32_t>(processors.size()) - idle_count_.load(std::memory_order_relaxed);
+  if (2 * spinning_.load(std::memory_order_relaxed) >= busy) return false;
+  m.spinning = true;
+  spinning_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: one order with who adds work and looks
+  return true;
+}
+
+void scheduler::stop_spinning(machine& m) noexcept {
+  m.spinning = false;
+  // seq_cst: before the look at the queues, so that who saw us spin and left the wake to us is not forgotten.
+  if (spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
+      idle_count_.load(std::memory_order_seq_cst) != 0 && work_visible())
+    wake_one();
+}
+
+bool scheduler::work_visible() const noexcept {
+  if (global_size_.load(std::memory_order_seq_cst) != 0) return true;  // seq_cst: after the idle count
+  for (const auto& p : processors)
+    if (p->has_work()) return true;
+  return false;
+}
+
+bool scheduler::go_idle(machine& m) noexcept {
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    if (stopping_) return false;
+    if (global_.head != nullptr) return true;
+    processor& p = *m.p;
+    m.p = nullptr;
+    push_processor(p);
+    list_machine(m);
+    check_drained();
+  }
+  if (m.spinning) {
+    m.spinning = false;
+    spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: before the look at the queues
+  }
+  // The fence of CHECKLIST row 12: what we have said about ourselves is seen before we look at the queues.
+  if (!HEDDLE_PLANTED(missing_recheck) && work_visible() && wake_up_with_processor(m)) return true;
+  return sleep(m);
+}
+
+/// A listed machine that has seen something to do takes an idle processor; false if there is none. True too if it
+/// has been given one meanwhile.
+bool scheduler::wake_up_with_processor(machine& m) noexcept {
+  std::unique_lock<thread_mutex> hold(lock_);
+  if (!m.listed || stopping_) return false;
+  processor* p = pop_processor();
+  if (p == nullptr) return false;
+  unlist_machine(m);
+  attach(m, *p);
+  if (!alone_) {
+    m.spinning = true;
+    spinning_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: one order with who adds work and looks
+  }
+  hold.unlock();
+  monitor_.work_begins();
+  return true;
+}
+
+bool scheduler::await_processor(machine& m) noexcept {
+  {
+    std::unique_lock<thread_mutex> hold(lock_);
+    --detached_;
+    if (stopping_) return false;
+    if (processor* p = pop_processor()) {
+      attach(m, *p);
+      hold.unlock();
+      monitor_.work_begins();
+      return true;
+    }
+    list_machine(m);
+    check_drained();
+  }
+  return sleep(m);
+}
+
+/// Makes a listed machine the timekeeper if the earliest timer is earlier than what the present one waits for.
+/// Returns the deadline to sleep to.
+nanoseconds_t scheduler::keep_time(machine& m) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  const nanoseconds_t earliest = earliest_timer();
+  if (!m.listed || earliest >= timekeeper_deadline_) return no_deadline;
+  timekeeper_ = &m;
+  timekeeper_deadline_ = earliest;
+  return earliest;
+}
+
+/// Sleeps until somebody has given the machine a processor; false if the runtime ends instead.
+bool scheduler::sleep(machine& m) noexcept {
+  nanoseconds_t deadline = keep_time(m);
+  // acquire: so that the processor is seen; release half in hand_over().
+  while (m.wake_word.load(std::memory_order_acquire) == 0) {
+    platform::futex_wait(m.wake_word, 0, deadline);
+    if (deadline == no_deadline || platform::now() < deadline) continue;
+    if (wake_up_with_processor(m)) return true;
+    deadline = no_deadline;  // all processors are busy, and who runs looks at the timers too
+  }
+  std::lock_guard<thread_mutex> hold(m.handoff);
+  return m.p != nullptr;
+}
+
+nanoseconds_t scheduler::earliest_timer() const noexcept {
+  nanoseconds_t earliest = no_deadline;
+  for (const auto& p : processors) earliest = std::min(earliest, p->timers.next());
+  return earliest;
+}
+
+// --- taking a processor away ------------------------------------------------------------------------------------
+
+bool machine::enter_slow() noexcept {
+  std::lock_guard<thread_mutex> hold(handoff);
+  return p != nullptr;
+}
+
+bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    if (idle_machines_ == nullptr && machines_.size() >= settings.max_machines) return false;
+  }
+  {
+    std::lock_guard<thread_mutex> hold(m.handoff);
+    if (p.owner.load(std::memory_order_relaxed) != &m) return false;
+    m.revoked.store(1, std::memory_order_relaxed);
+    if (!HEDDLE_PLANTED(revoke_without_barrier)) platform::heavy_barrier();  // light half in machine::enter()
+    // acquire: so that the processor is seen as the machine left it; release half in machine::leave().
+    if (m.inside.load(std::memory_order_acquire) != 0 || p.owner.load(std::memory_order_relaxed) != &m ||
+        p.tick.load(std::memory_order_relaxed) != tick) {
+      m.revoked.store(0, std::memory_order_relaxed);
+      return false;
+    }
+    m.p = nullptr;
+    p.owner.store(nullptr, std::memory_order_relaxed);
+  }
+  std::unique_lock<thread_mutex> hold(lock_);
+  ++detached_;
+  hand_over(hold, p, false);
+  return true;
+}
+
+void scheduler::balance(nanoseconds_t now) noexcept {
+  if (idle_processors() == 0) return;
+  if (earliest_timer() <= now || (spinning_.load(std::memory_order_relaxed) == 0 && work_visible())) wake_one();
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "execution.hpp"
+#include "processor.hpp"
+
+namespace heddle::detail {
+
+class scheduler;
+
+/// M: a kernel thread that runs fibers, with its own small stack (`home`) for when there is nothing to run.
+///
+/// Who owns the processor, without a read-modify-write on the way:
+/// 1. The machine raises `inside` before it touches `p` or anything of the processor, and lowers it before it
+///    goes back to user code. While `inside` is up nobody takes the processor.
+/// 2. Who wants to take it holds `handoff`, sets `revoked`, executes heavy_barrier(), and then reads `inside`:
+///    down, it takes the processor and leaves `revoked` set; up, it clears `revoked` and goes away.
+/// 3. A machine that reads `revoked` set waits for `handoff`, and then knows from `p`.
+/// 4. `p`, `revoked` change only under `handoff`, or by the machine itself while asleep or on its home stack.
+class alignas(64) machine {
+ public:
+  explicit machine(scheduler& s) noexcept : sched(s) {}
+  machine(const machine&) = delete;
+  machine& operator=(const machine&) = delete;
+
+  /// Raises `inside`. False if the processor has been taken. May be nested; pair with leave(outer).
+  bool enter() noexcept {
+    inside.store(1, std::memory_order_relaxed);
+    platform::light_barrier();  // the store above before the load below; heavy half in scheduler::revoke()
+    if (revoked.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      return enter_slow();
+    return true;
+  }
+  void leave() noexcept {
+    // release: so that whoever takes the processor sees what was done to it; acquire half in scheduler::revoke().
+    inside.store(0, std::memory_order_release);
+  }
+  bool is_inside() const noexcept { return inside.load(std::memory_order_relaxed) != 0; }
+
+  /// Suspends `from`, resumes `to`, and runs commit(arg) there. Returns when `from` is resumed, on whatever
+  /// machine that is, which is returned. Called inside.
+  static machine& change(machine& m, execution& from, execution& to, commit_fn commit, void* arg) noexcept {
+    m.departed = &from;
+    m.commit = commit;
+    m.commit_argument = arg;
+    from.save_exceptions(*m.exceptions);
+    void* fake_stack = nullptr;
+    sanitizer_leave(&from == &m.grave ? nullptr : &fake_stack, to);
+    const transfer t = switch_context(to.context, &m);
+    sanitizer_arrive(fake_stack);
+    return arrive(t, from);
+  }
+  /// The first thing an execution does when it is resumed.
+  static machine& arrive(transfer t, const execution& self) noexcept {
+    machine& m = *static_cast<machine*>(t.data);
+    m.departed->context = t.context;
+    self.restore_exceptions(*m.exceptions);
+    if (m.commit != nullptr) m.commit(m.commit_argument);
+    return m;
+  }
+
+  atomic<std::uint32_t> inside{0};
+  atomic<std::uint32_t> revoked{0};
+  processor* p = nullptr;
+  fiber* current = nullptr;  ///< null on the home stack
+  execution* departed = nullptr;
+  commit_fn commit = nullptr;
+  void* commit_argument = nullptr;
+  exception_state* exceptions = nullptr;  ///< this thread's, its address cached
+  scheduler& sched;
+  execution home;
+  execution grave;  ///< takes the place of a fiber that ended as the one departed from
+  stack home_stack;
+
+  /// Number of the announced blocking call the machine is in, 0 if in none. Written by the machine.
+  atomic<std::uint32_t> call{0};
+  std::uint32_t calls = 0;
+
+  alignas(64) thread_mutex handoff;
+  /// Sleeps here: 0 asleep, 1 woken (with or without a processor).
+  atomic<std::uint32_t> wake_word{0};
+  bool spinning = false;          ///< counted in scheduler::spinning_
+  bool listed = false;            ///< in the idle list, under the scheduler's lock
+  machine* next_idle = nullptr;   ///< in the idle list
+  machine* previous_idle = nullptr;
+  atomic<bool> started{false};    ///< `clock` may be read
+  platform::thread_clock clock{};
+  platform::thread thread;
+
+ private:
+  bool enter_slow() noexcept;
+};
+
+/// The machine that the calling kernel thread is, or null for a plain thread. Must be asked again after each
+/// point where a fiber may have been suspended.
+inline machine* this_machine() noexcept { return static_cast<machine*>(platform::thread_slot()); }
+
+}  // namespace heddle::detail

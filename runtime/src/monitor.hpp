@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <vector>
+
+#include "machine.hpp"
+
+namespace heddle::detail {
+
+class scheduler;
+
+/// A kernel thread without a processor that watches the others: takes processors from machines that block or
+/// do not let go, closes the gaps that the fast paths leave, and sees deadlock. It sleeps without a deadline when
+/// nothing runs.
+///
+/// `nap_`: 0 it looks again soon; 1 it sleeps for long, and the first announced call with work behind it wakes it;
+/// 2 it sleeps until a processor leaves the idle list. The monitor writes 1 and 2, whoever wakes it writes 0.
+class monitor {
+ public:
+  explicit monitor(scheduler& s) noexcept : sched_(s) {}
+
+  void start();
+  void stop() noexcept;
+  /// A processor has left the idle list.
+  void work_begins() noexcept {
+    // seq_cst: so that either this sees the deep sleep or the monitor sees the processor at work.
+    if (nap_.load(std::memory_order_seq_cst) == deep) wake();
+  }
+  /// A blocking call begins while fibers wait behind it.
+  void call_begins() noexcept {
+    if (nap_.load(std::memory_order_relaxed) == doze) wake();
+  }
+  void wake() noexcept;
+
+ private:
+  enum : std::uint32_t { awake = 0, doze = 1, deep = 2 };
+  /// What was seen of a processor at the last round.
+  struct sighting {
+    machine* m = nullptr;
+    std::uint32_t tick = 0;
+    std::uint32_t call = 0;
+    nanoseconds_t since = 0;
+    nanoseconds_t cpu = 0;
+    nanoseconds_t cpu_read = 0;
+  };
+  void run() noexcept;
+  bool inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept;
+  void sleep(std::uint32_t how, nanoseconds_t deadline) noexcept;
+  bool round(nanoseconds_t now) noexcept;
+
+  static constexpr nanoseconds_t shortest = 400'000;   // so that an announced call is over within 1 ms
+  static constexpr nanoseconds_t longest = 5'000'000;  // so that an unannounced one is within 20 ms
+  static constexpr nanoseconds_t before_deep = 50'000'000;
+
+  scheduler& sched_;
+  std::vector<sighting> sightings_;
+  atomic<std::uint32_t> nap_{awake};
+  atomic<std::uint32_t> stop_{0};
+  platform::thread thread_;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+
+#include "heddle/detail/platform.hpp"
+#include "heddle/detail/thread_mutex.hpp"
+#include "platform_services.hpp"
+
+#ifdef HEDDLE_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace heddle::detail {
+namespace platform {
+namespace {
+
+thread_local void* slot = nullptr;
+
+bool register_membarrier() noexcept {
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+}  // namespace
+
+void heavy_barrier() noexcept {
+  static const bool expedited = register_membarrier();
+  if (expedited && ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  // A kernel without membarrier cannot run this runtime safely.
+  std::fputs("heddle: the kernel refuses membarrier(2), which the scheduler needs\n", stderr);
+  std::abort();
+}
+
+void futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected, nanoseconds_t deadline) noexcept {
+  timespec until;
+  timespec* limit = nullptr;
+  if (deadline != no_deadline) {
+    until.tv_sec = static_cast<time_t>(deadline / 1'000'000'000);
+    until.tv_nsec = static_cast<long>(deadline % 1'000'000'000);
+    limit = &until;
+  }
+  // FUTEX_WAIT_BITSET takes an absolute time of the monotonic clock.
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
+}
+
+void futex_wake(atomic<std::uint32_t>& word, unsigned count) noexcept {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+}
+
+void yield_thread() noexcept { ::sched_yield(); }
+
+[[gnu::noinline]] void* thread_slot() noexcept {
+  // The empty asm keeps the compiler from knowing that two calls give the same.
+  asm volatile("" ::: "memory");
+  return slot;
+}
+[[gnu::noinline]] void set_thread_slot(void* value) noexcept {
+  asm volatile("" ::: "memory");
+  slot = value;
+}
+
+namespace {
+struct thread_start {
+  void (*f)(void*);
+  void* arg;
+  char name[16];
+};
+
+void* begin(void* raw) {
+  const thread_start start = *static_cast<thread_start*>(raw);
+  delete static_cast<thread_start*>(raw);
+  ::pthread_setname_np(::pthread_self(), start.name);
+  ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // sleeps end when they should, not up to 50 us later
+  start.f(start.arg);
+  return nullptr;
+}
+}  // namespace
+
+thread::thread(void (*f)(void*), void* arg, const char* name) {
+  auto* start = new thread_start{f, arg, {}};
+  std::strncpy(start->name, name, sizeof start->name - 1);
+  pthread_attr_t attributes;
+  ::pthread_attr_init(&attributes);
+  constexpr std::size_t home_stack = std::size_t{256} << 10;  // address space; a home stack uses a page or two
+  ::pthread_attr_setstacksize(&attributes, home_stack);
+  const int error = ::pthread_create(&handle_, &attributes, begin, start);
+  ::pthread_attr_destroy(&attributes);
+  if (error == 0) return;
+  delete start;
+  handle_ = 0;
+  throw std::system_error(error, std::generic_category(), "heddle: pthread_create");
+}
+
+void thread::join() noexcept {
+  ::pthread_join(handle_, nullptr);
+  handle_ = 0;
+}
+
+thread_clock this_thread_clock() noexcept {
+  clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
+  ::pthread_getcpuclockid(::pthread_self(), &clock);
+  return clock;
+}
+
+nanoseconds_t cpu_time(thread_clock clock) noexcept {
+  timespec t{};
+  ::clock_gettime(clock, &t);
+  return static_cast<nanoseconds_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+
+void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept {
+  pthread_attr_t attributes;
+  void* address = nullptr;
+  if (::pthread_getattr_np(::pthread_self(), &attributes) == 0) {
+    ::pthread_attr_getstack(&attributes, &address, &size);
+    ::pthread_attr_destroy(&attributes);
+  }
+  bottom = static_cast<char*>(address);
+#ifdef HEDDLE_TSAN
+  tsan_fiber = __tsan_get_current_fiber();
+#else
+  tsan_fiber = nullptr;
+#endif
+}
+
+void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept {
+  ::pthread_atfork(before, parent, child);
+}
+
+std::size_t process_threads() noexcept {
+  std::FILE* file = std::fopen("/proc/self/status", "re");
+  if (file == nullptr) return static_cast<std::size_t>(-1);  // unknown: somebody may be there
+  char line[256];
+  unsigned long threads = static_cast<unsigned long>(-1);
+  while (std::fgets(line, sizeof line, file) != nullptr)
+    if (std::sscanf(line, "Threads: %lu", &threads) == 1) break;
+  std::fclose(file);
+#ifdef HEDDLE_TSAN
+  --threads;  // its background thread
+#endif
+  return threads;
+}
+
+}  // namespace platform
+}  // namespace heddle::detail

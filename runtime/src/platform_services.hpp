@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What the runtime alone asks of the platform, beside heddle/detail/platform.hpp. The explorer brings its own.
+#pragma once
+
+#include <cstddef>
+
+namespace heddle::detail::platform {
+
+/// Bounds of the calling kernel thread's stack, for the sanitizers.
+void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept;
+void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
+/// Kernel threads of this process, or SIZE_MAX if that cannot be known.
+std::size_t process_threads() noexcept;
+
+}  // namespace heddle::detail::platform

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "report.hpp"
+
+#include <cxxabi.h>
+#include <execinfo.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+namespace {
+
+const char* state_name(fiber_state s) noexcept {
+  switch (s) {
+    case fiber_state::free: return "free";
+    case fiber_state::fresh: return "not yet run";
+    case fiber_state::runnable: return "runnable";
+    case fiber_state::running: return "running";
+    case fiber_state::parked: return "parked";
+    case fiber_state::ended: return "ended, not joined";
+  }
+  return "?";
+}
+
+#if !defined(HEDDLE_ASAN) && !defined(HEDDLE_TSAN)
+struct captured_stack {
+  std::array<void*, 24> frames;
+  int depth = 0;
+};
+
+/// Runs on the parked fiber's own stack, so that the unwinder starts from its frames; then goes back.
+template <class Transfer>
+Transfer capture(Transfer raw) {
+  const transfer t(raw);
+  auto* out = static_cast<captured_stack*>(t.data);
+  out->depth = ::backtrace(out->frames.data(), static_cast<int>(out->frames.size()));
+  switch_context(t.context, nullptr);
+  std::abort();  // nobody resumes a fiber after the report
+}
+
+void print_stack(fiber& f) noexcept {
+  captured_stack stack;
+#if defined(HEDDLE_FAST_SWITCH) && HEDDLE_FAST_SWITCH
+  switch_on_top(f.context, &stack, capture<transfer>);
+#else
+  switch_on_top(f.context, &stack, capture<boost::context::detail::transfer_t>);
+#endif
+  constexpr int ours = 1;  // capture() itself
+  if (stack.depth > ours) ::backtrace_symbols_fd(stack.frames.data() + ours, stack.depth - ours, STDERR_FILENO);
+}
+#else
+void print_stack(fiber&) noexcept {}
+#endif
+
+}  // namespace
+
+const char* describe(const fiber& f, char* buffer, std::size_t size) noexcept {
+  if (f.name != nullptr)
+    std::snprintf(buffer, size, "fiber %llu \"%s\"", static_cast<unsigned long long>(f.id), f.name);
+  else
+    std::snprintf(buffer, size, "fiber %llu", static_cast<unsigned long long>(f.id));
+  return buffer;
+}
+
+void report_fibers(fiber_pool& fibers) noexcept {
+  constexpr std::size_t most = 100;
+  std::size_t n = 0;
+  std::array<char, 128> text;
+  fibers.for_each([&](fiber& f) {
+    if (++n > most) return;
+    const fiber_state s = f.state.load(std::memory_order_relaxed);
+    std::fprintf(stderr, "%s: %s\n", describe(f, text.data(), text.size()), state_name(s));
+    if (s == fiber_state::parked) print_stack(f);
+  });
+  if (n > most) std::fprintf(stderr, "... and %zu more\n", n - most);
+}
+
+void check_stack_size(std::size_t size) {
+  constexpr std::size_t least = std::size_t{16} << 10;
+  constexpr std::size_t most = std::size_t{64} << 20;
+  if (size < least || size > most)
+    throw std::invalid_argument("heddle: stack_size " + std::to_string(size) +
+                                " is out of range: 16384 (16K) to 67108864 (64M) bytes");
+}
+
+void forked_child_returned() noexcept {
+  std::fputs("heddle: a fiber returned in a forked child, where its runtime does not exist; use exec or _exit there\n",
+             stderr);
+  ::_exit(70);
+}
+
+void exception_escaped() noexcept {
+  std::array<char, 128> who{"a fiber"};
+  if (machine* m = this_machine(); m != nullptr && m->current != nullptr)
+    describe(*m->current, who.data(), who.size());
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> readable(
+      type != nullptr ? abi::__cxa_demangle(type->name(), nullptr, nullptr, &status) : nullptr, std::free);
+  const char* const name = readable ? readable.get() : "unknown";
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "heddle: an exception escaped %s: %s: %s\n", who.data(), name, e.what());
+  } catch (...) {
+    std::fprintf(stderr, "heddle: an exception escaped %s: %s\n", who.data(), name);
+  }
+  std::terminate();
+}
+
+void scheduler::report_deadlock() noexcept {
+  std::fprintf(stderr, "heddle: all fibers are asleep: deadlock (%zu fibers)\n", alive());
+  report_fibers(fibers);
+  std::abort();
+}
+
+}  // namespace heddle::detail

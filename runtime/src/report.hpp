@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What the runtime says before it ends the process.
+#pragma once
+
+#include <cstddef>
+
+namespace heddle::detail {
+
+class fiber;
+class fiber_pool;
+
+/// Prints each fiber with its id, name and state to stderr, and the stacks of those that are parked. Only when
+/// nothing runs any more: it visits the parked fibers' stacks.
+void report_fibers(fiber_pool& fibers) noexcept;
+
+/// "fiber 12 "reader"" into `buffer`.
+const char* describe(const fiber& f, char* buffer, std::size_t size) noexcept;
+
+/// Throws std::invalid_argument that names the size and the limits.
+void check_stack_size(std::size_t size);
+
+/// A fiber returned in a forked child, where no scheduler is left to go on with.
+[[noreturn]] void forked_child_returned() noexcept;
+
+}  // namespace heddle::detail

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The life of a runtime: start, drain, end; one at a time in a process.
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include "heddle/run.hpp"
+#include "heddle/this_fiber.hpp"
+#include "platform_services.hpp"
+#include "scheduler.hpp"
+#include "settings.hpp"
+
+namespace heddle {
+namespace detail {
+namespace {
+
+struct process_state {
+  std::mutex life;  // held while a runtime starts or ends
+  bool lazy = false;      // the running one was started by go() or spawn() on a plain thread
+  bool registered = false;
+  atomic<scheduler*> active{nullptr};
+  atomic<std::uint32_t> visitors{0};
+  atomic<std::int32_t> parked_threads{0};
+};
+
+process_state& process() noexcept {
+  // Never destroyed: plain threads may come while the process ends.
+  alignas(process_state) static unsigned char space[sizeof(process_state)];
+  static process_state* const state = ::new (space) process_state;
+  return *state;
+}
+
+/// Only the thread that forked lives on in the child, as a plain thread; the runtime is left where it was.
+void in_forked_child() noexcept {
+  process_state& s = process();
+  s.active.store(nullptr, std::memory_order_relaxed);
+  s.visitors.store(0, std::memory_order_relaxed);
+  s.parked_threads.store(0, std::memory_order_relaxed);
+  s.lazy = false;
+  platform::set_thread_slot(nullptr);
+}
+
+void start_runtime(const options& given, bool lazy) {
+  process_state& s = process();
+  if (!s.registered) {
+    platform::at_fork([] { process().life.lock(); }, [] { process().life.unlock(); },
+                      [] {
+                        in_forked_child();
+                        process().life.unlock();
+                      });
+    std::atexit([] {
+      if (!this_fiber::is_fiber()) shutdown();
+    });
+    s.registered = true;
+  }
+  const options o = effective_options(given);
+  auto made = std::make_unique<scheduler>(o, o.procs);
+  made->start();
+  s.lazy = lazy;
+  // release: so that plain threads see the scheduler whole; acquire half in scheduler::active(), visit.
+  s.active.store(made.release(), std::memory_order_release);
+}
+
+void end_runtime() noexcept {
+  process_state& s = process();
+  scheduler* ending = s.active.load(std::memory_order_relaxed);
+  ending->drain();
+  // seq_cst: so that a visitor either sees no scheduler or is seen in the count; other half in visit.
+  s.active.store(nullptr, std::memory_order_seq_cst);
+  while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();  // seq_cst: as above
+  ending->stop();
+  delete ending;
+}
+
+void refuse_on_fiber(const char* what) {
+  if (this_fiber::is_fiber()) throw std::logic_error(std::string(what) + ": called from a fiber");
+}
+
+}  // namespace
+
+scheduler* scheduler::active() noexcept {
+  return process().active.load(std::memory_order_acquire);  // acquire: so that it is seen whole
+}
+
+visit::visit() noexcept {
+  process().visitors.fetch_add(1, std::memory_order_seq_cst);     // seq_cst: before the look; half in end_runtime()
+  scheduler_ = process().active.load(std::memory_order_seq_cst);  // seq_cst: after the count
+}
+visit::~visit() {
+  process().visitors.fetch_sub(1, std::memory_order_release);  // release: our uses are over; half in end_runtime()
+}
+
+void count_parked_thread(int change) noexcept {
+  process().parked_threads.fetch_add(change, std::memory_order_relaxed);
+}
+
+void ensure_started() {
+  if (scheduler::active() != nullptr) return;
+  std::lock_guard<std::mutex> hold(process().life);
+  if (scheduler::active() == nullptr) start_runtime({}, true);
+}
+
+// --- the scheduler's own part ----------------------------------------------------------------------------------
+
+scheduler::scheduler(const options& o, unsigned procs) : settings(o), alone_(procs == 1), monitor_(*this) {
+  pools_.push_back(std::make_unique<stack_pool>(o.stack_size));
+  const sharing s = alone_ ? sharing::exclusive : sharing::stealable;
+  for (unsigned i = 0; i != procs; ++i) processors.push_back(std::make_unique<processor>(i, s));
+  for (unsigned i = procs; i != 0; --i) push_processor(*processors[i - 1]);
+}
+
+scheduler::~scheduler() {
+  for (const auto& p : processors)
+    while (stack* s = p->free_stacks.pop()) retire_stack(*s);
+}
+
+/// Throws std::system_error if no thread can be had for the first machine: later ones can be done without.
+void scheduler::start() {
+  std::unique_lock<thread_mutex> hold(lock_);
+  machine* first = new_machine();
+  if (first == nullptr)
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                            "heddle: no kernel thread for the first machine");
+  processor* p = pop_processor();
+  attach(*first, *p);
+  hold.unlock();
+  first->wake_word.store(1, std::memory_order_release);  // release: so that it sees its processor
+  platform::futex_wake(first->wake_word, 1);
+  if (settings.monitor) monitor_.start();
+}
+
+void scheduler::run_machine(machine& m) noexcept {
+  // acquire: so that the processor is seen; release half in hand_over() and start().
+  while (m.wake_word.load(std::memory_order_acquire) == 0) platform::futex_wait(m.wake_word, 0);
+  m.exceptions = thread_exception_state();
+  m.home.memory = &m.home_stack;
+  platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);
+  m.clock = platform::this_thread_clock();
+  platform::set_thread_slot(&m);
+  {
+    std::lock_guard<thread_mutex> hold(m.handoff);
+    if (m.p == nullptr) return;
+  }
+  machine_main(m);
+  platform::set_thread_slot(nullptr);
+}
+
+void scheduler::drain() noexcept {
+  count_parked_thread(+1);
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    draining_ = true;
+    check_drained();
+  }
+  // acquire: so that the runtime is seen at rest; release half in check_drained().
+  while (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0);
+  count_parked_thread(-1);
+}
+
+void scheduler::stop() noexcept {
+  monitor_.stop();
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    stopping_ = true;
+    for (machine* m = idle_machines_; m != nullptr; m = m->next_idle) {
+      m->wake_word.store(1, std::memory_order_release);  // release: so that it sees the stop
+      platform::futex_wake(m->wake_word, 1);
+    }
+  }
+  for (const auto& m : machines_) m->thread.join();
+}
+
+std::size_t scheduler::alive() const noexcept {
+  std::uint64_t n = elsewhere_.load(std::memory_order_relaxed);
+  for (const auto& p : processors)
+    n += p->made.load(std::memory_order_relaxed) - p->ended.load(std::memory_order_relaxed);
+  return static_cast<std::size_t>(n);
+}
+
+bool scheduler::all_idle() noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  return idle_count_.load(std::memory_order_relaxed) == processors.size() && detached_ == 0;
+}
+
+bool scheduler::deadlocked() noexcept {
+  if (!all_idle() || alive() == 0 || earliest_timer() != no_deadline || work_visible()) return false;
+  std::size_t ours = 0;
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    ours = machines_.size() + 1;  // and the monitor
+  }
+  const int parked = process().parked_threads.load(std::memory_order_relaxed);
+  return platform::process_threads() <= ours + static_cast<std::size_t>(parked) && all_idle();
+}
+
+void scheduler::announce(machine& m) noexcept {
+  // m.p may be taken at any moment here, so the queues are not looked at: the monitor does.
+  (void)m;
+  monitor_.call_begins();
+}
+
+bool scheduler::call_with_work_behind() noexcept {
+  if (!work_visible()) return false;
+  for (const auto& p : processors) {
+    // acquire: so that the machine is seen as made; release half in attach().
+    const machine* m = p->owner.load(std::memory_order_acquire);
+    if (m != nullptr && m->call.load(std::memory_order_relaxed) != 0) return true;
+  }
+  return false;
+}
+
+statistics scheduler::count() noexcept {
+  statistics n;
+  n.fibers = alive();
+  n.idle_processors = idle_processors();
+  n.spinning = spinning_.load(std::memory_order_relaxed);
+  n.queued = global_size_.load(std::memory_order_relaxed);
+  for (const auto& p : processors) n.timers += p->timers.size();
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    n.machines = machines_.size();
+  }
+  std::lock_guard<thread_mutex> hold(pools_lock_);
+  for (const auto& pool : pools_) n.stacks += pool->made();
+  return n;
+}
+
+// --- the public part ---------------------------------------------------------------------------------------------
+
+runtime_scope::runtime_scope(const options& o) {
+  refuse_on_fiber("heddle::run");
+  std::lock_guard<std::mutex> hold(process().life);
+  if (scheduler::active() != nullptr)
+    throw std::logic_error(
+        process().lazy
+            ? "heddle::run: a runtime runs already, started by go() or spawn() on a plain thread; call shutdown() first"
+            : "heddle::run: another run is in progress in this process");
+  start_runtime(o, false);
+}
+
+runtime_scope::~runtime_scope() {
+  std::lock_guard<std::mutex> hold(process().life);
+  end_runtime();
+}
+
+}  // namespace detail
+
+void shutdown() {
+  detail::refuse_on_fiber("heddle::shutdown");
+  std::lock_guard<std::mutex> hold(detail::process().life);
+  if (detail::scheduler::active() != nullptr && detail::process().lazy) detail::end_runtime();
+}
+
+unsigned processors() noexcept {
+  if (const detail::visit s; s) return static_cast<unsigned>(s->processors.size());
+  return detail::usable_processors();
+}
+
+statistics stats() noexcept {
+  const detail::visit s;
+  return s ? s->count() : statistics{};
+}
+
+}  // namespace heddle

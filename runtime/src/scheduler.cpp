@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Which fiber runs next, and the switch to it. Who sleeps and who wakes is in idle.cpp.
+#include "scheduler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+namespace heddle::detail {
+namespace {
+
+// --- commit functions: they run on the stack of whoever came after the departed fiber -------------------
+// Their argument is the machine, on which they run too.
+
+void queue_again(void* argument) {
+  machine& m = *static_cast<machine*>(argument);
+  m.sched.ready_last(m, static_cast<fiber*>(m.departed));
+}
+
+[[gnu::noinline]] void run_closure(fiber& f) { f.closure->run(f.closure_address()); }
+
+/// Publishes the end to the join handle. Returns whether the control block is ours to free.
+bool finish_joinable(fiber& f) noexcept {
+  // acq_rel: release, so that the joiner sees the result; acquire, so that its waiter is seen. Other halves in
+  // join_fiber().
+  waiter* w = f.joiner.exchange(ended_mark(), std::memory_order_acq_rel);
+  if (w != nullptr) w->wake();
+  // acq_rel: the last of the two sees what the other did to the result.
+  if (f.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
+  f.closure->destroy(f.closure_address());
+  return true;
+}
+
+/// The first function on a fiber's stack; runs one fiber after another as long as fresh ones follow.
+template <class Transfer>
+void fiber_main(Transfer raw) {
+  const transfer t(raw);
+  machine* m = static_cast<machine*>(t.data);
+  fiber* f = m->current;
+  sanitizer_arrive(nullptr);
+  machine::arrive(t, *f);
+  while (f != nullptr) {
+    stack* const memory = f->memory;
+    m->leave();
+    run_closure(*f);
+    const bool mine = !f->closure->joinable || finish_joinable(*f);
+    m = this_machine();  // the fiber may have moved
+    if (m == nullptr) forked_child_returned();
+    m->enter();
+    m->sched.count_ended(*m);
+    if (mine) m->sched.free_fiber(m, f);
+    f = m->sched.next_on(*m, memory);
+  }
+}
+
+#if defined(HEDDLE_FAST_SWITCH) && HEDDLE_FAST_SWITCH
+constexpr auto fiber_entry = fiber_main<transfer>;
+#else
+constexpr auto fiber_entry = fiber_main<boost::context::detail::transfer_t>;
+#endif
+
+}  // namespace
+
+// --- making fibers runnable --------------------------------------------------------------------------------
+
+void scheduler::ready(machine& m, fiber* f) noexcept {
+  f->state.store(f->memory != nullptr ? fiber_state::runnable : fiber_state::fresh, std::memory_order_relaxed);
+  if (m.p == nullptr) return inject(f);
+  if (fiber* old = m.p->woken.replace_next(f)) {
+    if (old->memory == nullptr)
+      push_fresh(*m.p, old);
+    else
+      push_back(*m.p, old);
+  }
+  if (!alone_) work_added();
+}
+
+void scheduler::ready_last(machine& m, fiber* f) noexcept {
+  f->state.store(fiber_state::runnable, std::memory_order_relaxed);
+  if (m.p == nullptr) return inject(f);
+  push_back(*m.p, f);
+  if (!alone_) work_added();
+}
+
+void scheduler::push_back(processor& p, fiber* f) noexcept {
+  if (p.woken.push(f)) [[likely]]
+    return;
+  std::array<fiber*, queue_capacity> half;
+  fiber_list batch;
+  const std::uint32_t n = p.woken.take_half(half.data());
+  for (std::uint32_t i = 0; i != n; ++i) batch.push(half[i]);
+  if (!HEDDLE_PLANTED(overflow_loses_newest)) batch.push(f);
+  inject_list(batch);
+}
+
+void scheduler::push_fresh(processor& p, fiber* f) noexcept {
+  if (p.fresh.push(f)) [[likely]]
+    return;
+  std::array<fiber*, queue_capacity> half;
+  fiber_list batch;
+  const std::uint32_t n = p.fresh.take_half(half.data());
+  for (std::uint32_t i = 0; i != n; ++i) batch.push(half[i]);
+  inject_list(batch);
+  if (!p.fresh.push(f)) inject(f);
+}
+
+void scheduler::inject(fiber* f) noexcept {
+  fiber_list one;
+  one.push(f);
+  inject_list(one);
+}
+
+void scheduler::inject_list(fiber_list& l) noexcept {
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    global_.append(l);
+    // seq_cst: so that the look at the idle count follows it; other half in go_idle().
+    global_size_.store(global_.count, std::memory_order_seq_cst);
+  }
+  work_added();
+}
+
+// --- choosing the next --------------------------------------------------------------------------------------
+
+fiber* scheduler::pick(machine& m) noexcept {
+  processor& p = *m.p;
+  if (p.timers.next_hint() != no_deadline) [[unlikely]]
+    run_timers(m, p);
+  if (fiber* f = p.next_local()) return f;
+  if (p.fairness == 0) {
+    if (fiber* f = fair_pick(p)) return f;
+    p.fairness = processor::fairness_period;
+    if (fiber* f = p.next_local()) return f;
+  }
+  return global_size_.load(std::memory_order_relaxed) != 0 ? take_global(p) : nullptr;
+}
+
+fiber* scheduler::fair_pick(processor& p) noexcept {
+  p.fairness = processor::fairness_period;
+  p.oldest_fresh_turn = !p.oldest_fresh_turn;
+  if (p.oldest_fresh_turn)
+    if (fiber* f = p.fresh.steal()) return f;
+  if (global_size_.load(std::memory_order_relaxed) != 0) {
+    std::lock_guard<thread_mutex> hold(lock_);
+    if (fiber* f = global_.pop()) {
+      global_size_.store(global_.count, std::memory_order_relaxed);
+      return f;
+    }
+  }
+  return p.woken.pop();  // before runnext, so that a pair that wakes each other does not keep it for ever
+}
+
+fiber* scheduler::take_global(processor& p) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  fiber* first = global_.pop();
+  if (first == nullptr) return nullptr;
+  const std::size_t share =
+      std::min<std::size_t>(global_.count / processors.size() + 1, queue_capacity / 2) - 1;
+  for (std::size_t i = 0; i != share && global_.head != nullptr; ++i) {
+    fiber* f = global_.pop();
+    if (p.woken.push(f)) continue;
+    global_.push(f);
+    break;
+  }
+  global_size_.store(global_.count, std::memory_order_relaxed);
+  return first;
+}
+
+void scheduler::run_timers(machine& m, processor& p) noexcept {
+  const nanoseconds_t now = platform::now();
+  if (p.timers.next_hint() > now) return;
+  while (timer* t = p.timers.expire(now)) ready_last(m, t->sleeper);
+}
+
+fiber* scheduler::steal(machine& m) noexcept {
+  constexpr unsigned rounds = 4;
+  processor& mine = *m.p;
+  const auto n = static_cast<unsigned>(processors.size());
+  for (unsigned round = 0; round != rounds; ++round) {
+    const auto first = static_cast<unsigned>(mine.next_random() % n);
+    for (unsigned i = 0; i != n; ++i) {
+      processor& victim = *processors[(first + i) % n];
+      if (&victim == &mine) continue;
+      if (round + 1 == rounds && victim.timers.next() != no_deadline) run_timers(m, victim);
+      if (fiber* f = steal_from(mine, victim, round + 1 == rounds)) return f;
+    }
+    if (global_size_.load(std::memory_order_relaxed) != 0)
+      if (fiber* f = take_global(mine)) return f;
+    if (fiber* f = mine.next_local()) return f;  // a timer of a victim has put it there
+    platform::cpu_relax();
+  }
+  return nullptr;
+}
+
+fiber* scheduler::steal_from(processor& mine, processor& victim, bool last) noexcept {
+  std::array<fiber*, queue_capacity> loot;
+  if (const std::uint32_t n = victim.woken.take_half(loot.data())) {
+    for (std::uint32_t i = 0; i + 1 < n; ++i) push_back(mine, loot[i]);
+    return loot[n - 1];
+  }
+  if (fiber* f = victim.fresh.steal()) return f;
+  if (!last) return nullptr;
+  // The victim is about to run its runnext itself, so it is taken only if it is still there after a while.
+  fiber* next = victim.woken.peek_next();
+  if (next == nullptr) return nullptr;
+  for (unsigned i = 0; i != runnext_patience; ++i) {
+    platform::cpu_relax();
+    if (victim.woken.peek_next() != next) return nullptr;
+  }
+  return victim.woken.take_next();
+}
+
+// --- switching ----------------------------------------------------------------------------------------------
+
+execution& scheduler::prepare(machine& m, fiber* f) noexcept {
+  m.current = f;
+  f->state.store(fiber_state::running, std::memory_order_relaxed);
+  atomic<std::uint32_t>& tick = m.p->tick;
+  tick.store(tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return *f;
+}
+
+fiber* scheduler::pick_with_stack(machine& m) noexcept {
+  for (;;) {
+    fiber* f = pick(m);
+    if (f == nullptr || f->memory != nullptr || give_stack(m, f)) return f;
+    starve(f);
+  }
+}
+
+machine& scheduler::go_on(machine& m, execution& from, commit_fn commit, void* arg) noexcept {
+  if (m.call.load(std::memory_order_relaxed) != 0) m.call.store(0, std::memory_order_relaxed);
+  if (m.p != nullptr)
+    if (fiber* f = pick_with_stack(m)) return machine::change(m, from, prepare(m, f), commit, arg);
+  m.current = nullptr;
+  return machine::change(m, from, m.home, commit, arg);
+}
+
+void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
+  m.current->state.store(fiber_state::parked, std::memory_order_relaxed);
+  go_on(m, *m.current, commit, arg).leave();
+}
+
+void scheduler::yield(machine& m) noexcept {
+  if (m.p != nullptr && !m.p->has_work() && global_size_.load(std::memory_order_relaxed) == 0 &&
+      m.p->timers.next_hint() == no_deadline)
+    return m.leave();
+  fiber* self = m.current;
+  fiber* f = m.p != nullptr ? pick_with_stack(m) : nullptr;
+  if (f == nullptr && m.p != nullptr) return m.leave();  // a thief was faster
+  if (f != nullptr) {
+    machine::change(m, *self, prepare(m, f), queue_again, &m).leave();
+  } else {
+    m.current = nullptr;
+    machine::change(m, *self, m.home, queue_again, &m).leave();
+  }
+}
+
+machine& scheduler::regain(machine& m) noexcept {
+  {
+    std::unique_lock<thread_mutex> hold(lock_);
+    if (processor* p = pop_processor()) {
+      --detached_;
+      attach(m, *p);
+      hold.unlock();
+      monitor_.work_begins();
+      return m;
+    }
+  }
+  fiber* self = m.current;
+  m.current = nullptr;
+  return machine::change(m, *self, m.home, queue_again, &m);
+}
+
+void scheduler::add_timer(machine& m, timer& t) noexcept {
+  // Without a processor any heap will do; the machine goes on to the idle protocol, which looks at them all.
+  processor& p = m.p != nullptr ? *m.p : *processors.front();
+  p.timers.add(t);
+}
+
+void scheduler::machine_main(machine& m) noexcept {
+  while (m.p != nullptr || await_processor(m)) {
+    fiber* f = find_work(m);
+    if (f == nullptr) return;
+    machine::change(m, m.home, prepare(m, f), nullptr, nullptr);
+  }
+}
+
+fiber* scheduler::find_work(machine& m) noexcept {
+  for (;;) {
+    fiber* f = pick_with_stack(m);
+    if (f == nullptr && may_spin(m)) {
+      f = steal(m);
+      if (f != nullptr && f->memory == nullptr && !give_stack(m, f)) {
+        starve(f);
+        continue;
+      }
+    }
+    if (f != nullptr) {
+      if (m.spinning) stop_spinning(m);
+      return f;
+    }
+    if (!go_idle(m)) return nullptr;
+  }
+}
+
+fiber* scheduler::next_on(machine& m, stack* s) noexcept {
+  fiber* f = m.p != nullptr ? pick(m) : nullptr;
+  while (f != nullptr && f->memory == nullptr) {
+    if (s->pool == &pool_of(*f)) {
+      f->memory = s;
+      prepare(m, f);
+      return f;
+    }
+    if (give_stack(m, f)) break;
+    starve(f);
+    f = pick(m);
+  }
+  m.grave.memory = s;
+  if (f == nullptr) m.current = nullptr;
+  machine::change(
+      m, m.grave, f != nullptr ? prepare(m, f) : m.home,
+      [](void* arg) {
+        machine& here = *static_cast<machine*>(arg);
+        here.sched.release_stack(here, here.grave.memory);
+      },
+      &m);
+  __builtin_unreachable();
+}
+
+// --- stacks and control blocks ------------------------------------------------------------------------------
+
+bool scheduler::give_stack(machine& m, fiber* f) noexcept {
+  stack_list& cache = m.p->free_stacks;
+  if (f->stack_class != 0) {
+    stack_list one;
+    if (!pool_of(*f).get(one, 1)) return false;
+    f->memory = one.pop();
+  } else {
+    if (cache.head == nullptr && !pools_.front()->get(cache, stack_pool::batch)) return false;
+    f->memory = cache.pop();
+  }
+  f->context = make_context(f->memory->bottom + f->memory->size, f->memory->size, fiber_entry);
+  f->exceptions = {};
+  return true;
+}
+
+void scheduler::release_stack(machine& m, stack* s) noexcept {
+  const bool common = s->pool == pools_.front().get();
+  if (common && m.p != nullptr) {
+    stack_list& cache = m.p->free_stacks;
+    cache.push(s);
+    if (cache.count > 2 * stack_pool::batch) pools_.front()->put(cache, stack_pool::batch);
+  } else {
+    stack_list one;
+    one.push(s);
+    s->pool->put(one, 1);
+  }
+  if (starved_count_.load(std::memory_order_relaxed) == 0) [[likely]]
+    return;
+  fiber_list again;
+  {
+    std::lock_guard<thread_mutex> hold(lock_);
+    again.append(starved_);
+    starved_count_.store(0, std::memory_order_relaxed);
+  }
+  if (again.head != nullptr) inject_list(again);
+}
+
+void scheduler::starve(fiber* f) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  starved_.push(f);
+  starved_count_.store(static_cast<std::uint32_t>(starved_.count), std::memory_order_relaxed);
+}
+
+stack_pool& scheduler::pool_of(const fiber& f) noexcept {
+  if (f.stack_class == 0) return *pools_.front();
+  std::lock_guard<thread_mutex> hold(pools_lock_);
+  return *pools_[f.stack_class];
+}
+
+std::uint32_t scheduler::stack_class(std::size_t size) {
+  check_stack_size(size);
+  if (size == settings.stack_size) return 0;
+  std::lock_guard<thread_mutex> hold(pools_lock_);
+  for (std::uint32_t i = 0; i != pools_.size(); ++i)
+    if (pools_[i]->slot_size() == (size + 4095) / 4096 * 4096) return i;
+  pools_.push_back(std::make_unique<stack_pool>(size));
+  return static_cast<std::uint32_t>(pools_.size() - 1);
+}
+
+fiber* scheduler::make_fiber(machine* m, const fiber_options* o) {
+  const std::uint32_t size_class = o != nullptr && o->stack_size != 0 ? stack_class(o->stack_size) : 0;
+  char* const name = o != nullptr && !o->name.empty() ? copy_name(o->name) : nullptr;
+  fiber* f = nullptr;
+  processor* p = m != nullptr ? m->p : nullptr;
+  if (p != nullptr) {
+    if (p->free_fibers.head == nullptr) fibers.get(p->free_fibers, fiber_pool::batch);
+    f = p->free_fibers.pop();
+    if (p->next_id == p->last_id) {
+      constexpr std::uint64_t block = 1024;
+      p->next_id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * block + 1;
+      p->last_id = p->next_id + block;
+    }
+    f->id = p->next_id++;
+    count_one(p->made);
+  } else {
+    fiber_list one;
+    fibers.get(one, 1);
+    f = one.pop();
+    f->id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * 1024 + 1;
+    elsewhere_.fetch_add(1, std::memory_order_relaxed);
+  }
+  f->stack_class = size_class;
+  f->name = name;
+  f->memory = nullptr;
+  f->big_closure = nullptr;
+  return f;
+}
+
+void scheduler::count_ended(machine& m) noexcept {
+  if (m.p != nullptr)
+    count_one(m.p->ended);
+  else
+    elsewhere_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void scheduler::free_fiber(machine* m, fiber* f) noexcept {
+  if (f->big_closure != nullptr) [[unlikely]]
+    ::operator delete(f->big_closure, std::align_val_t(f->closure->align));
+  if (f->name != nullptr) [[unlikely]] {
+    free_name(f->name);
+    f->name = nullptr;
+  }
+  f->state.store(fiber_state::free, std::memory_order_relaxed);
+  if (m == nullptr || m->p == nullptr) {
+    fiber_list one;
+    one.push(f);
+    return fibers.put(one, 1);
+  }
+  fiber_list& cache = m->p->free_fibers;
+  f->next = cache.head;  // the newest first: its lines are warm
+  cache.head = f;
+  if (cache.tail == nullptr) cache.tail = f;
+  if (++cache.count > 8 * fiber_pool::batch) fibers.put(cache, 4 * fiber_pool::batch);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "heddle/run.hpp"
+#include "machine.hpp"
+#include "monitor.hpp"
+#include "report.hpp"
+
+namespace heddle::detail {
+
+/// Puts fibers on machines. One exists while a runtime runs.
+///
+/// Work conservation, the invariant everything here serves: no processor stays idle while a fiber is runnable.
+/// 1. Who makes a fiber runnable publishes it first (seq_cst) and then looks for idle processors; if there are any
+///    and nobody spins, it wakes one machine, which counts as spinning before it is awake.
+/// 2. A machine that goes idle counts its processor idle and itself not spinning first (seq_cst), and then looks
+///    at all queues once more.
+/// 3. A spinning machine that finds work stops spinning and, if it was the last, wakes another.
+/// 4. The monitor looks again at each of its rounds, so what a yield leaves behind is found too.
+class scheduler {
+ public:
+  scheduler(const options& o, unsigned procs);
+  ~scheduler();
+  scheduler(const scheduler&) = delete;
+  scheduler& operator=(const scheduler&) = delete;
+
+  /// The running one, or null. Plain threads use `visit` instead.
+  static scheduler* active() noexcept;
+
+  // --- for fibers and machines, inside -----------------------------------------------------------------
+  /// Makes f runnable before others of this processor (a wake). `m` may have lost its processor.
+  void ready(machine& m, fiber* f) noexcept;
+  /// Behind all others of this processor (a yield, an expired timer).
+  void ready_last(machine& m, fiber* f) noexcept;
+  /// Suspends the running fiber and leaves; commit(arg) runs when it is off its stack.
+  void park(machine& m, commit_fn commit, void* arg) noexcept;
+  /// Lets others run, if there are any, and leaves.
+  void yield(machine& m) noexcept;
+  /// Leaves an ended fiber's stack for good, or returns the fresh fiber that runs on it next.
+  fiber* next_on(machine& m, stack* s) noexcept;
+  /// After a blocking call that cost the machine its processor: gets another, or queues the fiber globally.
+  /// Returns inside, on the machine that the fiber has then.
+  machine& regain(machine& m) noexcept;
+  /// Puts t into the heap of the machine's processor, or into another's if it has none. Off the sleeper's stack.
+  void add_timer(machine& m, timer& t) noexcept;
+
+  // --- for anybody ---------------------------------------------------------------------------------------
+  /// Makes f runnable through the global queue.
+  void inject(fiber* f) noexcept;
+  /// An empty control block of the given stack size, with an id. `m`: null on a plain thread, else inside.
+  fiber* make_fiber(machine* m, const fiber_options* o);
+  void free_fiber(machine* m, fiber* f) noexcept;
+  void count_ended(machine& m) noexcept;
+  void count_ended_elsewhere() noexcept { elsewhere_.fetch_sub(1, std::memory_order_relaxed); }
+  /// inject() for a fiber that was parked.
+  void inject_woken(fiber* f) noexcept {
+    f->state.store(fiber_state::runnable, std::memory_order_relaxed);
+    inject(f);
+  }
+  /// The machine's fiber begins a blocking call.
+  void announce(machine& m) noexcept;
+
+  // --- machines ------------------------------------------------------------------------------------------
+  /// The whole life of a machine's thread.
+  void run_machine(machine& m) noexcept;
+
+  // --- the monitor ---------------------------------------------------------------------------------------
+  /// Takes the processor of a machine that is in user code, if it still is and `tick` still holds, and gives
+  /// it to another machine. False if it could not be had.
+  bool revoke(machine& m, processor& p, std::uint32_t tick) noexcept;
+  /// Wakes a machine if a processor is idle while work is queued or a timer is due.
+  void balance(nanoseconds_t now) noexcept;
+  bool work_visible() const noexcept;
+  bool all_idle() noexcept;
+  /// Nothing runs, nothing is pending, and no other thread of the process could change that.
+  bool deadlocked() noexcept;
+  bool call_with_work_behind() noexcept;
+  nanoseconds_t slice() const noexcept { return std::chrono::nanoseconds(settings.slice).count(); }
+  /// Ends the process with a report if fibers are left that nothing can wake.
+  void report_deadlock() noexcept;
+  nanoseconds_t earliest_timer() const noexcept;
+  unsigned idle_processors() const noexcept { return idle_count_.load(std::memory_order_seq_cst); }
+
+  // --- life ----------------------------------------------------------------------------------------------
+  void start();
+  /// Waits until no fiber is left. From a plain thread.
+  void drain() noexcept;
+  void stop() noexcept;
+  std::size_t alive() const noexcept;
+  statistics count() noexcept;
+
+  const options settings;
+  std::vector<std::unique_ptr<processor>> processors;
+  fiber_pool fibers;
+
+ private:
+  void machine_main(machine& m) noexcept;
+  fiber* find_work(machine& m) noexcept;
+  fiber* fair_pick(processor& p) noexcept;
+  fiber* pick(machine& m) noexcept;
+  fiber* pick_with_stack(machine& m) noexcept;
+  fiber* take_global(processor& p) noexcept;
+  fiber* steal(machine& m) noexcept;
+  fiber* steal_from(processor& mine, processor& victim, bool last) noexcept;
+  void run_timers(machine& m, processor& p) noexcept;
+  execution& prepare(machine& m, fiber* f) noexcept;
+  bool give_stack(machine& m, fiber* f) noexcept;
+  void starve(fiber* f) noexcept;
+  void release_stack(machine& m, stack* s) noexcept;
+  void push_back(processor& p, fiber* f) noexcept;
+  void push_fresh(processor& p, fiber* f) noexcept;
+  void inject_list(fiber_list& l) noexcept;
+  machine& go_on(machine& m, execution& from, commit_fn commit, void* arg) noexcept;
+
+  // Idle protocol.
+  void work_added() noexcept {
+    // seq_cst, both: so that they follow the publication of the work; other half in go_idle().
+    if (idle_count_.load(std::memory_order_seq_cst) != 0 && spinning_.load(std::memory_order_seq_cst) == 0)
+      wake_one();
+  }
+  void wake_one() noexcept;
+  bool may_spin(machine& m) noexcept;
+  void stop_spinning(machine& m) noexcept;
+  bool go_idle(machine& m) noexcept;
+  bool await_processor(machine& m) noexcept;
+  bool sleep(machine& m) noexcept;
+  nanoseconds_t keep_time(machine& m) noexcept;
+  bool wake_up_with_processor(machine& m) noexcept;
+  void list_machine(machine& m) noexcept;
+  void unlist_machine(machine& m) noexcept;
+  processor* pop_processor() noexcept;
+  void push_processor(processor& p) noexcept;
+  void attach(machine& m, processor& p) noexcept;
+  void detach(machine& m) noexcept;
+  void hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bool spinning) noexcept;
+  machine* new_machine() noexcept;
+  void check_drained() noexcept;
+
+  thread_mutex lock_;  // guards everything down to the next comment
+  fiber_list global_;
+  fiber_list starved_;  // fresh fibers for which there was no memory for a stack
+  processor* idle_processors_ = nullptr;
+  machine* idle_machines_ = nullptr;
+  machine* timekeeper_ = nullptr;  // the idle machine that sleeps until the earliest timer
+  nanoseconds_t timekeeper_deadline_ = no_deadline;
+  std::deque<std::unique_ptr<machine>> machines_;
+  int detached_ = 0;  // machines that run a fiber without a processor
+  bool stopping_ = false;
+  bool draining_ = false;
+  bool machine_limit_reported_ = false;
+
+  // Written under the lock, read by anyone.
+  alignas(64) atomic<std::size_t> global_size_{0};
+  atomic<std::uint32_t> idle_count_{0};
+  atomic<std::uint32_t> starved_count_{0};
+  // Machines that look for work without having any; written by anyone.
+  alignas(64) atomic<std::uint32_t> spinning_{0};
+  atomic<std::uint32_t> drained_{0};  // 1 when no fiber is left and drain() was asked for
+  atomic<std::uint64_t> id_blocks_{0};
+  // Fibers made less fibers ended without a processor at hand.
+  atomic<std::uint64_t> elsewhere_{0};
+
+  std::vector<std::unique_ptr<stack_pool>> pools_;  // [0] is the default size; guarded by pools_lock_
+  thread_mutex pools_lock_;
+  stack_pool& pool_of(const fiber& f) noexcept;
+  std::uint32_t stack_class(std::size_t size);
+
+  // How long a thief looks at a runnext before it takes it: some microseconds.
+  static constexpr unsigned runnext_patience = 64;
+  const bool alone_;  // one processor: nobody steals, nobody spins
+  monitor monitor_;
+  friend class monitor;
+};
+
+/// A plain thread's licence to use the running scheduler: it is not destroyed meanwhile.
+class visit {
+ public:
+  visit() noexcept;
+  ~visit();
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+  scheduler* operator->() const noexcept { return scheduler_; }
+  explicit operator bool() const noexcept { return scheduler_ != nullptr; }
+
+ private:
+  scheduler* scheduler_;
+};
+
+/// Plain threads that sleep in a primitive: they wake nobody, so the deadlock check leaves them out.
+void count_parked_thread(int change) noexcept;
+
+/// Raises `inside` for a scope that may already be inside (a commit function, a timer that fires).
+class critical_section {
+ public:
+  explicit critical_section(machine& m) noexcept : machine_(m), outermost_(!m.is_inside()) {
+    if (outermost_) machine_.enter();
+  }
+  ~critical_section() {
+    if (outermost_) machine_.leave();
+  }
+  critical_section(const critical_section&) = delete;
+  critical_section& operator=(const critical_section&) = delete;
+
+ private:
+  machine& machine_;
+  const bool outermost_;
+};
+
+/// Starts a runtime with default options if none runs.
+void ensure_started();
+
+}  // namespace heddle::detail

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "stack.hpp"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <mutex>
+#include <new>
+
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifndef VALGRIND_STACK_REGISTER
+#define VALGRIND_STACK_REGISTER(start, end) 0
+#define VALGRIND_STACK_DEREGISTER(id) (void)(id)
+#endif
+#ifdef HEDDLE_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace heddle::detail {
+namespace {
+constexpr std::size_t page = 4096;
+constexpr int advice_guard_install = 102;  // MADV_GUARD_INSTALL, absent from older headers
+// Tops differ by a few cache lines from slot to slot, else all fibers' hot frames fall into the same cache sets.
+constexpr std::size_t colours = 16;
+constexpr std::size_t colour_step = 128;
+constexpr std::size_t header_size = 64;
+static_assert(sizeof(stack) <= header_size);
+
+guard_kind probe_guard() noexcept {
+  void* p = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return guard_kind::mapping;
+  const bool works = ::madvise(p, page, advice_guard_install) == 0;
+  ::munmap(p, page);
+  return works ? guard_kind::marker : guard_kind::mapping;
+}
+
+guard_kind& guard_in_use() noexcept {
+  static guard_kind kind = probe_guard();
+  return kind;
+}
+
+bool protect(char* at) noexcept {
+  if (guard_in_use() == guard_kind::marker) return ::madvise(at, page, advice_guard_install) == 0;
+  return ::mprotect(at, page, PROT_NONE) == 0;
+}
+
+/// One system call for many guards where the kernel lets a process advise itself; false where it does not.
+bool protect_many(char* slots, std::size_t count, std::size_t stride) noexcept {
+  if (guard_in_use() != guard_kind::marker) return false;
+  std::array<iovec, stack_pool::batch> where;
+  for (std::size_t i = 0; i != count; ++i) where[i] = {slots + i * stride, page};
+  static const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
+  if (self < 0) return false;
+  const long done = ::syscall(SYS_process_madvise, self, where.data(), count, advice_guard_install, 0);
+  return done == static_cast<long>(count * page);
+}
+}  // namespace
+
+stack_pool::stack_pool(std::size_t size) noexcept : slot_size_((size + page - 1) / page * page) {}
+
+stack_pool::~stack_pool() {
+  while (stack* s = free_.pop()) retire_stack(*s);
+  for (const reservation& r : reservations_) ::munmap(r.base, r.bytes);
+}
+
+bool stack_pool::reserve() noexcept {
+  // The first is small; each one doubles, so that a million stacks need few.
+  const std::size_t first = std::max<std::size_t>(slot_size_ * batch, std::size_t{4} << 20);
+  std::size_t bytes = first << std::min<std::size_t>(reservations_.size(), 8);
+  bytes = bytes / slot_size_ * slot_size_;
+  for (; bytes >= slot_size_; bytes = bytes / 2 / slot_size_ * slot_size_) {
+    void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (p == MAP_FAILED) continue;
+    ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
+    try {
+      reservations_.push_back({static_cast<char*>(p), bytes});
+    } catch (const std::bad_alloc&) {
+      ::munmap(p, bytes);
+      return false;
+    }
+    cursor_ = guarded_ = static_cast<char*>(p);
+    end_ = cursor_ + bytes;
+    return true;
+  }
+  return false;
+}
+
+void stack_pool::guard(char* slots, std::size_t count) noexcept {
+  if (guard_in_use() == guard_kind::none || protect_many(slots, count, slot_size_)) return;
+  for (std::size_t i = 0; i != count; ++i) {
+    if (protect(slots + i * slot_size_)) continue;
+    std::fprintf(stderr,
+                 "heddle: no guard page for fiber stacks any more after %zu stacks (limit: vm.max_map_count); "
+                 "an overflow from here on is not caught\n",
+                 made_);
+    guard_in_use() = guard_kind::none;
+    return;
+  }
+}
+
+stack* stack_pool::cut() noexcept {
+  if (cursor_ == end_ && !reserve()) return nullptr;
+  if (cursor_ == guarded_) {
+    const std::size_t n = std::min(batch, static_cast<std::size_t>(end_ - cursor_) / slot_size_);
+    guard(cursor_, n);
+    guarded_ += n * slot_size_;
+  }
+  char* const slot = cursor_;
+  cursor_ += slot_size_;
+  char* const header = slot + slot_size_ - header_size - (made_++ % colours) * colour_step;
+  stack* s = ::new (header) stack;
+  s->bottom = slot + page;
+  s->size = static_cast<std::size_t>(header - s->bottom);
+  s->pool = this;
+  announce_stack(*s);
+  return s;
+}
+
+bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  std::size_t got = 0;
+  for (; got != n; ++got) {
+    stack* s = free_.pop();
+    // A cut stack is touched by its header, so only one is cut at a time.
+    if (s == nullptr) {
+      if (got != 0) break;
+      s = cut();
+    }
+    if (s == nullptr) break;
+    out.push(s);
+  }
+  return got != 0;
+}
+
+void stack_pool::put(stack_list& from, std::size_t n) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  for (; n != 0; --n) free_.push(from.pop());
+}
+
+void announce_stack(stack& s) noexcept {
+#ifdef HEDDLE_TSAN
+  s.tsan_fiber = __tsan_create_fiber(0);
+#endif
+  s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size);
+}
+
+void retire_stack(stack& s) noexcept {
+#ifdef HEDDLE_TSAN
+  __tsan_destroy_fiber(s.tsan_fiber);
+#endif
+  VALGRIND_STACK_DEREGISTER(s.valgrind_id);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "heddle/detail/thread_mutex.hpp"
+
+namespace heddle::detail {
+
+/// One stack: this header stands at its top, the frames grow down from it to `bottom`.
+struct stack {
+  stack* next = nullptr;         ///< in a free list
+  char* bottom = nullptr;        ///< lowest usable byte; the guard lies below
+  std::size_t size = 0;          ///< usable bytes, from bottom to this header
+  void* tsan_fiber = nullptr;    ///< ThreadSanitizer's idea of this stack
+  unsigned valgrind_id = 0;      ///< Valgrind's idea of it
+  class stack_pool* pool = nullptr;
+};
+
+/// A singly linked list of stacks with a count: a processor's warm cache, or a batch on its way.
+struct stack_list {
+  stack* head = nullptr;
+  std::size_t count = 0;
+
+  void push(stack* s) noexcept {
+    s->next = head;
+    head = s;
+    ++count;
+  }
+  stack* pop() noexcept {
+    stack* s = head;
+    if (s != nullptr) {
+      head = s->next;
+      --count;
+    }
+    return s;
+  }
+};
+
+/// How the page below a stack is kept from being used.
+enum class guard_kind : std::uint8_t {
+  marker,  ///< MADV_GUARD_INSTALL: no VMA of its own, Linux 6.13 and later
+  mapping, ///< mprotect: splits a VMA, so it ends at vm.max_map_count
+  none,    ///< neither could be had: said once on stderr
+};
+
+/// All stacks of one size, cut from large reservations. Thread-safe; a processor comes here only when its own
+/// cache is empty or too full.
+///
+/// 1. A slot is guard page, usable bytes, header; slots of a reservation lie side by side.
+/// 2. A reservation is unmapped only by the destructor, when no fiber is left.
+class stack_pool {
+ public:
+  /// `size`: bytes of a slot, guard and header included; rounded up to pages.
+  explicit stack_pool(std::size_t size) noexcept;
+  ~stack_pool();
+  stack_pool(const stack_pool&) = delete;
+  stack_pool& operator=(const stack_pool&) = delete;
+
+  std::size_t slot_size() const noexcept { return slot_size_; }
+  /// Moves up to `batch` stacks into `out`; false if memory is exhausted and none could be had.
+  bool get(stack_list& out, std::size_t batch) noexcept;
+  /// Takes `n` stacks from `from`.
+  void put(stack_list& from, std::size_t n) noexcept;
+  /// Slots ever cut: the high-water mark.
+  std::size_t made() const noexcept { return made_; }
+
+  static constexpr std::size_t batch = 32;
+
+ private:
+  bool reserve() noexcept;
+  stack* cut() noexcept;
+  void guard(char* slots, std::size_t count) noexcept;
+
+  struct reservation {
+    char* base;
+    std::size_t bytes;
+  };
+  thread_mutex lock_;
+  const std::size_t slot_size_;
+  stack_list free_;
+  std::vector<reservation> reservations_;
+  char* cursor_ = nullptr;  // next slot of the newest reservation
+  char* end_ = nullptr;
+  char* guarded_ = nullptr;  // slots below this have their guard
+  std::size_t made_ = 0;
+};
+
+/// Tells ThreadSanitizer and Valgrind of a stack that begins or ends its life.
+void announce_stack(stack& s) noexcept;
+void retire_stack(stack& s) noexcept;
+
+}  // namespace heddle::detail

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "heddle/this_fiber.hpp"
+
+#include "heddle/blocking.hpp"
+#include "scheduler.hpp"
+
+namespace heddle {
+namespace detail {
+namespace {
+
+/// The fiber that the caller is, or null on a plain thread.
+fiber* running() noexcept {
+  machine* m = this_machine();
+  return m != nullptr ? m->current : nullptr;
+}
+
+}  // namespace
+
+nanoseconds_t monotonic_now() noexcept { return platform::now(); }
+
+void sleep_until(nanoseconds_t deadline) noexcept {
+  machine* m = this_machine();
+  if (m == nullptr) {
+    atomic<std::uint32_t> never{0};
+    while (platform::now() < deadline) platform::futex_wait(never, 0, deadline);
+    return;
+  }
+  if (deadline <= platform::now()) return this_fiber::yield();
+  struct {
+    timer t;
+    machine* here;
+  } sleep{{deadline, m->current, timer::absent}, m};
+  m->enter();
+  m->sched.park(
+      *m,
+      [](void* arg) {
+        auto& s = *static_cast<decltype(sleep)*>(arg);
+        s.here->sched.add_timer(*s.here, s.t);
+      },
+      &sleep);
+}
+
+blocking_section::blocking_section() noexcept {
+  machine* m = this_machine();
+  announced_ = m != nullptr && m->current != nullptr;
+  if (!announced_) return;
+  if (++m->calls == 0) ++m->calls;
+  m->call.store(m->calls, std::memory_order_relaxed);
+  platform::light_barrier();  // the store above before the look at the nap; heavy half in monitor::sleep()
+  m->sched.announce(*m);
+}
+
+blocking_section::~blocking_section() {
+  if (!announced_) return;
+  machine* m = this_machine();
+  if (m == nullptr) return;  // a forked child
+  m->call.store(0, std::memory_order_relaxed);
+  if (m->enter())
+    m->leave();
+  else
+    m->sched.regain(*m).leave();
+}
+
+}  // namespace detail
+
+namespace this_fiber {
+
+void yield() noexcept {
+  detail::machine* m = detail::this_machine();
+  if (m == nullptr) return detail::platform::yield_thread();
+  m->enter();
+  m->sched.yield(*m);
+}
+
+bool is_fiber() noexcept { return detail::running() != nullptr; }
+
+fiber_id get_id() noexcept {
+  const detail::fiber* f = detail::running();
+  return fiber_id(f != nullptr ? f->id : 0);
+}
+
+std::string_view name() noexcept {
+  const detail::fiber* f = detail::running();
+  return f != nullptr && f->name != nullptr ? std::string_view(f->name) : std::string_view();
+}
+
+void name(std::string_view n) {
+  detail::fiber* f = detail::running();
+  if (f == nullptr) return;
+  char* const copy = n.empty() ? nullptr : detail::copy_name(n);
+  char* const old = f->name;
+  f->name = copy;
+  detail::free_name(old);
+}
+
+}  // namespace this_fiber
+}  // namespace heddle

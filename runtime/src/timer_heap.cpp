@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "timer_heap.hpp"
+
+namespace heddle::detail {
+
+void timer_heap::add(timer& t) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  heap_.push_back(&t);
+  t.index = heap_.size() - 1;
+  sift_up(t.index);
+  if (t.index == 0) publish();
+}
+
+bool timer_heap::remove(timer& t) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  if (t.index == timer::absent) return false;
+  const bool first = t.index == 0;
+  take_out(t.index);
+  if (first) publish();
+  return true;
+}
+
+timer* timer_heap::expire(nanoseconds_t now) noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  if (heap_.empty() || heap_.front()->deadline > now) return nullptr;
+  timer* t = heap_.front();
+  take_out(0);
+  publish();
+  return t;
+}
+
+void timer_heap::take_out(std::size_t i) noexcept {
+  heap_[i]->index = timer::absent;
+  timer* last = heap_.back();
+  heap_.pop_back();
+  if (i == heap_.size()) return;
+  place(i, last);
+  sift_down(i);
+  sift_up(last->index);
+}
+
+void timer_heap::sift_up(std::size_t i) noexcept {
+  timer* t = heap_[i];
+  while (i != 0) {
+    const std::size_t parent = (i - 1) / arity;
+    if (heap_[parent]->deadline <= t->deadline) break;
+    place(i, heap_[parent]);
+    i = parent;
+  }
+  place(i, t);
+}
+
+void timer_heap::sift_down(std::size_t i) noexcept {
+  timer* t = heap_[i];
+  for (;;) {
+    std::size_t least = i * arity + 1;
+    if (least >= heap_.size()) break;
+    const std::size_t end = least + arity < heap_.size() ? least + arity : heap_.size();
+    for (std::size_t child = least + 1; child < end; ++child)
+      if (heap_[child]->deadline < heap_[least]->deadline) least = child;
+    if (heap_[least]->deadline >= t->deadline) break;
+    place(i, heap_[least]);
+    i = least;
+  }
+  place(i, t);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <mutex>
+#include <vector>
+
+#include "heddle/detail/thread_mutex.hpp"
+
+namespace heddle::detail {
+
+class fiber;
+
+/// One pending timer; lives on the stack of the fiber that waits for it.
+struct timer {
+  nanoseconds_t deadline = no_deadline;
+  fiber* sleeper = nullptr;   ///< made ready when the deadline has passed
+  std::size_t index = absent;  ///< place in the heap, written by the heap alone
+  static constexpr std::size_t absent = static_cast<std::size_t>(-1);
+};
+
+/// A processor's timers: a four-ary heap by deadline. Anyone may add, remove and expire, under its lock.
+///
+/// 1. `heap_[t->index] == t` for each timer in it.
+/// 2. `next_` is the earliest deadline, written under the lock, read by anyone: by the owner at each switch, by
+///    thieves, and by the machine that sleeps until the earliest of all.
+class timer_heap {
+ public:
+  /// Adds `t`. O(log n). Throws nothing: room is reserved by `reserve()`.
+  void add(timer& t) noexcept;
+  /// Removes `t`; false if it has already been taken out. O(log n).
+  bool remove(timer& t) noexcept;
+  /// Takes the earliest timer whose deadline is not after `now`, or null.
+  timer* expire(nanoseconds_t now) noexcept;
+  /// The earliest deadline, or no_deadline.
+  nanoseconds_t next() const noexcept {
+    // seq_cst: so that a machine going idle looks here after it has counted itself idle; other half in publish().
+    return next_.load(std::memory_order_seq_cst);
+  }
+  /// The same for the owner, who only has to see its own.
+  nanoseconds_t next_hint() const noexcept { return next_.load(std::memory_order_relaxed); }
+  std::size_t size() noexcept {
+    std::lock_guard<thread_mutex> hold(lock_);
+    return heap_.size();
+  }
+
+ private:
+  static constexpr std::size_t arity = 4;
+  void place(std::size_t i, timer* t) noexcept {
+    heap_[i] = t;
+    t->index = i;
+  }
+  void sift_up(std::size_t i) noexcept;
+  void sift_down(std::size_t i) noexcept;
+  void take_out(std::size_t i) noexcept;
+  void publish() noexcept {
+    // seq_cst: so that the looks at idle machines that follow come after it; other half in next().
+    next_.store(heap_.empty() ? no_deadline : heap_.front()->deadline, std::memory_order_seq_cst);
+  }
+
+  thread_mutex lock_;
+  std::vector<timer*> heap_;
+  atomic<nanoseconds_t> next_{no_deadline};
+};
+
+}  // namespace heddle::detail
