@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Explorations as Boost.Test checks.
+#pragma once
+
+#include <boost/test/unit_test.hpp>
+#include <sstream>
+#include <string>
+
+#include "model/model.hpp"
+
+namespace model {
+
+namespace detail {
+inline std::string test_name() {
+  return boost::unit_test::framework::current_test_case().full_name();
+}
+
+inline std::string figures(const result& r) {
+  std::ostringstream out;
+  out << test_name() << ": " << r.executions << " executions" << (r.complete ? " (all)" : "")
+      << ", " << r.steps << " steps, " << r.seconds << " s";
+  return out.str();
+}
+}  // namespace detail
+
+/// The program is right: no execution fails. Otherwise prints how to run the failing one again.
+template <class F>
+result expect_ok(const options& o, F f) {
+  const result r = explore(o, f);
+  BOOST_TEST_MESSAGE(detail::figures(r));
+  BOOST_CHECK_MESSAGE(!r.failed, r.message << "\n"
+                                           << r.trace << "reproduce with: " << r.seed
+                                           << " <this program> --run_test=" << detail::test_name());
+  return r;
+}
+
+/// The program has a bug that is found within the executions given, whose message contains `text`,
+/// and whose seed leads to it again.
+template <class F>
+result expect_bug(const options& o, F f, const std::string& text = "") {
+  const result r = explore(o, f);
+  BOOST_TEST_MESSAGE(detail::figures(r)
+                     << ", finds: " << r.message.substr(0, r.message.find('\n')));
+  BOOST_CHECK_MESSAGE(r.failed, "the bug was not found in " << r.executions << " executions");
+  if (!r.failed) return r;
+  BOOST_CHECK_MESSAGE(r.message.find(text) != std::string::npos,
+                      "another bug than '" << text << "' was found: " << r.message << "\n"
+                                           << r.trace);
+  const result again = replay(o, r.seed, f);
+  BOOST_CHECK_MESSAGE(again.failed, r.seed << " does not lead to the bug again: " << r.message
+                                           << "\n"
+                                           << r.trace);
+  if (again.failed) BOOST_CHECK_EQUAL(again.message, r.message);
+  return r;
+}
+
+/// Runs f when it is destroyed or joined: a model thread from a lambda.
+template <class F>
+class thread {
+ public:
+  explicit thread(F f, const char* name = "thread")
+      : f_(std::move(f)), thread_([](void* p) { static_cast<thread*>(p)->f_(); }, this, name) {}
+  thread(const thread&) = delete;
+  thread& operator=(const thread&) = delete;
+  ~thread() {
+    if (thread_.joinable()) thread_.join();
+  }
+  void join() { thread_.join(); }
+
+ private:
+  F f_;
+  heddle::detail::platform::thread thread_;
+};
+
+}  // namespace model
