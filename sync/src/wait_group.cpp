@@ -48,9 +48,9 @@ bool wait_group::announce() noexcept {
   // acquire: so that what was done before done() is seen if the count is zero; the release half is in done().
   std::uint64_t state = state_.load(std::memory_order_acquire);
   while ((state & count_mask) != 0) {
-    // Relaxed when it succeeds: the last done() reads the word by a read-modify-write and the queue under lock_.
-    // acquire when it fails: as above.
-    if (state_.compare_exchange_weak(state, state | waiting, std::memory_order_relaxed,
+    // acquire, needed when it fails: as above. Success publishes nothing by itself: the last done() reads the word
+    // by a read-modify-write and the queue under lock_.
+    if (state_.compare_exchange_weak(state, state | waiting, std::memory_order_acquire,
                                      std::memory_order_acquire))
       return true;
   }

@@ -55,7 +55,7 @@ class wait_group {
       overflow(before & count_mask, n);
   }
 
-  /// Tells that n announced things are done; the last one wakes all who wait, in the order in which they came.
+  /// Tells that n announced things are done; the last one wakes all who wait.
   /// Never blocks; O(1), and O(waiters) for the last. More than was added ends the process with a message.
   void done(std::uint32_t n = 1) noexcept {
     std::uint64_t state = state_.load(std::memory_order_relaxed);
