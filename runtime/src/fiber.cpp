@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "fiber.hpp"
 
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -10,22 +12,44 @@
 
 namespace heddle::detail {
 
+namespace {
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+constexpr std::size_t small_slab = 8 * sizeof(fiber);
+#else
+constexpr std::size_t small_slab = std::size_t{32} << 10;
+#endif
+// From here on a slab is one huge page: its one fault costs a tenth of what its 512 pages would.
+constexpr std::size_t small_slabs = 64;
+}  // namespace
+
 fiber_pool::~fiber_pool() {
-  for (fiber* slab : slabs_) {
-    for (std::size_t i = 0; i != slab_fibers; ++i) slab[i].~fiber();
-    ::operator delete(slab, std::align_val_t(alignof(fiber)));
+  for (const slab& s : slabs_) {
+    for (std::size_t i = 0; i != s.used; ++i) s.fibers[i].~fiber();
+    ::operator delete(s.fibers, std::align_val_t(s.size == huge_page / sizeof(fiber) ? huge_page : alignof(fiber)));
   }
+}
+
+void fiber_pool::grow() {
+  const bool huge = slabs_.size() >= small_slabs;
+  const std::size_t bytes = huge ? huge_page : small_slab;
+  slabs_.reserve(slabs_.size() + 1);
+  void* const memory = ::operator new(bytes, std::align_val_t(huge ? huge_page : alignof(fiber)));
+  if (huge) ::madvise(memory, bytes, MADV_HUGEPAGE);
+  slabs_.push_back({static_cast<fiber*>(memory), bytes / sizeof(fiber), 0});
 }
 
 void fiber_pool::get(fiber_list& out, std::size_t n) {
   std::lock_guard<thread_mutex> hold(lock_);
-  if (free_.head == nullptr) {
-    slabs_.reserve(slabs_.size() + 1);
-    auto* slab = static_cast<fiber*>(::operator new(slab_fibers * sizeof(fiber), std::align_val_t(alignof(fiber))));
-    for (std::size_t i = 0; i != slab_fibers; ++i) free_.push(::new (slab + i) fiber);
-    slabs_.push_back(slab);
+  for (; n != 0; --n) {
+    fiber* f = free_.pop();
+    if (f == nullptr) {
+      if (slabs_.empty() || slabs_.back().used == slabs_.back().size) grow();
+      slab& last = slabs_.back();
+      f = ::new (last.fibers + last.used++) fiber;
+    }
+    out.push(f);
   }
-  for (; n != 0 && free_.head != nullptr; --n) out.push(free_.pop());
 }
 
 void fiber_pool::put(fiber_list& from, std::size_t n) noexcept {

@@ -98,22 +98,24 @@ class fiber_pool {
   /// Calls f(fiber&) for every block that is not free.
   template <class F>
   void for_each(F f) {
-    for (fiber* slab : slabs_)
-      for (std::size_t i = 0; i != slab_fibers; ++i)
+    for (const slab& s : slabs_)
+      for (std::size_t i = 0; i != s.used; ++i)
         // acquire: so that the name and id of a fiber are seen with its state; release half in start_fiber().
-        if (slab[i].state.load(std::memory_order_acquire) != fiber_state::free) f(slab[i]);
+        if (s.fibers[i].state.load(std::memory_order_acquire) != fiber_state::free) f(s.fibers[i]);
   }
   static constexpr std::size_t batch = 32;
 
  private:
-#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
-  static constexpr std::size_t slab_fibers = 8;
-#else
-  static constexpr std::size_t slab_fibers = 128;
-#endif
+  struct slab {
+    fiber* fibers;
+    std::size_t size;
+    std::size_t used;  ///< built so far, from the front
+  };
+  void grow();
+
   thread_mutex lock_;
   fiber_list free_;
-  std::vector<fiber*> slabs_;
+  std::vector<slab> slabs_;
 };
 
 }  // namespace heddle::detail

@@ -170,7 +170,9 @@ class fresh_queue {
   fiber* pop() noexcept {
     const std::uint32_t b = bottom_.load(std::memory_order_relaxed) - 1;
     if (static_cast<std::int32_t>(b - top_.load(std::memory_order_relaxed)) < 0) return nullptr;
-    bottom_.store(b, std::memory_order_relaxed);
+    // release: a thief that reads this bottom, or the one restored below, must see the slots under it as well as by
+    // the bottom of push(), whose release sequence ends here; acquire half in steal().
+    bottom_.store(b, std::memory_order_release);
     if (sharing_ == sharing::exclusive) return slots_[b % queue_capacity].load(std::memory_order_relaxed);
     if (!HEDDLE_PLANTED(pop_without_fence))
       platform::fence(std::memory_order_seq_cst);  // the lowered bottom is seen before top is read; half in steal()
@@ -184,7 +186,7 @@ class fresh_queue {
       if (!top_.compare_exchange_strong(t, t + 1, std::memory_order_seq_cst, std::memory_order_relaxed))
         f = nullptr;
     }
-    bottom_.store(b + 1, std::memory_order_relaxed);
+    bottom_.store(b + 1, std::memory_order_release);  // release: as above
     return f;
   }
 

@@ -83,9 +83,12 @@ void scheduler::ready_last(machine& m, fiber* f) noexcept {
   if (!alone_) work_added();
 }
 
-void scheduler::push_back(processor& p, fiber* f) noexcept {
-  if (p.woken.push(f)) [[likely]]
-    return;
+inline void scheduler::push_back(processor& p, fiber* f) noexcept {
+  if (!p.woken.push(f)) [[unlikely]]
+    overflow(p, f);
+}
+
+[[gnu::noinline]] void scheduler::overflow(processor& p, fiber* f) noexcept {
   std::array<fiber*, queue_capacity> half;
   fiber_list batch;
   const std::uint32_t n = p.woken.take_half(half.data());
@@ -213,7 +216,7 @@ fiber* scheduler::steal_from(processor& mine, processor& victim, bool last) noex
 
 // --- switching ----------------------------------------------------------------------------------------------
 
-execution& scheduler::prepare(machine& m, fiber* f) noexcept {
+inline execution& scheduler::prepare(machine& m, fiber* f) noexcept {
   m.current = f;
   f->state.store(fiber_state::running, std::memory_order_relaxed);
   atomic<std::uint32_t>& tick = m.p->tick;
@@ -221,9 +224,28 @@ execution& scheduler::prepare(machine& m, fiber* f) noexcept {
   return *f;
 }
 
-fiber* scheduler::pick_with_stack(machine& m) noexcept {
-  for (;;) {
-    fiber* f = pick(m);
+/// The common case of pick_with_stack(), inline: nothing is due, and a woken fiber waits here.
+inline fiber* scheduler::pick_quickly(processor& p) noexcept {
+  if (p.fairness <= 1 || p.timers.next_hint() != no_deadline) [[unlikely]]
+    return nullptr;
+  fiber* f = p.woken.take_next();
+  if (f == nullptr) {
+    f = p.woken.pop();
+    if (f == nullptr) return nullptr;
+  }
+  --p.fairness;
+  return f;
+}
+
+inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
+  fiber* f = pick_quickly(*m.p);
+  return f != nullptr && f->memory != nullptr ? f : pick_slowly(m, f);
+}
+
+/// `f`: null, or a fresh fiber that has been picked already.
+[[gnu::noinline]] fiber* scheduler::pick_slowly(machine& m, fiber* f) noexcept {
+  for (;; f = nullptr) {
+    if (f == nullptr) f = pick(m);
     if (f == nullptr || f->memory != nullptr || give_stack(m, f)) return f;
     starve(f);
   }
@@ -243,14 +265,18 @@ void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
 }
 
 void scheduler::yield(machine& m) noexcept {
-  if (m.p != nullptr && !m.p->has_work() && global_size_.load(std::memory_order_relaxed) == 0 &&
-      m.p->timers.next_hint() == no_deadline)
-    return m.leave();
-  fiber* self = m.current;
-  fiber* f = m.p != nullptr ? pick_with_stack(m) : nullptr;
-  if (f == nullptr && m.p != nullptr) return m.leave();  // a thief was faster
-  if (f != nullptr) {
-    machine::change(m, *self, prepare(m, f), queue_again, &m).leave();
+  fiber* const self = m.current;
+  if (m.p != nullptr) [[likely]] {
+    fiber* f = pick_with_stack(m);
+    if (f == nullptr) return m.leave();
+    if (alone_) {
+      // Nobody can resume it before its context is saved: no thief, and the processor is not taken while inside.
+      self->state.store(fiber_state::runnable, std::memory_order_relaxed);
+      push_back(*m.p, self);
+      machine::change(m, *self, prepare(m, f), nullptr, nullptr).leave();
+    } else {
+      machine::change(m, *self, prepare(m, f), queue_again, &m).leave();
+    }
   } else {
     m.current = nullptr;
     machine::change(m, *self, m.home, queue_again, &m).leave();

@@ -103,7 +103,9 @@ class scheduler {
   fiber* find_work(machine& m) noexcept;
   fiber* fair_pick(processor& p) noexcept;
   fiber* pick(machine& m) noexcept;
+  fiber* pick_quickly(processor& p) noexcept;
   fiber* pick_with_stack(machine& m) noexcept;
+  fiber* pick_slowly(machine& m, fiber* f) noexcept;
   fiber* take_global(processor& p) noexcept;
   fiber* steal(machine& m) noexcept;
   fiber* steal_from(processor& mine, processor& victim, bool last) noexcept;
@@ -113,6 +115,7 @@ class scheduler {
   void starve(fiber* f) noexcept;
   void release_stack(machine& m, stack* s) noexcept;
   void push_back(processor& p, fiber* f) noexcept;
+  void overflow(processor& p, fiber* f) noexcept;
   void push_fresh(processor& p, fiber* f) noexcept;
   void inject_list(fiber_list& l) noexcept;
   machine& go_on(machine& m, execution& from, commit_fn commit, void* arg) noexcept;
