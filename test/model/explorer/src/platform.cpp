@@ -227,4 +227,13 @@ void preempt_point() noexcept {
            __builtin_return_address(0));
 }
 
+// What the runtime asks of the platform beside: runtime/src/platform_services.hpp.
+void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept {
+  bottom = nullptr;
+  size = 0;
+  tsan_fiber = nullptr;
+}
+void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
+std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
+
 }  // namespace heddle::detail::platform

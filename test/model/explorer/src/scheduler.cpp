@@ -273,6 +273,13 @@ void scheduler::join_thread(unsigned id) {
   record(operation::join, nullptr, std::memory_order_relaxed, id, 0, nullptr);
 }
 
+std::size_t scheduler::count_threads() const noexcept {
+  std::size_t n = 0;
+  for (const model_thread& t : threads_)
+    n += t.at != model_thread::state::unused && t.at != model_thread::state::ended;
+  return n;
+}
+
 void scheduler::finish_thread() {
   record(operation::end, nullptr, std::memory_order_relaxed, 0, 0, nullptr);
   model_thread& self = *current_;

@@ -100,6 +100,7 @@ class scheduler {
   void join_thread(unsigned id);
   std::int64_t now() noexcept;
   void pass_time(std::int64_t ns) noexcept;
+  std::size_t count_threads() const noexcept;
   std::int64_t cpu_time(unsigned id) const noexcept {
     return static_cast<std::int64_t>(threads_[id].steps) * 1000;
   }
