@@ -58,9 +58,11 @@ bool protect_many(char* slots, std::size_t count, std::size_t stride) noexcept {
   if (guard_in_use() != guard_kind::marker) return false;
   std::array<iovec, stack_pool::batch> where;
   for (std::size_t i = 0; i != count; ++i) where[i] = {slots + i * stride, page};
-  static const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
+  // Opened for each batch: kept, it would be a descriptor left over, and name the parent after a fork.
+  const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
   if (self < 0) return false;
   const long done = ::syscall(SYS_process_madvise, self, where.data(), count, advice_guard_install, 0);
+  ::close(self);
   return done == static_cast<long>(count * page);
 }
 }  // namespace
