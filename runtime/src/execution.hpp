@@ -57,7 +57,6 @@ struct execution {
 using commit_fn = void (*)(void*);
 
 #ifdef HEDDLE_ASAN
-/// `fake_stack`: null when the departing one never comes back.
 inline void sanitizer_leave(void** fake_stack, const execution& to) noexcept {
   __sanitizer_start_switch_fiber(fake_stack, to.memory->bottom, to.memory->size);
 }

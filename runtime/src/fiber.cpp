@@ -109,10 +109,7 @@ fiber* start_fiber(const closure_type& type, void* from, const fiber_options* op
     give_back(f);
     throw;
   }
-  if (type.joinable) {
-    f->references.store(2, std::memory_order_relaxed);
-    f->joiner.store(nullptr, std::memory_order_relaxed);
-  }
+  f->joiner.store(nullptr, std::memory_order_relaxed);
   // release: so that who sees the state sees the rest of the block; acquire half in fiber_pool::for_each().
   f->state.store(fiber_state::fresh, std::memory_order_release);
   if (machine* m = this_machine()) {
@@ -135,6 +132,10 @@ void join_fiber(fiber* f) noexcept {
       [](void* arg) {
         auto& j = *static_cast<decltype(join)*>(arg);
         waiter* nobody = nullptr;
+        if (HEDDLE_PLANTED(join_overwrites_end)) {
+          j.awaited->joiner.store(&j.self, std::memory_order_release);  // release: as below, without the comparison
+          return;
+        }
         // release: so that the ending fiber sees the waiter; acquire: so that the result is seen if it has ended.
         // Other halves in finish_joinable().
         if (!j.awaited->joiner.compare_exchange_strong(nobody, &j.self, std::memory_order_acq_rel,
@@ -144,9 +145,16 @@ void join_fiber(fiber* f) noexcept {
       &join);
 }
 
+void detach_fiber(fiber* f) noexcept {
+  waiter* nobody = nullptr;
+  // release: so that the fiber sees all the handle did; acquire: so that the result is seen if it has ended. Other
+  // halves in finish_joinable().
+  if (!f->joiner.compare_exchange_strong(nobody, detached_mark(), std::memory_order_acq_rel,
+                                         std::memory_order_acquire))
+    release_fiber(f);
+}
+
 void release_fiber(fiber* f) noexcept {
-  // acq_rel: the last of the two sees what the other did to the result.
-  if (f->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   f->closure->destroy(f->closure_address());
   if (machine* m = this_machine()) {
     const critical_section in(*m);

@@ -26,8 +26,9 @@ enum class fiber_state : std::uint32_t {
 /// and gdb may look at any of them at any time.
 ///
 /// 1. Exactly one of these holds it: a run queue, a machine, whoever will wake it, a free list.
-/// 2. `references` counts the running fiber and its join handle; the last one frees the block.
-/// 3. `joiner`: null, then either a waiter (who waits for the end) or `ended_mark`; written by exchange.
+/// 2. `joiner` of a joinable one: null at first; the handle may write a waiter or `detached_mark` over null, the fiber
+///    exchanges it for `ended_mark` at its end. Who writes the second of the two marks frees the block; without a
+///    detach that is the handle.
 class alignas(64) fiber : public execution {
  public:
   fiber* next = nullptr;  ///< in the one list that holds it
@@ -38,7 +39,6 @@ class alignas(64) fiber : public execution {
   std::uint64_t id = 0;
   char* name = nullptr;  ///< malloc'ed, or null
   atomic<waiter*> joiner{nullptr};
-  atomic<std::uint32_t> references{0};
 
   static constexpr std::size_t inline_space = 88;
   void* big_closure = nullptr;  ///< where the closure is if it does not fit inline
@@ -49,6 +49,8 @@ class alignas(64) fiber : public execution {
 
 /// What `joiner` holds when the fiber has ended.
 inline waiter* ended_mark() noexcept { return reinterpret_cast<waiter*>(std::uintptr_t{1}); }
+/// What it holds when the handle has let go.
+inline waiter* detached_mark() noexcept { return reinterpret_cast<waiter*>(std::uintptr_t{2}); }
 
 /// A copy on the heap, ended by zero; throws std::bad_alloc.
 char* copy_name(std::string_view name);

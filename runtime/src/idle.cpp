@@ -82,10 +82,10 @@ void scheduler::hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bo
   // The timekeeper last: the others need no new one.
   if (m != nullptr && m == timekeeper_ && m->next_idle != nullptr) m = m->next_idle;
   const bool asleep = m != nullptr;
-  if (asleep)
-    unlist_machine(*m);
-  else
+  if (!asleep)
     m = new_machine();
+  else if (!HEDDLE_PLANTED(machine_stays_listed))
+    unlist_machine(*m);
   if (m == nullptr) {
     push_processor(p);
     if (spinning) spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as in wake_one()
@@ -147,7 +147,7 @@ void scheduler::stop_spinning(machine& m) noexcept {
   m.spinning = false;
   // seq_cst: before the look at the queues, so that who saw us spin and left the wake to us is not forgotten.
   if (spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
-      idle_count_.load(std::memory_order_seq_cst) != 0 && work_visible())
+      idle_count_.load(std::memory_order_seq_cst) != 0 && work_visible() && !HEDDLE_PLANTED(last_spinner_forgets))
     wake_one();
 }
 
@@ -219,6 +219,7 @@ nanoseconds_t scheduler::keep_time(machine& m) noexcept {
   std::lock_guard<thread_mutex> hold(lock_);
   const nanoseconds_t earliest = earliest_timer();
   if (!m.listed || earliest >= timekeeper_deadline_) return no_deadline;
+  if (HEDDLE_PLANTED(timekeeper_stays) && timekeeper_ != nullptr) return no_deadline;
   timekeeper_ = &m;
   timekeeper_deadline_ = earliest;
   return earliest;
@@ -230,6 +231,7 @@ bool scheduler::sleep(machine& m) noexcept {
   // acquire: so that the processor is seen; release half in hand_over().
   while (m.wake_word.load(std::memory_order_acquire) == 0) {
     platform::futex_wait(m.wake_word, 0, deadline);
+    if (HEDDLE_PLANTED(machine_believes_any_wake)) break;
     if (deadline == no_deadline || platform::now() < deadline) continue;
     if (wake_up_with_processor(m)) return true;
     deadline = no_deadline;  // all processors are busy, and who runs looks at the timers too

@@ -45,7 +45,7 @@ class alignas(64) machine {
     m.commit_argument = arg;
     from.save_exceptions(*m.exceptions);
     void* fake_stack = nullptr;
-    sanitizer_leave(&from == &m.grave ? nullptr : &fake_stack, to);
+    sanitizer_leave(&fake_stack, to);
     const transfer t = switch_context(to.context, &m);
     sanitizer_arrive(fake_stack);
     return arrive(t, from);
@@ -69,7 +69,6 @@ class alignas(64) machine {
   exception_state* exceptions = nullptr;  ///< this thread's, its address cached
   scheduler& sched;
   execution home;
-  execution grave;  ///< takes the place of a fiber that ended as the one departed from
   stack home_stack;
 
   /// Number of the announced blocking call the machine is in, 0 if in none. Written by the machine.

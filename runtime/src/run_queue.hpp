@@ -83,6 +83,9 @@ class run_queue {
       }
       // release: so that the owner rewrites the slots only after they were read; acquire half in push().
       if (head_.compare_exchange_weak(h, h + n, std::memory_order_release, std::memory_order_relaxed)) return n;
+      if (HEDDLE_PLANTED(take_without_reread) &&
+          head_.compare_exchange_strong(h, h + n, std::memory_order_release, std::memory_order_relaxed))
+        return n;
     }
   }
 
@@ -102,7 +105,7 @@ class run_queue {
     }
     // seq_cst: so that the look at the idle count that follows is not done before f can be seen; other half in
     // scheduler::work_visible(), which looks here after it has counted itself idle.
-    return next_.exchange(f, std::memory_order_seq_cst);
+    return next_.exchange(f, HEDDLE_PLANTED(unfenced_wake) ? std::memory_order_release : std::memory_order_seq_cst);
   }
 
   /// Owner, or a thief that has waited. Takes `runnext`, or null.
@@ -162,7 +165,7 @@ class fresh_queue {
     if (b - t >= queue_capacity) return false;
     slots_[b % queue_capacity].store(f, std::memory_order_relaxed);
     // release: so that a thief that sees the bottom sees the slot and the fiber; acquire half in steal().
-    bottom_.store(b + 1, std::memory_order_release);
+    bottom_.store(b + 1, HEDDLE_PLANTED(relaxed_bottom) ? std::memory_order_relaxed : std::memory_order_release);
     return true;
   }
 
@@ -194,7 +197,8 @@ class fresh_queue {
   fiber* steal() noexcept {
     // acquire: so that bottom is read after top.
     std::uint32_t t = top_.load(std::memory_order_acquire);
-    platform::fence(std::memory_order_seq_cst);  // top is read before bottom; other half in pop()
+    if (!HEDDLE_PLANTED(steal_without_fence))
+      platform::fence(std::memory_order_seq_cst);  // top is read before bottom; other half in pop()
     // acquire: so that the slot is seen; release half in push().
     const std::uint32_t b = bottom_.load(std::memory_order_acquire);
     if (static_cast<std::int32_t>(b - t) <= 0) return nullptr;

@@ -20,16 +20,18 @@ void queue_again(void* argument) {
 
 [[gnu::noinline]] void run_closure(fiber& f) { f.closure->run(f.closure_address()); }
 
-/// Publishes the end to the join handle. Returns whether the control block is ours to free.
+/// Publishes the end to the join handle, which owns the control block from then on. True if there is no handle any
+/// more: then the block is ours to free.
 bool finish_joinable(fiber& f) noexcept {
   // acq_rel: release, so that the joiner sees the result; acquire, so that its waiter is seen. Other halves in
-  // join_fiber().
+  // join_fiber() and detach_fiber().
   waiter* w = f.joiner.exchange(ended_mark(), std::memory_order_acq_rel);
+  if (w == detached_mark()) {
+    f.closure->destroy(f.closure_address());
+    return true;
+  }
   if (w != nullptr) w->wake();
-  // acq_rel: the last of the two sees what the other did to the result.
-  if (f.references.fetch_sub(1, std::memory_order_acq_rel) != 1) return false;
-  f.closure->destroy(f.closure_address());
-  return true;
+  return false;
 }
 
 /// The first function on a fiber's stack; runs one fiber after another as long as fresh ones follow.
@@ -40,7 +42,7 @@ void fiber_main(Transfer raw) {
   fiber* f = m->current;
   sanitizer_arrive(nullptr);
   machine::arrive(t, *f);
-  while (f != nullptr) {
+  for (;;) {
     stack* const memory = f->memory;
     m->leave();
     run_closure(*f);
@@ -50,7 +52,7 @@ void fiber_main(Transfer raw) {
     m->enter();
     m->sched.count_ended(*m);
     if (mine) m->sched.free_fiber(m, f);
-    f = m->sched.next_on(*m, memory);
+    f = m->sched.next_on(m, memory);
   }
 }
 
@@ -331,28 +333,32 @@ fiber* scheduler::find_work(machine& m) noexcept {
   }
 }
 
-fiber* scheduler::next_on(machine& m, stack* s) noexcept {
-  fiber* f = m.p != nullptr ? pick(m) : nullptr;
+fiber* scheduler::next_on(machine*& m, stack* s) noexcept {
+  fiber* f = m->p != nullptr ? pick(*m) : nullptr;
   while (f != nullptr && f->memory == nullptr) {
     if (s->pool == &pool_of(*f)) {
       f->memory = s;
-      prepare(m, f);
+      prepare(*m, f);
       return f;
     }
-    if (give_stack(m, f)) break;
+    if (give_stack(*m, f)) break;
     starve(f);
-    f = pick(m);
+    f = pick(*m);
   }
-  m.grave.memory = s;
-  if (f == nullptr) m.current = nullptr;
-  machine::change(
-      m, m.grave, f != nullptr ? prepare(m, f) : m.home,
+  // The stack goes to a free list as it is, suspended here: who gets it resumes with its own fiber.
+  execution free_stack;
+  free_stack.memory = s;
+  if (f == nullptr) m->current = nullptr;
+  m = &machine::change(
+      *m, free_stack, f != nullptr ? prepare(*m, f) : m->home,
       [](void* arg) {
         machine& here = *static_cast<machine*>(arg);
-        here.sched.release_stack(here, here.grave.memory);
+        stack* const freed = here.departed->memory;
+        freed->context = here.departed->context;
+        here.sched.release_stack(here, freed);
       },
-      &m);
-  __builtin_unreachable();
+      m);
+  return m->current;
 }
 
 // --- stacks and control blocks ------------------------------------------------------------------------------
@@ -367,7 +373,8 @@ bool scheduler::give_stack(machine& m, fiber* f) noexcept {
     if (cache.head == nullptr && !pools_.front()->get(cache, stack_pool::batch)) return false;
     f->memory = cache.pop();
   }
-  f->context = make_context(f->memory->bottom + f->memory->size, f->memory->size, fiber_entry);
+  stack& s = *f->memory;
+  f->context = s.context != nullptr ? s.context : make_context(s.bottom + s.size, s.size, fiber_entry);
   f->exceptions = {};
   return true;
 }

@@ -41,8 +41,9 @@ class scheduler {
   void park(machine& m, commit_fn commit, void* arg) noexcept;
   /// Lets others run, if there are any, and leaves.
   void yield(machine& m) noexcept;
-  /// Leaves an ended fiber's stack for good, or returns the fresh fiber that runs on it next.
-  fiber* next_on(machine& m, stack* s) noexcept;
+  /// Leaves an ended fiber's stack. Returns the fresh fiber that runs on it next, at once or after the stack has
+  /// been in a free list, and the machine that this is on then.
+  fiber* next_on(machine*& m, stack* s) noexcept;
   /// After a blocking call that cost the machine its processor: gets another, or queues the fiber globally.
   /// Returns inside, on the machine that the fiber has then.
   machine& regain(machine& m) noexcept;

@@ -17,6 +17,7 @@ struct stack {
   void* tsan_fiber = nullptr;    ///< ThreadSanitizer's idea of this stack
   unsigned valgrind_id = 0;      ///< Valgrind's idea of it
   class stack_pool* pool = nullptr;
+  void* context = nullptr;       ///< in a free list: where the next fiber starts; null if none ever ran
 };
 
 /// A singly linked list of stacks with a count: a processor's warm cache, or a batch on its way.

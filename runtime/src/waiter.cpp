@@ -19,8 +19,12 @@ void waiter::park(void (*commit)(void*), void* arg) noexcept {
   signal_.store(0, std::memory_order_relaxed);
   count_parked_thread(+1);
   commit(arg);
+  if (HEDDLE_PLANTED(wake_before_commit_lost)) signal_.store(0, std::memory_order_relaxed);
   // acquire: so that what the waker did before wake() is seen; release half there.
-  while (signal_.load(std::memory_order_acquire) == 0) platform::futex_wait(signal_, 0);
+  while (signal_.load(std::memory_order_acquire) == 0) {
+    platform::futex_wait(signal_, 0);
+    if (HEDDLE_PLANTED(spurious_wake_believed)) break;
+  }
   count_parked_thread(-1);
 }
 

@@ -97,7 +97,7 @@ class [[nodiscard]] join_handle {
   }
   /// Lets the fiber run on by itself; an exception it throws is dropped.
   void detach() noexcept {
-    if (fiber_ != nullptr) detail::release_fiber(std::exchange(fiber_, nullptr));
+    if (fiber_ != nullptr) detail::detach_fiber(std::exchange(fiber_, nullptr));
   }
 
  private:

@@ -32,17 +32,18 @@ struct closure_type {
   std::size_t align;
   void (*relocate)(void* to, void* from);  ///< move-constructs; may throw
   void (*run)(void* at);                   ///< runs; a detached one also destroys itself
-  void (*destroy)(void* at) noexcept;      ///< a joinable one: when the last reference goes
+  void (*destroy)(void* at) noexcept;      ///< a joinable one: when nobody needs the result any more
   bool joinable;
 };
 
-/// Makes a fiber of the closure at `from` and makes it runnable. Joinable: returns it with two references, the
-/// fiber's own and the caller's. Starts the runtime if none runs. Throws std::bad_alloc, std::system_error,
+/// Makes a fiber of the closure at `from` and makes it runnable. Joinable: the caller must join and release it, or
+/// detach it. Starts the runtime if none runs. Throws std::bad_alloc, std::system_error,
 /// std::invalid_argument (stack size), or what relocate throws.
 HEDDLE_EXPORT fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options);
 
 HEDDLE_EXPORT void join_fiber(fiber* f) noexcept;     ///< blocks the fiber or plain thread until f has ended
-HEDDLE_EXPORT void release_fiber(fiber* f) noexcept;  ///< gives the caller's reference back
+HEDDLE_EXPORT void release_fiber(fiber* f) noexcept;  ///< frees an f that has been joined
+HEDDLE_EXPORT void detach_fiber(fiber* f) noexcept;   ///< lets f free itself when it ends
 HEDDLE_EXPORT void* fiber_closure(fiber* f) noexcept;
 HEDDLE_EXPORT std::uint64_t fiber_number(const fiber* f) noexcept;
 /// Ends the process, naming the running fiber and the exception in flight.

@@ -28,7 +28,8 @@ class thread_mutex {
   }
   void unlock() noexcept {
     // release: so that the next holder sees what this one wrote; acquire half in try_lock(), lock_slow().
-    if (state_.exchange(free, std::memory_order_release) == contended) [[unlikely]]
+    if (state_.exchange(free, std::memory_order_release) == contended && !HEDDLE_PLANTED(unlock_without_wake))
+      [[unlikely]]
       platform::futex_wake(state_, 1);
   }
 
