@@ -20,6 +20,10 @@ void finish_all(channel_waiter* first, channel_waiter::outcome how) noexcept {
 }  // namespace
 
 void channel_core::wait_in(fifo<channel_waiter>& queue, channel_waiter& self) noexcept {
+  if (HEDDLE_PLANTED(look_and_queue_apart)) {
+    lock_.unlock();
+    lock_.lock();
+  }
   queue.push_back(self);
   self.self.park([](void* core) { static_cast<channel_core*>(core)->unlock(); }, this);
 }
@@ -35,7 +39,7 @@ bool channel_core::close() noexcept {
   channel_waiter* const senders = senders_.take_all();
   lock_.unlock();
   finish_all(receivers, channel_waiter::outcome::closed);
-  finish_all(senders, channel_waiter::outcome::closed);
+  if (!HEDDLE_PLANTED(close_misses_senders)) finish_all(senders, channel_waiter::outcome::closed);
   return first;
 }
 

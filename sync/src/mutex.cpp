@@ -60,7 +60,8 @@ void mutex::lock_slow() noexcept {
 bool mutex::take(std::uint32_t& state, const attempt& self) noexcept {
   // acquire: so that what the last holder wrote is seen; the release half is in unlock(), unlock_slow(), serve_first().
   return state_.compare_exchange_weak(state, (state | locked) & ~self.own_bits(), std::memory_order_acquire,
-                                      std::memory_order_relaxed);
+                                      std::memory_order_relaxed) ||
+         HEDDLE_PLANTED(weak_failure_is_success);
 }
 
 void mutex::spin(std::uint32_t& state, attempt& self) noexcept {
@@ -103,7 +104,8 @@ bool mutex::announce(const attempt& self, bool late) noexcept {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   const std::uint32_t set = queued | (late ? starving : 0u);
   while (state & locked) {
-    if (state_.compare_exchange_weak(state, (state | set) & ~self.own_bits(), std::memory_order_relaxed,
+    const std::uint32_t clear = HEDDLE_PLANTED(woken_bit_kept) ? 0u : self.own_bits();
+    if (state_.compare_exchange_weak(state, (state | set) & ~clear, std::memory_order_relaxed,
                                      std::memory_order_relaxed))
       return true;
   }
@@ -119,7 +121,7 @@ void mutex::unlock_slow() noexcept {
   for (;;) {
     if (!(state & locked))
       detail::misuse("mutex", this, "unlock() of a mutex that is not locked; unlock only what you have locked");
-    if (must_serve(state)) return serve_first();
+    if (must_serve(state) && !HEDDLE_PLANTED(unlock_skips_queue)) return serve_first();
     // release: so that the next holder sees what this one wrote; the acquire half is in try_lock() and take().
     // It is the last touch of the mutex, which may be gone as soon as another holder has had its turn.
     if (state_.compare_exchange_weak(state, state & ~std::uint32_t{locked}, std::memory_order_release,

@@ -38,7 +38,7 @@ void wait_group::done_last(std::uint64_t state, std::uint32_t n) noexcept {
 void wait_group::wait_slow() noexcept {
   detail::waiter self;
   lock_.lock();
-  if (!announce()) return lock_.unlock();
+  if (!announce() && !HEDDLE_PLANTED(waits_for_nobody)) return lock_.unlock();
   queue_.push_back(self);
   self.park([](void* group) { static_cast<wait_group*>(group)->lock_.unlock(); }, this);
 }

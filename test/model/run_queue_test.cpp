@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// The local queues (runtime/src/run_queue.hpp) with their owner and thieves: every fiber comes out exactly once,
-// and who takes it sees it as it was put in. The rings hold four here, so they wrap and overflow all the time.
+// The local queues (runtime/src/run_queue.hpp) with their owner and thieves: every fiber comes out
+// exactly once, and who takes it sees it as it was put in. The rings hold four here, so they wrap
+// and overflow all the time.
 #include "run_queue.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -115,11 +116,13 @@ void runnext_with_a_thief() {
   run_queue q;
   taken owner, thief;
   {
-    model::thread t([&] {
-      for (int i = 0; i != 2; ++i)
-        if (q.peek_next() != nullptr)
-          if (fiber* f = q.take_next()) thief.add(f);
-    }, "thief");
+    model::thread t(
+        [&] {
+          for (int i = 0; i != 2; ++i)
+            if (q.peek_next() != nullptr)
+              if (fiber* f = q.take_next()) thief.add(f);
+        },
+        "thief");
     for (int i = 0; i != 4; ++i) {
       if (fiber* old = q.replace_next(all[i])) owner.add(old);
       if (i == 2)
@@ -208,7 +211,10 @@ void exclusive() {
 }
 
 constexpr model::options random{.executions = 60'000};
-constexpr model::options every{.strategy = model::strategy::exhaustive, .executions = 60'000, .stale_reads = 1, .weak_failures = 1};
+constexpr model::options every{.strategy = model::strategy::exhaustive,
+                               .executions = 60'000,
+                               .stale_reads = 1,
+                               .weak_failures = 1};
 
 using scenario = void (*)();
 void right(scenario s) {
@@ -235,7 +241,20 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(planted)
 BOOST_AUTO_TEST_CASE(relaxed_tail) { wrong(model::plant::relaxed_tail, ring_with_a_thief); }
-BOOST_AUTO_TEST_CASE(take_without_exchange) { wrong(model::plant::take_without_exchange, ring_with_two_thieves); }
-BOOST_AUTO_TEST_CASE(runnext_taken_twice) { wrong(model::plant::runnext_taken_twice, runnext_with_a_thief); }
-BOOST_AUTO_TEST_CASE(pop_without_fence) { wrong(model::plant::pop_without_fence, fresh_with_a_thief); }
+BOOST_AUTO_TEST_CASE(take_without_exchange) {
+  wrong(model::plant::take_without_exchange, ring_with_two_thieves);
+}
+BOOST_AUTO_TEST_CASE(runnext_taken_twice) {
+  wrong(model::plant::runnext_taken_twice, runnext_with_a_thief);
+}
+BOOST_AUTO_TEST_CASE(relaxed_bottom) { wrong(model::plant::relaxed_bottom, fresh_overflow); }
+BOOST_AUTO_TEST_CASE(take_without_reread) {
+  wrong(model::plant::take_without_reread, ring_with_two_thieves);
+}
+BOOST_AUTO_TEST_CASE(steal_without_fence) {
+  wrong(model::plant::steal_without_fence, fresh_with_two_thieves);
+}
+BOOST_AUTO_TEST_CASE(pop_without_fence) {
+  wrong(model::plant::pop_without_fence, fresh_with_a_thief);
+}
 BOOST_AUTO_TEST_SUITE_END()

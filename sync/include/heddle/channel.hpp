@@ -149,7 +149,7 @@ class channel {
     }
     if (waiter* const receiver = core_.first_receiver()) {
       static_cast<std::optional<T>*>(receiver->slot)->emplace(std::move(value));
-      core_.pop_receiver();  // only now: the move may have thrown
+      if (!HEDDLE_PLANTED(receiver_woken_twice)) core_.pop_receiver();  // only now: the move may have thrown
       lock.unlock();
       receiver->finish(outcome::delivered);
       return true;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <sstream>
 #include <string>
 
@@ -41,12 +42,13 @@ template <class F>
 result expect_bug(const options& o, F f, const std::string& text = "") {
   const result r = explore(o, f);
   BOOST_TEST_MESSAGE(detail::figures(r)
-                     << ", finds: " << r.message.substr(0, r.message.find('\n')));
+                     << ", finds: " << r.message.substr(0, r.message.find('\n')) << "; " << r.seed);
   BOOST_CHECK_MESSAGE(r.failed, "the bug was not found in " << r.executions << " executions");
   if (!r.failed) return r;
   BOOST_CHECK_MESSAGE(r.message.find(text) != std::string::npos,
                       "another bug than '" << text << "' was found: " << r.message << "\n"
                                            << r.trace);
+  if (std::getenv("HEDDLE_MODEL") != nullptr) BOOST_TEST_MESSAGE(r.message << "\n" << r.trace);
   const result again = replay(o, r.seed, f);
   BOOST_CHECK_MESSAGE(again.failed, r.seed << " does not lead to the bug again: " << r.message
                                            << "\n"
