@@ -109,6 +109,7 @@ void ensure_started() {
 
 scheduler::scheduler(const options& o, unsigned procs) : settings(o), alone_(procs == 1), monitor_(*this) {
   pools_.push_back(std::make_unique<stack_pool>(o.stack_size));
+  default_pool_ = pools_.front().get();
   const sharing s = alone_ ? sharing::exclusive : sharing::stealable;
   for (unsigned i = 0; i != procs; ++i) processors.push_back(std::make_unique<processor>(i, s));
   for (unsigned i = procs; i != 0; --i) push_processor(*processors[i - 1]);

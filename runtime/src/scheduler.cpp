@@ -334,9 +334,13 @@ fiber* scheduler::find_work(machine& m) noexcept {
 }
 
 fiber* scheduler::next_on(machine*& m, stack* s) noexcept {
-  fiber* f = m->p != nullptr ? pick(*m) : nullptr;
+  fiber* f = nullptr;
+  if (m->p != nullptr) {
+    f = pick_quickly(*m->p);
+    if (f == nullptr) f = pick(*m);
+  }
   while (f != nullptr && f->memory == nullptr) {
-    if (s->pool == &pool_of(*f)) {
+    if (f->stack_class == 0 ? s->pool == default_pool_ : s->pool == &pool_of(*f)) {
       f->memory = s;
       prepare(*m, f);
       return f;
@@ -370,7 +374,7 @@ bool scheduler::give_stack(machine& m, fiber* f) noexcept {
     if (!pool_of(*f).get(one, 1)) return false;
     f->memory = one.pop();
   } else {
-    if (cache.head == nullptr && !pools_.front()->get(cache, stack_pool::batch)) return false;
+    if (cache.head == nullptr && !default_pool_->get(cache, stack_pool::batch)) return false;
     f->memory = cache.pop();
   }
   stack& s = *f->memory;
@@ -380,11 +384,11 @@ bool scheduler::give_stack(machine& m, fiber* f) noexcept {
 }
 
 void scheduler::release_stack(machine& m, stack* s) noexcept {
-  const bool common = s->pool == pools_.front().get();
+  const bool common = s->pool == default_pool_;
   if (common && m.p != nullptr) {
     stack_list& cache = m.p->free_stacks;
     cache.push(s);
-    if (cache.count > 2 * stack_pool::batch) pools_.front()->put(cache, stack_pool::batch);
+    if (cache.count > 2 * stack_pool::batch) default_pool_->put(cache, stack_pool::batch);
   } else {
     stack_list one;
     one.push(s);
@@ -408,7 +412,7 @@ void scheduler::starve(fiber* f) noexcept {
 }
 
 stack_pool& scheduler::pool_of(const fiber& f) noexcept {
-  if (f.stack_class == 0) return *pools_.front();
+  if (f.stack_class == 0) return *default_pool_;
   std::lock_guard<thread_mutex> hold(pools_lock_);
   return *pools_[f.stack_class];
 }

@@ -170,6 +170,7 @@ class scheduler {
   atomic<std::uint64_t> elsewhere_{0};
 
   std::vector<std::unique_ptr<stack_pool>> pools_;  // [0] is the default size; guarded by pools_lock_
+  stack_pool* default_pool_ = nullptr;
   thread_mutex pools_lock_;
   stack_pool& pool_of(const fiber& f) noexcept;
   std::uint32_t stack_class(std::size_t size);
