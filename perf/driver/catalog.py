@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: BSL-1.0
+"""What there is to measure: problems, contenders, metrics and sizes."""
+import dataclasses
+import pathlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PERF = ROOT / "perf"
+OURS = "heddle"
+
+
+@dataclasses.dataclass
+class Problem:
+    name: str  # fiber/yield, digest
+    title: str
+    metrics: dict  # metric -> how the tables call it
+    contenders: list  # in the order of the tables
+    on: str  # which of the processor counts asked for: "one", "all" or the "most", see procs_of
+    arguments: dict  # contender -> arguments of a --full run
+
+
+FIBERS = [OURS, "boost_fiber", "go", "std_thread"]
+
+# --full lifts the caps that keep a default run short.
+MOST = {"boost_fiber": ["--most", "1000000"], "std_thread": ["--most", "10000"]}
+
+PROBLEMS = [
+    Problem("fiber/switch", "one switch, ns", {"direct_ns": "direct", "cold_ns": "with a cold cache"},
+            [OURS, "boost_fiber", "go", "jump_fcontext", "syscall", "thread", "process"], "one", {}),
+    Problem("fiber/yield", "yield, ns", {"fibers_2_ns": "2 fibers", "fibers_1000_ns": "1,000 fibers",
+                                         "fibers_100000_ns": "100,000 fibers"}, FIBERS, "all",
+            {"std_thread": ["--most", "10000"]}),
+    Problem("fiber/spawn_join", "spawn and join one at a time, ns", {"spawn_join_ns": "spawn + join"}, FIBERS, "all",
+            {}),
+    Problem("fiber/spawn_million", "spawn a million, then await them, ns each", {"spawn_ns": "per fiber"}, FIBERS,
+            "all", MOST),
+    Problem("fiber/ping_pong", "unbuffered channel, ns one way", {"one_way_ns": "one way"}, FIBERS, "all", {}),
+    Problem("fiber/channel_1_1", "channel of 128, one producer and one consumer, ns", {"message_ns": "per message"},
+            FIBERS, "all", {}),
+    Problem("fiber/channel_4_4", "channel of 128, four producers and four consumers, ns", {"message_ns": "per message"},
+            FIBERS, "all", {}),
+    Problem("fiber/skynet", "a tree of fibers with a million leaves, ns", {"leaf_ns": "per leaf"}, FIBERS, "all",
+            MOST),
+    Problem("fiber/fib", "fib(27) by spawning, ns", {"spawn_ns": "per spawn"}, FIBERS, "all", {}),
+    Problem("fiber/mutex", "counting under one mutex, ns", {
+        "fibers_1_ns": "1 fiber", "fibers_2_ns": "2 fibers", "fibers_8_ns": "8 fibers",
+        "fibers_1000_ns": "1,000 fibers"}, FIBERS, "all", {}),
+    Problem("fiber/parked", "a million parked fibers", {
+        "bytes": "bytes each", "create_ns": "create, ns each", "wake_ns": "wake all, ns each"}, FIBERS, "most", MOST),
+    Problem("digest", "SHA-256 of directory trees", {
+        "wall_s": "wall time, s", "cpu_s": "CPU time, s", "memory_mib": "peak memory, MiB"},
+            [OURS, "std_thread", "go", "xargs"], "most", {}),
+]
+
+
+def matching(pattern):
+    """(problem, contenders) whose "problem/contender" matches the regular expression `pattern`."""
+    for problem in PROBLEMS:
+        chosen = [c for c in problem.contenders if pattern.search(f"{problem.name}/{c}")]
+        if chosen:
+            yield problem, chosen
+
+
+def procs_of(problem, asked, full):
+    """Switching needs one processor; what is long and hardly depends on their number runs on the most by default."""
+    if problem.on == "one":
+        return [1]
+    if problem.on == "most" and not full:
+        return [max(asked)]
+    return asked
+
+
+def unit_of(metric):
+    for suffix, unit in (("_ns", "ns"), ("_s", "s"), ("_mib", "MiB"), ("bytes", "B")):
+        if metric.endswith(suffix):
+            return unit
+    return ""
+
+
+def command(problem, contender, build, procs, full, milliseconds, roots):
+    """The command line of a contender and nothing else; a person can paste it."""
+    line = [str(build / "perf" / problem.name / contender), "--procs", str(procs)]
+    if problem.name == "digest":
+        return line + roots
+    if full:
+        line += problem.arguments.get(contender, [])
+    return line + ["--ms", str(milliseconds)]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSL-1.0
+"""Results as pictures: one SVG per problem, and one of all ratios."""
+from catalog import OURS, PROBLEMS, unit_of
+
+COLOURS = {OURS: "#1b7837", "boost_fiber": "#b2a1c7", "go": "#4a90c2", "std_thread": "#bdbdbd", "xargs": "#d9a066"}
+
+
+def draw(results, folder):
+    """Writes <problem>.svg and ratios.svg into the folder; returns why not, if matplotlib is missing."""
+    try:
+        import matplotlib
+        matplotlib.use("svg")
+        from matplotlib import pyplot
+    except ImportError:
+        return "no plots: python3-matplotlib is missing"
+    for problem in PROBLEMS:
+        rows = [(procs, metric) for p, procs, metric in results.rows() if p is problem]
+        if rows:
+            draw_problem(pyplot, results, problem, rows, folder / (problem.name.replace("/", "_") + ".svg"))
+    draw_ratios(pyplot, results, folder / "ratios.svg")
+    return None
+
+
+def draw_problem(pyplot, results, problem, rows, path):
+    """One panel of bars per metric and processor count."""
+    figure, panels = pyplot.subplots(1, len(rows), figsize=(max(4.2, 3.2 * len(rows)), 3.2), squeeze=False)
+    figure.suptitle(f"{problem.name}: {problem.title}", fontsize=10)
+    for panel, (procs, metric) in zip(panels[0], rows):
+        bars = [(c, results.median(problem.name, procs, c, metric)) for c in problem.contenders]
+        bars = [(c, value) for c, value in reversed(bars) if value is not None]
+        panel.barh([c for c, _ in bars], [value for _, value in bars], color=[COLOURS.get(c, "#999999") for c, _ in bars])
+        largest, smallest = max(v for _, v in bars), min(v for _, v in bars)
+        if smallest > 0 and largest / smallest > 20:
+            panel.set_xscale("log")
+        for index, (_, value) in enumerate(bars):
+            panel.annotate(f" {value:,.3g}", (value, index), va="center", fontsize=7)
+        panel.set_title(f"{problem.metrics[metric]}, P={procs}", fontsize=8)
+        panel.set_xlabel(unit_of(metric), fontsize=7)
+        panel.margins(x=0.3)
+        panel.tick_params(labelsize=7)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def draw_ratios(pyplot, results, path):
+    """Every contender's figure as a multiple of ours."""
+    rows = [(p, procs, m) for p, procs, m in results.rows() if results.median(p.name, procs, OURS, m)]
+    if not rows:
+        return
+    figure, panel = pyplot.subplots(figsize=(8, 1 + 0.28 * len(rows)))
+    names = [f"{p.name} {p.metrics[m]} P={procs}" for p, procs, m in rows]
+    for contender, colour in COLOURS.items():
+        points = [(results.ratio(p.name, procs, contender, m), i) for i, (p, procs, m) in enumerate(rows)]
+        points = [(ratio, i) for ratio, i in points if ratio and contender != OURS]
+        if points:
+            panel.scatter(*zip(*points), color=colour, label=contender, s=28)
+    panel.axvline(1, color=COLOURS[OURS], label=OURS)
+    panel.set_xscale("log")
+    panel.set_yticks(range(len(rows)), names, fontsize=7)
+    panel.invert_yaxis()
+    panel.set_xlabel("times heddle's figure: to the right of the line heddle is better", fontsize=8)
+    panel.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)

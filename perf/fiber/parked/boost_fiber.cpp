@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "common/boost_fibers.hpp"
+
+#include <atomic>
+
+#include "common/bench.hpp"
+
+// `n` fibers wait for a gate to open; it is opened once all of them wait.
+static void park(std::uint64_t n, perf::report* report) {
+  boost::fibers::mutex mutex;
+  boost::fibers::condition_variable opened;
+  bool open = false;
+  std::vector<boost::fibers::fiber> all;
+  all.reserve(n);
+  std::atomic<std::uint64_t> parked{0}, woken{0};
+  const std::uint64_t memory = perf::memory_in_use();
+  const double create = perf::timed([&] {
+    for (std::uint64_t i = 0; i < n; ++i) {
+      all.emplace_back([&] {
+        std::unique_lock lock(mutex);
+        parked.fetch_add(1, std::memory_order_relaxed);
+        opened.wait(lock, [&] { return open; });
+        woken.fetch_add(1, std::memory_order_relaxed);
+      });
+    }
+    while (parked < n) boost::this_fiber::yield();
+  });
+  const std::uint64_t grown = perf::memory_in_use() - memory;
+  perf::require(woken == 0, "a fiber did not wait");
+  const double wake = perf::timed([&] {
+    {
+      const std::lock_guard lock(mutex);
+      open = true;
+    }
+    opened.notify_all();
+    for (auto& fiber : all) fiber.join();
+  });
+  perf::require(woken == n, "a fiber was lost");
+  if (report == nullptr) return;
+  report->add("bytes", static_cast<double>(grown) / static_cast<double>(n));
+  report->add("create_ns", create / static_cast<double>(n));
+  report->add("wake_ns", wake / static_cast<double>(n));
+}
+
+int main(int argc, char** argv) {
+  const perf::arguments args(argc, argv, {{"fibers", 1'000'000}, {"most", perf::most_boost_fibers}});
+  const std::uint64_t fibers = std::min(args["fibers"], args["most"]);
+  perf::report report;
+  perf::run_boost_fibers(args.procs(), [&] {
+    park(1'000, nullptr);  // warm up, without leaving many fibers to reuse
+    park(fibers, &report);
+  });
+  for (const char* metric : {"bytes", "create_ns", "wake_ns"}) {
+    report.capped(metric, fibers, args["fibers"], "fibers");
+  }
+  report.print();
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "common/boost_fibers.hpp"
+
+#include "common/bench.hpp"
+
+int main(int argc, char** argv) {
+  const perf::arguments args(argc, argv, {});
+  perf::report report;
+  perf::run_boost_fibers(args.procs(), [&] {
+    report.add("spawn_join_ns", perf::measure(args, [](std::uint64_t n) {
+                 std::uint64_t sum = 0;
+                 const double elapsed = perf::timed([&] {
+                   for (std::uint64_t i = 0; i < n; ++i) boost::fibers::fiber([&sum, i] { sum += i; }).join();
+                 });
+                 perf::require(sum == n * (n - 1) / 2, "a result was lost");
+                 return elapsed;
+               }));
+  });
+  report.print();
+}

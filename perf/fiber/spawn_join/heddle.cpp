@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <heddle/heddle.hpp>
+
+#include "common/bench.hpp"
+
+int main(int argc, char** argv) {
+  const perf::arguments args(argc, argv, {});
+  perf::report report;
+  heddle::run(
+      [&] {
+        report.add("spawn_join_ns", perf::measure(args, [](std::uint64_t n) {
+                     std::uint64_t sum = 0;
+                     const double elapsed = perf::timed([&] {
+                       for (std::uint64_t i = 0; i < n; ++i) sum += heddle::spawn([i] { return i; }).join();
+                     });
+                     perf::require(sum == n * (n - 1) / 2, "a result was lost");
+                     return elapsed;
+                   }));
+      },
+      {.procs = args.procs()});
+  report.print();
+}

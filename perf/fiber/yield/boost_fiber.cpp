@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "common/boost_fibers.hpp"
+
+#include <atomic>
+
+#include "common/bench.hpp"
+
+// `fibers` fibers yield `rounds` times each. Timed from the moment the last one has started until the last
+// has yielded for the last time.
+static double yield_rounds(std::uint64_t fibers, std::uint64_t rounds) {
+  std::atomic<std::uint64_t> started{0}, finished{0}, yields{0};
+  double start = 0, end = 0;
+  std::vector<boost::fibers::fiber> all;
+  for (std::uint64_t i = 0; i < fibers; ++i) {
+    all.emplace_back([&] {
+      if (started.fetch_add(1) + 1 == fibers) start = perf::now();
+      while (started.load() < fibers) boost::this_fiber::yield();
+      std::uint64_t mine = 0;
+      for (; mine < rounds; ++mine) boost::this_fiber::yield();
+      yields.fetch_add(mine);
+      if (finished.fetch_add(1) + 1 == fibers) end = perf::now();
+    });
+  }
+  for (auto& fiber : all) fiber.join();
+  perf::require(yields == fibers * rounds, "yields were lost");
+  return end - start;
+}
+
+int main(int argc, char** argv) {
+  const perf::arguments args(argc, argv, {{"few", 2}, {"some", 1'000}, {"many", 100'000}});
+  perf::report report;
+  perf::run_boost_fibers(args.procs(), [&] {
+    for (const char* size : {"few", "some", "many"}) {
+      const std::uint64_t fibers = args[size];
+      const double ns =
+          perf::measure(args, [&](std::uint64_t rounds) { return yield_rounds(fibers, rounds); });
+      report.add("fibers_" + std::to_string(fibers) + "_ns", ns / static_cast<double>(fibers));
+    }
+  });
+  report.print();
+}
