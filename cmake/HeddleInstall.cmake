@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: BSL-1.0
+#
+# `cmake --install`: libraries, headers, heddle-config.cmake and heddle.pc. Nothing installed names the prefix,
+# so the tree may be moved.
+
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(heddle_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heddle)
+
+foreach(module runtime sync)
+  target_include_directories(heddle_${module} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${module}/include/heddle DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+          FILES_MATCHING PATTERN "*.hpp")
+endforeach()
+install(TARGETS heddle heddle_runtime heddle_sync EXPORT heddle-targets)
+install(EXPORT heddle-targets NAMESPACE heddle:: DESTINATION ${heddle_cmake_dir})
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/heddle-config.cmake.in heddle-config.cmake
+  INSTALL_DESTINATION ${heddle_cmake_dir} NO_SET_AND_CHECK_MACRO)
+# Until 1.0 a minor version may break what the one before promised.
+write_basic_package_version_file(heddle-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heddle-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/heddle-config-version.cmake
+        DESTINATION ${heddle_cmake_dir})
+
+# heddle.pc finds the prefix from where it lies. A static heddle leaves its own needs to the program's link.
+file(RELATIVE_PATH heddle_pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" heddle_pc_prefix "${heddle_pc_prefix}")
+file(RELATIVE_PATH heddle_pc_libdir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH heddle_pc_includedir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+set(heddle_pc_needs "-pthread")
+if(heddle_boost)
+  string(PREPEND heddle_pc_needs "-lboost_context ")
+  # Named only where the linker would not look by itself.
+  get_target_property(heddle_boost_file ${heddle_boost} LOCATION)
+  get_filename_component(heddle_boost_dir "${heddle_boost_file}" DIRECTORY)
+  if(NOT heddle_boost_dir IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+    string(PREPEND heddle_pc_needs "-L${heddle_boost_dir} ")
+  endif()
+endif()
+if(BUILD_SHARED_LIBS)
+  set(heddle_pc_public_needs "")
+else()
+  set(heddle_pc_public_needs " ${heddle_pc_needs}")
+endif()
+configure_file(${CMAKE_CURRENT_LIST_DIR}/heddle.pc.in heddle.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heddle.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: BSL-1.0
+#
+# The options of the build, each checked. Inside another project (FetchContent) only the libraries are built.
+
+# heddle_switchable(name default doc): an option that must be ON or OFF.
+function(heddle_switchable name default doc)
+  option(${name} "${doc}" ${default})
+  string(TOUPPER "${${name}}" value)
+  if(NOT value MATCHES "^(ON|OFF|TRUE|FALSE|YES|NO|Y|N|1|0)$")
+    message(FATAL_ERROR "${name} is '${${name}}'; it must be ON or OFF")
+  endif()
+endfunction()
+
+# heddle_choice(name default doc values...): an option that must be one of the values; "" stands for none of them.
+function(heddle_choice name default doc)
+  set(${name} "${default}" CACHE STRING "${doc}")
+  set_property(CACHE ${name} PROPERTY STRINGS ${ARGN})
+  if(NOT "${${name}}" IN_LIST ARGN)
+    list(TRANSFORM ARGN REPLACE "^$" "'' (none)" OUTPUT_VARIABLE values)
+    list(JOIN values ", " values)
+    message(FATAL_ERROR "${name} is '${${name}}'; it must be one of: ${values}")
+  endif()
+endfunction()
+
+if(PROJECT_IS_TOP_LEVEL)
+  heddle_switchable(BUILD_SHARED_LIBS OFF "Build shared libraries instead of static ones")
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Release, Debug, RelWithDebInfo or MinSizeRel" FORCE)
+  endif()
+endif()
+heddle_switchable(HEDDLE_TESTS ${PROJECT_IS_TOP_LEVEL} "Build the tests")
+heddle_switchable(HEDDLE_PERF OFF "Build the benchmarks")
+heddle_switchable(HEDDLE_INSTALL ${PROJECT_IS_TOP_LEVEL} "Generate the install target")
+heddle_switchable(HEDDLE_WERROR OFF "Make warnings errors in heddle's own code")
+heddle_choice(HEDDLE_SWITCH boost "How fibers switch: Boost.Context, or our own code that leaves out the FPU control words"
+              boost fast)
+heddle_choice(HEDDLE_SANITIZE "" "Build with a sanitizer" "" address thread)
