@@ -24,6 +24,18 @@
 #ifdef HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+#define HEDDLE_UNPOISON(at, bytes) __asan_unpoison_memory_region(at, bytes)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEDDLE_UNPOISON(at, bytes) __asan_unpoison_memory_region(at, bytes)
+#endif
+#endif
+#ifdef HEDDLE_UNPOISON
+#include <sanitizer/asan_interface.h>
+#else
+#define HEDDLE_UNPOISON(at, bytes) static_cast<void>(0)
+#endif
 
 namespace heddle::detail {
 namespace {
@@ -83,6 +95,8 @@ bool stack_pool::reserve() noexcept {
     void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (p == MAP_FAILED) continue;
+    // ASan's shadow outlives munmap: the last frames of an earlier runtime's fibers never returned.
+    HEDDLE_UNPOISON(p, bytes);
     ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
     try {
       reservations_.push_back({static_cast<char*>(p), bytes});
