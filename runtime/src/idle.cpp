@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <utility>
+#include <utility>
 
 #include "scheduler.hpp"
 
@@ -159,6 +161,7 @@ bool scheduler::work_visible() const noexcept {
 }
 
 bool scheduler::go_idle(machine& m) noexcept {
+  bool was_spinning = false;
   {
     std::lock_guard<thread_mutex> hold(lock_);
     if (stopping_) return false;
@@ -166,11 +169,11 @@ bool scheduler::go_idle(machine& m) noexcept {
     processor& p = *m.p;
     m.p = nullptr;
     push_processor(p);
+    was_spinning = std::exchange(m.spinning, false);  // while it is ours: a listed machine is made spinning by others
     list_machine(m);
     check_drained();
   }
-  if (m.spinning) {
-    m.spinning = false;
+  if (was_spinning) {
     spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: before the look at the queues
   }
   // The fence of CHECKLIST row 12: what we have said about ourselves is seen before we look at the queues.

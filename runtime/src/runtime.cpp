@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // The life of a runtime: start, drain, end; one at a time in a process.
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -195,8 +196,13 @@ bool scheduler::deadlocked() noexcept {
     std::lock_guard<thread_mutex> hold(lock_);
     ours = machines_.size() + 1;  // and the monitor
   }
-  const int parked = process().parked_threads.load(std::memory_order_relaxed);
-  return platform::process_threads() <= ours + static_cast<std::size_t>(parked) && all_idle();
+  // Parked before and after: a thread that parks meanwhile may have started one that was not counted, and one that
+  // is woken meanwhile may have been woken by one that has ended.
+  const auto parked = [] { return process().parked_threads.load(std::memory_order_seq_cst); };  // seq_cst: in this order
+  const int before = parked();
+  const std::size_t threads = platform::process_threads();
+  const int always = std::min(before, parked());
+  return threads <= ours + static_cast<std::size_t>(always) && all_idle();
 }
 
 void scheduler::announce(machine& m) noexcept {

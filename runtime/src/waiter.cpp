@@ -25,11 +25,12 @@ void waiter::park(void (*commit)(void*), void* arg) noexcept {
     platform::futex_wait(signal_, 0);
     if (HEDDLE_PLANTED(spurious_wake_believed)) break;
   }
-  count_parked_thread(-1);
 }
 
 void waiter::wake() noexcept {
   if (fiber_ == nullptr) {
+    // Not by the thread when it gets to run: until then it would look parked, and a deadlock be seen where none is.
+    count_parked_thread(-1);
     // release: so that the parked thread sees what was done for it; acquire half in park(). The waiter may be gone
     // after the store; the wake then hits an address on which nobody sleeps.
     signal_.store(1, std::memory_order_release);
