@@ -71,7 +71,8 @@ bool monitor::inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept 
   }
   if (!sched_.work_visible() && sched_.earliest_timer() > now) return call != 0;
   bool take = call != 0 || now - seen.since >= sched_.slice();
-  if (!take && now - seen.since >= shortest) {
+  // acquire: so that the clock of a machine that has got its processor before its thread ran is seen.
+  if (!take && now - seen.since >= shortest && m->started.load(std::memory_order_acquire)) {
     // Neither announced nor past its slice: blocked if its CPU clock stands still.
     const nanoseconds_t cpu = platform::cpu_time(m->clock);
     take = seen.cpu != 0 && now - seen.cpu_read >= shortest && (cpu - seen.cpu) * 4 < now - seen.cpu_read;
