@@ -59,7 +59,8 @@ bool monitor::round(nanoseconds_t now) noexcept {
 bool monitor::inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept {
   // acquire: so that the machine is seen as made; release half in scheduler::attach().
   machine* m = p.owner.load(std::memory_order_acquire);
-  if (m == nullptr) {
+  // acquire: so that its clock is seen; release half in scheduler::run_machine().
+  if (m == nullptr || !m->started.load(std::memory_order_acquire)) {
     seen = {};
     return false;
   }

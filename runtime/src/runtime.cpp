@@ -143,6 +143,7 @@ void scheduler::run_machine(machine& m) noexcept {
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);
   m.clock = platform::this_thread_clock();
+  m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock; acquire half there
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock
   platform::set_thread_slot(&m);
   {
