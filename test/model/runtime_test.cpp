@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Whole runtimes under the explorer: machines and the monitor are model threads, fibers switch as they always do, and
-// time is virtual. The monitor repairs a lost wakeup at its next round (scheduler.hpp, invariant 4), so the tests of
-// the idle protocol run without it: there a fiber left behind is a deadlock.
+// Whole runtimes under the explorer: machines and the monitor are model threads, fibers switch as
+// they always do, and time is virtual. The monitor repairs a lost wakeup at its next round
+// (scheduler.hpp, invariant 4), so the tests of the idle protocol run without it: there a fiber
+// left behind is a deadlock.
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <stdexcept>
@@ -15,9 +16,9 @@
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "heddle/wait_group.hpp"
-#include "scheduler.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "scheduler.hpp"
 
 namespace {
 
@@ -52,7 +53,8 @@ auto in_runtime(unsigned procs, bool monitor, F f) {
   };
 }
 
-// --- scenarios: what main does as a fiber -----------------------------------------------------------------------
+// --- scenarios: what main does as a fiber
+// -----------------------------------------------------------------------
 
 void joins() {
   auto a = heddle::spawn([] { return 20; });
@@ -88,8 +90,8 @@ void overflows() {
   model::check(ran.load(std::memory_order_relaxed) == 12, "a fiber was lost or ran twice");
 }
 
-/// Fibers that wait for each other without letting go of their processors: right only if no processor stays idle while
-/// one of them is queued. One for each processor.
+/// Fibers that wait for each other without letting go of their processors: right only if no
+/// processor stays idle while one of them is queued. One for each processor.
 template <int Fibers>
 void meet_running() {
   platform::atomic<int> arrived{0};
@@ -106,16 +108,21 @@ void meet_running() {
   meet();
   all.wait();
 }
-/// The same, the others being woken where before they were made.
+/// The same with one that is woken, not made, while the other machine goes idle.
 void meet_after_wakes() {
   heddle::channel<int> start;
-  platform::atomic<int> arrived{0};
+  platform::atomic<int> progress{0};
+  const auto await = [&](int n) {
+    while (progress.load(std::memory_order_relaxed) < n) platform::cpu_relax();
+  };
   auto other = heddle::spawn([&] {
+    progress.store(1, std::memory_order_relaxed);
     (void)start.receive();
-    arrived.store(1, std::memory_order_relaxed);
+    progress.store(2, std::memory_order_relaxed);
   });
+  await(1);  // so it runs on the other machine
   start.send(1);
-  while (arrived.load(std::memory_order_relaxed) == 0) platform::cpu_relax();
+  await(2);
   other.join();
 }
 
@@ -151,6 +158,19 @@ void passes_values() {
   int last = 0;
   for (const int n : c) model::check(n == ++last, "out of order");
   model::check(last == 4, "a value was lost");
+}
+/// Many wakes at once: the ring overflows into the global queue.
+void wakes_many() {
+  heddle::channel<int> c;
+  heddle::wait_group all(8);
+  for (int i = 0; i != 8; ++i)
+    heddle::go([&] {
+      model::check(!c.receive().has_value(), "a value from nowhere");
+      all.done();
+    });
+  for (int i = 0; i != 8; ++i) heddle::this_fiber::yield();
+  c.close();
+  all.wait();
 }
 void closes_on_both_sides() {
   heddle::channel<int> c;
@@ -310,14 +330,20 @@ void waits_for_ever() {
   (void)c.receive();
 }
 
+/// A timeout that races with a wake puts the clock ahead of who still runs, so nobody is in time
+/// any more.
+unsigned early_timeouts_for(void (*f)()) { return f == sleeps ? 0 : by_chance.early_timeouts; }
+
 void right(std::uint64_t executions, unsigned procs, bool monitor, void (*f)()) {
   model::options o = by_chance;
   o.executions = executions;
+  o.early_timeouts = early_timeouts_for(f);
   model::expect_ok(o, in_runtime(procs, monitor, f));
 }
 void wrong(model::plant bug, unsigned procs, bool monitor, void (*f)(), const char* text = "") {
   model::options o = by_chance;
   o.executions = 60'000;
+  o.early_timeouts = early_timeouts_for(f);
   o.planted = bug;
   model::expect_bug(o, in_runtime(procs, monitor, f), text);
 }
@@ -329,6 +355,7 @@ BOOST_AUTO_TEST_CASE(spawn_and_join) { right(1000, 1, false, joins); }
 BOOST_AUTO_TEST_CASE(spawn_and_join_with_monitor) { right(1000, 1, true, joins); }
 BOOST_AUTO_TEST_CASE(drain) { right(1000, 1, false, leaves_fibers_behind); }
 BOOST_AUTO_TEST_CASE(overflow) { right(1000, 1, false, overflows); }
+BOOST_AUTO_TEST_CASE(overflow_by_wakes) { right(1000, 1, false, wakes_many); }
 BOOST_AUTO_TEST_CASE(mutex) { right(1000, 1, true, counts_under_a_mutex); }
 BOOST_AUTO_TEST_CASE(channel) { right(1000, 1, true, passes_values<0>); }
 BOOST_AUTO_TEST_CASE(sleep) { right(1000, 1, true, sleeps); }
@@ -374,17 +401,35 @@ BOOST_AUTO_TEST_CASE(twice) {
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(three_processors)
-BOOST_AUTO_TEST_CASE(no_idle_processor) { right(4000, 3, false, meet_running<3>); }
+BOOST_AUTO_TEST_CASE(no_idle_processor) { right(4000, 3, true, meet_running<3>); }
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(planted)
-BOOST_AUTO_TEST_CASE(overflow_loses_newest) { wrong(model::plant::overflow_loses_newest, 1, false, overflows, "deadlock"); }
-BOOST_AUTO_TEST_CASE(join_overwrites_end) { wrong(model::plant::join_overwrites_end, 2, false, joins, "deadlock"); }
-BOOST_AUTO_TEST_CASE(missing_recheck) { wrong(model::plant::missing_recheck, 2, false, meet_running<2>, "livelock"); }
-BOOST_AUTO_TEST_CASE(unfenced_wake) { wrong(model::plant::unfenced_wake, 2, false, meet_after_wakes, "livelock"); }
-BOOST_AUTO_TEST_CASE(last_spinner_forgets) { wrong(model::plant::last_spinner_forgets, 3, false, meet_running<3>, "livelock"); }
-BOOST_AUTO_TEST_CASE(machine_stays_listed) { wrong(model::plant::machine_stays_listed, 2, false, joins); }
-BOOST_AUTO_TEST_CASE(machine_believes_any_wake) { wrong(model::plant::machine_believes_any_wake, 2, false, joins); }
-BOOST_AUTO_TEST_CASE(timekeeper_stays) { wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late"); }
-BOOST_AUTO_TEST_CASE(revoke_without_barrier) { wrong(model::plant::revoke_without_barrier, 1, true, hogs); }
+BOOST_AUTO_TEST_CASE(overflow_loses_newest) {
+  wrong(model::plant::overflow_loses_newest, 1, false, wakes_many, "deadlock");
+}
+BOOST_AUTO_TEST_CASE(join_overwrites_end) {
+  wrong(model::plant::join_overwrites_end, 2, false, joins, "deadlock");
+}
+BOOST_AUTO_TEST_CASE(missing_recheck) {
+  wrong(model::plant::missing_recheck, 2, false, meet_running<2>, "livelock");
+}
+BOOST_AUTO_TEST_CASE(unfenced_wake) {
+  wrong(model::plant::unfenced_wake, 2, false, meet_after_wakes, "livelock");
+}
+BOOST_AUTO_TEST_CASE(last_spinner_forgets) {
+  wrong(model::plant::last_spinner_forgets, 3, false, meet_running<3>, "livelock");
+}
+BOOST_AUTO_TEST_CASE(machine_stays_listed) {
+  wrong(model::plant::machine_stays_listed, 2, false, joins);
+}
+BOOST_AUTO_TEST_CASE(machine_believes_any_wake) {
+  wrong(model::plant::machine_believes_any_wake, 2, false, joins);
+}
+BOOST_AUTO_TEST_CASE(timekeeper_stays) {
+  wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late");
+}
+BOOST_AUTO_TEST_CASE(revoke_without_barrier) {
+  wrong(model::plant::revoke_without_barrier, 1, true, hogs);
+}
 BOOST_AUTO_TEST_SUITE_END()

@@ -31,7 +31,7 @@ struct report {
   std::uint64_t steps;
   char message[4096];
   char seed[16384];
-  char trace[65536];
+  char trace[1 << 19];
 };
 
 template <std::size_t N>
@@ -45,6 +45,9 @@ void copy(char (&to)[N], const std::string& from) {
 report* current_report = nullptr;
 explorer* current_explorer = nullptr;
 int captured_stderr = -1;
+
+/// Of a failure that is met; all of them when it is run again on request.
+std::size_t trace_lines = 100;
 
 /// The end of what the program wrote to stderr.
 std::string captured_output() {
@@ -61,7 +64,7 @@ void report_failure(const std::string& message) {
   current_report->failed = true;
   copy(current_report->message, message);
   copy(current_report->seed, current_explorer->reproduce());
-  copy(current_report->trace, scheduler::get().format_trace() + captured_output());
+  copy(current_report->trace, scheduler::get().format_trace(trace_lines) + captured_output());
 }
 
 /// Seconds without a scheduling point after which the program counts as hung.
@@ -181,8 +184,10 @@ std::uint64_t scaled(std::uint64_t executions) {
 }  // namespace
 
 result explore(const options& o, body f, void* context) {
-  if (const char* seed = std::getenv("HEDDLE_MODEL"); seed != nullptr && *seed != 0)
+  if (const char* seed = std::getenv("HEDDLE_MODEL"); seed != nullptr && *seed != 0) {
+    trace_lines = 4096;
     return replay(o, seed, f, context);
+  }
   options chosen = o;
   chosen.executions = scaled(o.executions);
   const auto e = make_explorer(chosen);
@@ -192,8 +197,9 @@ result explore(const options& o, body f, void* context) {
 result replay(const options& o, const std::string& seed, body f, void* context) {
   constexpr const char prefix[] = "HEDDLE_MODEL=";
   const bool prefixed = seed.compare(0, sizeof prefix - 1, prefix) == 0;
-  const auto e = make_replay(o, prefixed ? seed.substr(sizeof prefix - 1) : seed);
-  return run(*e, o, f, context);
+  options chosen = o;
+  const auto e = make_replay(chosen, prefixed ? seed.substr(sizeof prefix - 1) : seed);
+  return run(*e, chosen, f, context);
 }
 
 }  // namespace model::detail

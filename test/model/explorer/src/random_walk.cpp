@@ -26,7 +26,8 @@ bool random_walk::begin() {
   switch_one_in_ = 1U << random_.below(5);
   stale_one_in_ = 2U << random_.below(4);
   timeout_one_in_ = 8U << random_.below(6);
-  step_ = run_ = last_ = 0;
+  step_ = 0;
+  next_fall_ = patience;
   bottom_ = 0;
   if (!exact_ && longest_ != 0) length_ = longest_;
   draw_change_points();
@@ -63,16 +64,14 @@ unsigned random_walk::pick(thread_set candidates, unsigned current, bool yielded
   const bool may_stay = !yielded && (candidates >> current & 1) != 0;
   const auto n = static_cast<unsigned>(std::popcount(candidates));
   if (pct_) {
-    run_ = current == last_ ? run_ + 1 : 0;
-    last_ = current;
-    bool falls = run_ > max_run;
+    bool falls = step_ >= next_fall_;
     while (!change_points_.empty() && change_points_.back() <= step_) {
       change_points_.pop_back();
       falls = true;
     }
     if (falls) {
       priority_[current] = --bottom_;
-      run_ = 0;
+      next_fall_ = step_ + patience;
     }
     return pick_by_priority(candidates);
   }

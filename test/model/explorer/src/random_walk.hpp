@@ -35,9 +35,9 @@ class random_walk final : public explorer {
 
  private:
   static constexpr std::uint64_t first_length = 50;
-  /// Even pct must not let one thread starve the rest: after so many steps on end it falls to the
+  /// Even pct must not let a thread starve the rest: after so many steps whoever runs falls to the
   /// bottom.
-  static constexpr unsigned max_run = 1000;
+  static constexpr std::uint64_t patience = 1000;
 
   void draw_change_points();
   unsigned pick_by_priority(thread_set candidates) const noexcept;
@@ -58,8 +58,7 @@ class random_walk final : public explorer {
   unsigned timeout_one_in_ = 64;
 
   std::uint64_t step_ = 0;
-  unsigned run_ = 0;  // steps of the current thread on end
-  unsigned last_ = 0;
+  std::uint64_t next_fall_ = 0;
   std::int64_t priority_[max_threads] = {};
   std::int64_t bottom_ = 0;
   std::vector<std::uint64_t> change_points_;

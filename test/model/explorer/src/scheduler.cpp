@@ -69,6 +69,7 @@ bool scheduler::execute(body f, void* context) {
   }
   ready_ = yielded_ = 0;
   steps_ = 0;
+  vain_rounds_ = 0;
   now_ = first_moment;
   next_deadline_ = model_thread::never;
   failed_ = false;
@@ -113,6 +114,7 @@ void scheduler::pass_step() {
   if (++steps_ > options_.max_steps)
     fail("livelock: " + std::to_string(options_.max_steps) + " scheduling points and no end");
   ++current_->steps;
+  if (steps_ % yield_steps == 0) yielded_ = 0;
   now_ += step_time;
   if (next_deadline_ == model_thread::never) [[likely]]
     return;
@@ -125,8 +127,9 @@ void scheduler::pass_step() {
 model_thread& scheduler::choose_next(bool yielded) {
   thread_set candidates = ready_ & ~yielded_;
   if (candidates == 0) {
-    // All block or spin: only time can help those who wait for it.
-    if (next_deadline_ != model_thread::never) expire_next();
+    // All block, or spin and nothing comes of it: only time can help those who wait for it.
+    if (next_deadline_ != model_thread::never && (ready_ == 0 || ++vain_rounds_ > spin_patience))
+      expire_next();
     yielded_ = 0;
     candidates = ready_;
     if (candidates == 0) report_deadlock();
@@ -137,6 +140,7 @@ model_thread& scheduler::choose_next(bool yielded) {
 }
 
 void scheduler::spin() {
+  now_ += spin_time;
   pass_step();
   explorer_->spins(current_->memory.id);
   yielded_ |= bit(*current_);
@@ -214,6 +218,7 @@ void scheduler::expire_deadlines() noexcept {
 }
 
 void scheduler::expire_next() noexcept {
+  vain_rounds_ = 0;
   if (now_ < next_deadline_) now_ = next_deadline_;
   trace_.add({static_cast<std::uint8_t>(current_->memory.id), operation::time, 0, 0,
               static_cast<std::uint64_t>(now_), 0, nullptr});
@@ -325,8 +330,8 @@ std::string scheduler::describe(const model_thread& t) const {
   return text;
 }
 
-std::string scheduler::format_trace() const {
-  return trace_.format([](unsigned id) -> const char* { return get().threads_[id].name; });
+std::string scheduler::format_trace(std::size_t most) const {
+  return trace_.format([](unsigned id) -> const char* { return get().threads_[id].name; }, most);
 }
 
 }  // namespace model::detail

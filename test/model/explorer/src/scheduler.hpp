@@ -66,7 +66,7 @@ class scheduler {
   bool active() const noexcept { return current_ != nullptr; }
   const std::string& failure() const noexcept { return failure_; }
   std::uint64_t steps() const noexcept { return steps_; }
-  std::string format_trace() const;
+  std::string format_trace(std::size_t most) const;
 
   [[noreturn]] void fail(const std::string& message) noexcept;
 
@@ -91,7 +91,7 @@ class scheduler {
   /// The caller is in a loop that waits for somebody else.
   void spin();
   /// Somebody wrote: those who spin may look again.
-  void wrote() noexcept { yielded_ = 0; }
+  void wrote() noexcept { yielded_ = vain_rounds_ = 0; }
 
   void sleep(cell* word, std::uint32_t expected, std::int64_t deadline, const void* caller);
   void wake(const cell* word, unsigned count, const void* caller);
@@ -108,6 +108,12 @@ class scheduler {
  private:
   static constexpr std::int64_t first_moment = 1'000'000'000;
   static constexpr std::int64_t step_time = 20;
+  static constexpr std::int64_t spin_time = 100;
+  /// Now and then who has yielded may go on although nobody has written: the others may be in an
+  /// endless loop.
+  static constexpr unsigned yield_steps = 64;
+  /// Rounds in which all who are ready spin, after which time leaps to the next deadline.
+  static constexpr unsigned spin_patience = 500;
 
   static thread_set bit(const model_thread& t) noexcept { return thread_set{1} << t.memory.id; }
   static void enter(boost::context::detail::transfer_t from) noexcept;
@@ -141,6 +147,7 @@ class scheduler {
   model_thread* current_ = nullptr;
   thread_set ready_ = 0;
   thread_set yielded_ = 0;
+  unsigned vain_rounds_ = 0;
   std::uint64_t steps_ = 0;
   std::uint32_t execution_ = 0;
   std::int64_t now_ = first_moment;

@@ -54,9 +54,11 @@ std::unique_ptr<explorer> make_explorer(const options& o) {
   return std::make_unique<random_walk>(o);
 }
 
-std::unique_ptr<explorer> make_replay(const options& o, const std::string& reproduce) {
+std::unique_ptr<explorer> make_replay(options& o, const std::string& reproduce) {
   auto fields = parse(reproduce);
   const std::string name = fields["strategy"];
+  if (fields.count("max_steps") != 0)
+    o.max_steps = static_cast<unsigned>(std::stoul(fields["max_steps"]));
   options chosen = o;
   chosen.executions = 1;
   if (name == "exhaustive") {

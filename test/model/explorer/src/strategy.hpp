@@ -94,8 +94,9 @@ class explorer : public chooser {
   std::array<unsigned, static_cast<unsigned>(choice::count)> budget_{};
 };
 
-/// `path` (from reproduce()) or `exact` seed: the one execution to run.
 std::unique_ptr<explorer> make_explorer(const options& o);
-std::unique_ptr<explorer> make_replay(const options& o, const std::string& reproduce);
+/// For the one execution that `reproduce` names. `max_steps=n` in it overrides the option, to stop
+/// earlier.
+std::unique_ptr<explorer> make_replay(options& o, const std::string& reproduce);
 
 }  // namespace model::detail

@@ -4,6 +4,7 @@
 #include <cxxabi.h>
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -121,9 +122,10 @@ void describe(const trace_entry& e, char* text, std::size_t size) {
 
 }  // namespace
 
-std::string trace::format(const char* (*name)(unsigned)) const {
+std::string trace::format(const char* (*name)(unsigned), std::size_t most) const {
+  most = std::min(most, size);
   std::string out;
-  for (std::uint64_t i = next_ > size ? next_ - size : 0; i < next_; ++i) {
+  for (std::uint64_t i = next_ > most ? next_ - most : 0; i < next_; ++i) {
     const trace_entry& e = entries_[i % size];
     char what[160];
     describe(e, what, sizeof what);

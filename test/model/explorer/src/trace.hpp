@@ -44,11 +44,11 @@ class trace {
  public:
   void clear() noexcept { next_ = 0; }
   void add(const trace_entry& e) noexcept { entries_[next_++ % size] = e; }
-  /// One line each; `name` gives a thread's name.
-  std::string format(const char* (*name)(unsigned)) const;
+  /// One line for each of the last `most`; `name` gives a thread's name.
+  std::string format(const char* (*name)(unsigned), std::size_t most) const;
 
  private:
-  static constexpr std::size_t size = 128;
+  static constexpr std::size_t size = 4096;
   trace_entry entries_[size];
   std::uint64_t next_ = 0;
 };
