@@ -27,13 +27,13 @@ class alignas(64) machine {
   bool enter() noexcept {
     inside.store(1, std::memory_order_relaxed);
     platform::light_barrier();  // the store above before the load below; heavy half in scheduler::revoke()
-    if (revoked.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    if (revoked.load(std::memory_order_relaxed) != 0 && !HEDDLE_PLANTED(enter_ignores_revoked)) [[unlikely]]
       return enter_slow();
     return true;
   }
   void leave() noexcept {
     // release: so that whoever takes the processor sees what was done to it; acquire half in scheduler::revoke().
-    inside.store(0, std::memory_order_release);
+    inside.store(0, HEDDLE_PLANTED(leave_without_release) ? std::memory_order_relaxed : std::memory_order_release);
   }
   bool is_inside() const noexcept { return inside.load(std::memory_order_relaxed) != 0; }
 

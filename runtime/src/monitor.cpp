@@ -92,7 +92,7 @@ void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
     if (sched_.call_with_work_behind()) return nap_.store(awake, std::memory_order_relaxed);
   }
   if (stop_.load(std::memory_order_seq_cst) == 0 &&  // seq_cst: after the nap; other half in stop()
-      (how != deep || sched_.all_idle()))
+      (how != deep || HEDDLE_PLANTED(deep_sleep_without_look) || sched_.all_idle()))
     platform::futex_wait(nap_, how, deadline);
   nap_.store(awake, std::memory_order_relaxed);
 }
