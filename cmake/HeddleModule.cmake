@@ -8,6 +8,10 @@ function(heddle_warnings target)
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wno-sign-conversion>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:Clang>>:-Wthread-safety>
     $<$<BOOL:${HEDDLE_WERROR}>:-Werror>)
+  if(HEDDLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Instrumented code hides from gcc what is initialised.
+    target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+  endif()
 endfunction()
 
 # heddle_sanitize(target PUBLIC|PRIVATE): instruments the target, and with PUBLIC whoever links it in this build.
