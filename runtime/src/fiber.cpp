@@ -23,11 +23,39 @@ constexpr std::size_t small_slab = std::size_t{32} << 10;
 constexpr std::size_t small_slabs = 64;
 }  // namespace
 
-fiber_pool::~fiber_pool() {
+fiber_pool& fiber_pool::instance() noexcept {
+  // Never destroyed: handles may be released while the process ends.
+  alignas(fiber_pool) static unsigned char space[sizeof(fiber_pool)];
+  static fiber_pool* const pool = ::new (space) fiber_pool;
+  return *pool;
+}
+
+void fiber_pool::trim() noexcept {
+  std::lock_guard<thread_mutex> hold(lock_);
+  if (free_.count != built_) return;
   for (const slab& s : slabs_) {
     for (std::size_t i = 0; i != s.used; ++i) s.fibers[i].~fiber();
     ::operator delete(s.fibers, std::align_val_t(s.size == huge_page / sizeof(fiber) ? huge_page : alignof(fiber)));
   }
+  std::vector<slab>().swap(slabs_);
+  free_ = {};
+  built_ = 0;
+}
+
+void fiber_pool::clear(fiber& f) noexcept {
+  if (f.big_closure != nullptr) [[unlikely]]
+    ::operator delete(f.big_closure, std::align_val_t(f.closure->align));
+  if (f.name != nullptr) [[unlikely]] {
+    free_name(f.name);
+    f.name = nullptr;
+  }
+  f.state.store(fiber_state::free, std::memory_order_relaxed);
+}
+
+void fiber_pool::put(fiber* f) noexcept {
+  clear(*f);
+  std::lock_guard<thread_mutex> hold(lock_);
+  free_.push(f);
 }
 
 void fiber_pool::grow() {
@@ -47,6 +75,7 @@ void fiber_pool::get(fiber_list& out, std::size_t n) {
       if (slabs_.empty() || slabs_.back().used == slabs_.back().size) grow();
       slab& last = slabs_.back();
       f = ::new (last.fibers + last.used++) fiber;
+      ++built_;
     }
     out.push(f);
   }
@@ -78,46 +107,55 @@ void fill(fiber& f, const closure_type& type, void* from) {
   type.relocate(to, from);
 }
 
-fiber* make(const fiber_options* options) {
-  if (machine* m = this_machine()) {
-    const critical_section in(*m);
-    return m->sched.make_fiber(m, options);
+/// Fills f, or gives it back and rethrows what moving the closure threw.
+template <class GiveBack>
+void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_back) {
+  try {
+    fill(f, type, from);
+  } catch (...) {
+    give_back();
+    throw;
   }
-  ensure_started();
-  const visit s;
-  return s->make_fiber(nullptr, options);
+  f.joiner.store(nullptr, std::memory_order_relaxed);
+  // release: so that who sees the state sees the rest of the block; acquire half in fiber_pool::for_each().
+  f.state.store(fiber_state::fresh, std::memory_order_release);
 }
 
-void give_back(fiber* f) noexcept {
-  if (machine* m = this_machine()) {
-    const critical_section in(*m);
-    m->sched.count_ended(*m);
-    m->sched.free_fiber(m, f);
-  } else if (const visit s; s) {
-    s->count_ended_elsewhere();
-    s->free_fiber(nullptr, f);
+fiber* start_from_thread(const closure_type& type, void* from, const fiber_options* options) {
+  for (;;) {
+    ensure_started();
+    const visit s;
+    if (!s) continue;  // it has just ended
+    fiber* f = s->make_fiber(nullptr, options);
+    fill_or_else(*f, type, from, [&] {
+      s->count_ended_elsewhere();
+      fiber_pool::instance().put(f);
+    });
+    s->inject(f);
+    return f;
   }
 }
 
 }  // namespace
 
 fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options) {
-  fiber* f = make(options);
-  try {
-    fill(*f, type, from);
-  } catch (...) {
-    give_back(f);
-    throw;
-  }
-  f->joiner.store(nullptr, std::memory_order_relaxed);
-  // release: so that who sees the state sees the rest of the block; acquire half in fiber_pool::for_each().
-  f->state.store(fiber_state::fresh, std::memory_order_release);
-  if (machine* m = this_machine()) {
+  machine* m = this_machine();
+  if (m == nullptr) return start_from_thread(type, from, options);
+  fiber* f = nullptr;
+  {
     const critical_section in(*m);
-    m->sched.ready(*m, f);
-  } else if (const visit s; s) {
-    s->inject(f);
+    f = m->sched.make_fiber(m, options);
   }
+  // Moving the closure is user code: it runs outside, and may even suspend, so the machine is asked for again.
+  fill_or_else(*f, type, from, [&] {
+    machine* now = this_machine();
+    const critical_section in(*now);
+    now->sched.count_ended(*now);
+    now->sched.free_fiber(*now, f);
+  });
+  m = this_machine();
+  const critical_section in(*m);
+  m->sched.ready(*m, f);
   return f;
 }
 
@@ -158,9 +196,9 @@ void release_fiber(fiber* f) noexcept {
   f->closure->destroy(f->closure_address());
   if (machine* m = this_machine()) {
     const critical_section in(*m);
-    m->sched.free_fiber(m, f);
-  } else if (const visit s; s) {
-    s->free_fiber(nullptr, f);
+    m->sched.free_fiber(*m, f);
+  } else {
+    fiber_pool::instance().put(f);
   }
 }
 

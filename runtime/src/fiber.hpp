@@ -86,17 +86,25 @@ struct fiber_list {
   }
 };
 
-/// All control blocks, in slabs that live as long as the runtime.
+/// All control blocks of the process. They outlive the runtime, since a join handle may; when a runtime ends and none
+/// is in use, the slabs are given back.
 class fiber_pool {
  public:
   fiber_pool() = default;
-  ~fiber_pool();
+  /// The one of the process.
+  static fiber_pool& instance() noexcept;
   fiber_pool(const fiber_pool&) = delete;
   fiber_pool& operator=(const fiber_pool&) = delete;
 
   /// Moves up to `n` free blocks into `out`, at least one. Throws std::bad_alloc.
   void get(fiber_list& out, std::size_t n);
   void put(fiber_list& from, std::size_t n) noexcept;
+  /// Clears one block and takes it.
+  void put(fiber* f) noexcept;
+  /// Frees what the block owns beside itself.
+  static void clear(fiber& f) noexcept;
+  /// Frees all slabs if every block is here.
+  void trim() noexcept;
   /// Calls f(fiber&) for every block that is not free.
   template <class F>
   void for_each(F f) {
@@ -115,6 +123,7 @@ class fiber_pool {
   };
   void grow();
 
+  std::size_t built_ = 0;
   thread_mutex lock_;
   fiber_list free_;
   std::vector<slab> slabs_;

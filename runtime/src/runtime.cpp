@@ -70,10 +70,15 @@ void start_runtime(const options& given, bool lazy) {
 void end_runtime() noexcept {
   process_state& s = process();
   scheduler* ending = s.active.load(std::memory_order_relaxed);
-  ending->drain();
-  // seq_cst: so that a visitor either sees no scheduler or is seen in the count; other half in visit.
-  s.active.store(nullptr, std::memory_order_seq_cst);
-  while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();  // seq_cst: as above
+  for (;;) {
+    ending->drain();
+    // seq_cst: so that a visitor either sees no scheduler or is seen in the count; other half in visit.
+    s.active.store(nullptr, std::memory_order_seq_cst);
+    while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();  // seq_cst: as above
+    if (ending->alive() == 0) break;
+    // A plain thread has started a fiber at the last moment: it is waited for too.
+    s.active.store(ending, std::memory_order_release);  // release: as in start_runtime()
+  }
   ending->stop();
   delete ending;
 }
@@ -117,8 +122,11 @@ scheduler::scheduler(const options& o, unsigned procs) : settings(o), alone_(pro
 }
 
 scheduler::~scheduler() {
-  for (const auto& p : processors)
+  for (const auto& p : processors) {
     while (stack* s = p->free_stacks.pop()) retire_stack(*s);
+    fibers.put(p->free_fibers, p->free_fibers.count);
+  }
+  fibers.trim();
 }
 
 /// Throws std::system_error if no thread can be had for the first machine: later ones can be done without.
@@ -159,6 +167,7 @@ void scheduler::drain() noexcept {
   {
     std::lock_guard<thread_mutex> hold(lock_);
     draining_ = true;
+    drained_.store(0, std::memory_order_relaxed);
     check_drained();
   }
   // acquire: so that the runtime is seen at rest; release half in check_drained().

@@ -51,7 +51,7 @@ void fiber_main(Transfer raw) {
     if (m == nullptr) forked_child_returned();
     m->enter();
     m->sched.count_ended(*m);
-    if (mine) m->sched.free_fiber(m, f);
+    if (mine) m->sched.free_fiber(*m, f);
     f = m->sched.next_on(m, memory);
   }
 }
@@ -463,20 +463,10 @@ void scheduler::count_ended(machine& m) noexcept {
     elsewhere_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void scheduler::free_fiber(machine* m, fiber* f) noexcept {
-  if (f->big_closure != nullptr) [[unlikely]]
-    ::operator delete(f->big_closure, std::align_val_t(f->closure->align));
-  if (f->name != nullptr) [[unlikely]] {
-    free_name(f->name);
-    f->name = nullptr;
-  }
-  f->state.store(fiber_state::free, std::memory_order_relaxed);
-  if (m == nullptr || m->p == nullptr) {
-    fiber_list one;
-    one.push(f);
-    return fibers.put(one, 1);
-  }
-  fiber_list& cache = m->p->free_fibers;
+void scheduler::free_fiber(machine& m, fiber* f) noexcept {
+  if (m.p == nullptr) return fibers.put(f);
+  fiber_pool::clear(*f);
+  fiber_list& cache = m.p->free_fibers;
   f->next = cache.head;  // the newest first: its lines are warm
   cache.head = f;
   if (cache.tail == nullptr) cache.tail = f;

@@ -55,7 +55,7 @@ class scheduler {
   void inject(fiber* f) noexcept;
   /// An empty control block of the given stack size, with an id. `m`: null on a plain thread, else inside.
   fiber* make_fiber(machine* m, const fiber_options* o);
-  void free_fiber(machine* m, fiber* f) noexcept;
+  void free_fiber(machine& m, fiber* f) noexcept;
   void count_ended(machine& m) noexcept;
   void count_ended_elsewhere() noexcept { elsewhere_.fetch_sub(1, std::memory_order_relaxed); }
   /// inject() for a fiber that was parked.
@@ -97,7 +97,7 @@ class scheduler {
 
   const options settings;
   std::vector<std::unique_ptr<processor>> processors;
-  fiber_pool fibers;
+  fiber_pool& fibers = fiber_pool::instance();
 
  private:
   void machine_main(machine& m) noexcept;
