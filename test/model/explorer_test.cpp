@@ -24,8 +24,7 @@ namespace {
 
 constexpr model::options all{.strategy = model::strategy::exhaustive, .executions = 1'000'000};
 constexpr model::options some{.executions = 10'000};
-constexpr model::options in_process{
-    .strategy = model::strategy::exhaustive, .executions = 1'000'000, .isolate = false};
+constexpr model::options in_process{.strategy = model::strategy::exhaustive, .executions = 1'000'000, .isolate = false};
 
 void lose_an_increment() {
   atomic<int> x{0};
@@ -42,10 +41,10 @@ void lose_an_increment() {
 BOOST_AUTO_TEST_SUITE(schedules)
 
 BOOST_AUTO_TEST_CASE(every_strategy_finds_a_lost_increment) {
-  for (const auto strategy : {model::strategy::random, model::strategy::pct, model::strategy::mixed,
-                              model::strategy::exhaustive})
-    model::expect_bug({.strategy = strategy, .executions = 1000, .weak_memory = false},
-                      lose_an_increment, "an increment was lost");
+  for (const auto strategy :
+       {model::strategy::random, model::strategy::pct, model::strategy::mixed, model::strategy::exhaustive})
+    model::expect_bug({.strategy = strategy, .executions = 1000, .weak_memory = false}, lose_an_increment,
+                      "an increment was lost");
 }
 
 /// Two threads of n stores each interleave in C(2n, n) ways.
@@ -81,8 +80,7 @@ BOOST_AUTO_TEST_CASE(exhaustive_counts_the_executions_of_a_tiny_program) {
   o.preemptions = 0;
   const auto r = model::explore(o, [] {
     atomic<int> x{0};
-    platform::thread t([](void* p) { static_cast<atomic<int>*>(p)->load(memory_order_relaxed); },
-                       &x, "reader");
+    platform::thread t([](void* p) { static_cast<atomic<int>*>(p)->load(memory_order_relaxed); }, &x, "reader");
     x.store(1, memory_order_relaxed);
     t.join();
   });
@@ -93,8 +91,7 @@ BOOST_AUTO_TEST_CASE(exhaustive_counts_the_executions_of_a_tiny_program) {
 }
 
 BOOST_AUTO_TEST_CASE(a_seed_leads_to_the_same_execution) {
-  for (const auto strategy :
-       {model::strategy::random, model::strategy::pct, model::strategy::exhaustive}) {
+  for (const auto strategy : {model::strategy::random, model::strategy::pct, model::strategy::exhaustive}) {
     const model::options o{.strategy = strategy, .executions = 10'000, .seed = 7};
     const auto first = model::explore(o, lose_an_increment);
     BOOST_REQUIRE(first.failed);
@@ -111,8 +108,7 @@ BOOST_AUTO_TEST_CASE(a_seed_leads_to_the_same_execution) {
 
 BOOST_AUTO_TEST_CASE(other_seeds_lead_to_other_executions) {
   std::set<std::string> traces;
-  for (std::uint64_t seed = 0; seed < 8; ++seed)
-    traces.insert(model::explore({.seed = seed}, lose_an_increment).trace);
+  for (std::uint64_t seed = 0; seed < 8; ++seed) traces.insert(model::explore({.seed = seed}, lose_an_increment).trace);
   BOOST_CHECK_GT(traces.size(), 2U);
 }
 
@@ -220,8 +216,7 @@ BOOST_AUTO_TEST_CASE(publishing_an_atomic_without_release_is_reported) {
       atomic<atomic<int>*> where{nullptr};
       atomic<int> what{1};
       model::thread reader([&] {
-        if (auto* p = where.load(memory_order_acquire))
-          model::check(p->load(memory_order_relaxed) == 2, "unmade");
+        if (auto* p = where.load(memory_order_acquire)) model::check(p->load(memory_order_relaxed) == 2, "unmade");
       });
       auto* fresh = new atomic<int>{2};
       where.store(fresh, order);
@@ -299,8 +294,7 @@ BOOST_AUTO_TEST_CASE(a_wake_between_the_look_and_the_sleep_is_lost) {
   const auto program = [] {
     atomic<std::uint32_t> ready{0}, word{0};
     model::thread sleeper([&] {
-      while (ready.load(memory_order_acquire) == 0)
-        platform::futex_wait(word, 0);  // looks at another word
+      while (ready.load(memory_order_acquire) == 0) platform::futex_wait(word, 0);  // looks at another word
     });
     ready.store(1, memory_order_release);
     platform::futex_wake(word, 1);
@@ -349,9 +343,8 @@ BOOST_AUTO_TEST_CASE(a_weak_compare_exchange_may_fail_for_no_reason) {
     return [=] {
       atomic<int> x{0};
       int expected = 0;
-      const bool done =
-          weak ? x.compare_exchange_weak(expected, 1, memory_order_acq_rel, memory_order_relaxed)
-               : x.compare_exchange_strong(expected, 1, memory_order_acq_rel, memory_order_relaxed);
+      const bool done = weak ? x.compare_exchange_weak(expected, 1, memory_order_acq_rel, memory_order_relaxed)
+                             : x.compare_exchange_strong(expected, 1, memory_order_acq_rel, memory_order_relaxed);
       model::check(done, "it failed");
     };
   };
@@ -484,15 +477,14 @@ BOOST_AUTO_TEST_CASE(fibers_may_move_between_threads) {
       context::fcontext_t fiber = nullptr;
       model::data<int> steps{0};
     } b;
-    b.fiber = context::make_fcontext(stack.data() + stack.size(), stack.size(),
-                                     [](context::transfer_t from) {
-                                       auto* shared = static_cast<baton*>(from.data);
-                                       for (;;) {
-                                         shared->steps = shared->steps + 1;
-                                         platform::preempt_point();
-                                         from = context::jump_fcontext(from.fctx, nullptr);
-                                       }
-                                     });
+    b.fiber = context::make_fcontext(stack.data() + stack.size(), stack.size(), [](context::transfer_t from) {
+      auto* shared = static_cast<baton*>(from.data);
+      for (;;) {
+        shared->steps = shared->steps + 1;
+        platform::preempt_point();
+        from = context::jump_fcontext(from.fctx, nullptr);
+      }
+    });
     const auto run = [&](int me) {
       for (int i = 0; i < 2; ++i) {
         while (b.turn.load(memory_order_acquire) != me) platform::cpu_relax();

@@ -18,10 +18,8 @@ using std::memory_order_seq_cst;
 
 namespace {
 
-constexpr model::options all{.strategy = model::strategy::exhaustive,
-                             .executions = 2'000'000,
-                             .preemptions = 4,
-                             .stale_reads = 4};
+constexpr model::options all{
+    .strategy = model::strategy::exhaustive, .executions = 2'000'000, .preemptions = 4, .stale_reads = 4};
 constexpr model::options some{.executions = 20'000};
 
 /// The outcome is found, exhaustively and by chance.
@@ -103,9 +101,7 @@ auto independent_reads(memory_order store, memory_order load) {
 
 BOOST_AUTO_TEST_SUITE(store_buffer)
 
-BOOST_AUTO_TEST_CASE(relaxed_is_seen) {
-  allowed(store_buffering(memory_order_relaxed, memory_order_relaxed, nothing));
-}
+BOOST_AUTO_TEST_CASE(relaxed_is_seen) { allowed(store_buffering(memory_order_relaxed, memory_order_relaxed, nothing)); }
 BOOST_AUTO_TEST_CASE(release_acquire_is_seen) {
   allowed(store_buffering(memory_order_release, memory_order_acquire, nothing));
 }
@@ -124,8 +120,8 @@ BOOST_AUTO_TEST_CASE(one_fence_does_not) {
   }));
 }
 BOOST_AUTO_TEST_CASE(acq_rel_fences_do_not) {
-  allowed(store_buffering(memory_order_relaxed, memory_order_relaxed,
-                          [](int) { platform::fence(memory_order_acq_rel); }));
+  allowed(
+      store_buffering(memory_order_relaxed, memory_order_relaxed, [](int) { platform::fence(memory_order_acq_rel); }));
 }
 BOOST_AUTO_TEST_CASE(light_against_heavy_forbids_it) {
   forbidden(store_buffering(memory_order_relaxed, memory_order_relaxed, [](int side) {
@@ -136,8 +132,7 @@ BOOST_AUTO_TEST_CASE(light_against_heavy_forbids_it) {
   }));
 }
 BOOST_AUTO_TEST_CASE(light_against_light_does_not) {
-  allowed(store_buffering(memory_order_relaxed, memory_order_relaxed,
-                          [](int) { platform::light_barrier(); }));
+  allowed(store_buffering(memory_order_relaxed, memory_order_relaxed, [](int) { platform::light_barrier(); }));
 }
 BOOST_AUTO_TEST_CASE(light_against_a_fence_does_not) {
   allowed(store_buffering(memory_order_relaxed, memory_order_relaxed, [](int side) {
@@ -150,27 +145,17 @@ BOOST_AUTO_TEST_CASE(light_against_a_fence_does_not) {
 BOOST_AUTO_TEST_CASE(not_seen_without_weak_memory) {
   model::options o = all;
   o.weak_memory = false;
-  BOOST_CHECK(
-      model::expect_ok(o, store_buffering(memory_order_relaxed, memory_order_relaxed, nothing))
-          .complete);
+  BOOST_CHECK(model::expect_ok(o, store_buffering(memory_order_relaxed, memory_order_relaxed, nothing)).complete);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(passing)
 
-BOOST_AUTO_TEST_CASE(relaxed_is_seen) {
-  allowed(message_passing(memory_order_relaxed, memory_order_relaxed));
-}
-BOOST_AUTO_TEST_CASE(release_alone_is_seen) {
-  allowed(message_passing(memory_order_release, memory_order_relaxed));
-}
-BOOST_AUTO_TEST_CASE(acquire_alone_is_seen) {
-  allowed(message_passing(memory_order_relaxed, memory_order_acquire));
-}
-BOOST_AUTO_TEST_CASE(release_acquire_is_not) {
-  forbidden(message_passing(memory_order_release, memory_order_acquire));
-}
+BOOST_AUTO_TEST_CASE(relaxed_is_seen) { allowed(message_passing(memory_order_relaxed, memory_order_relaxed)); }
+BOOST_AUTO_TEST_CASE(release_alone_is_seen) { allowed(message_passing(memory_order_release, memory_order_relaxed)); }
+BOOST_AUTO_TEST_CASE(acquire_alone_is_seen) { allowed(message_passing(memory_order_relaxed, memory_order_acquire)); }
+BOOST_AUTO_TEST_CASE(release_acquire_is_not) { forbidden(message_passing(memory_order_release, memory_order_acquire)); }
 BOOST_AUTO_TEST_CASE(fences_forbid_it) {
   forbidden([] {
     atomic<int> x{0}, flag{0};
@@ -384,8 +369,7 @@ BOOST_AUTO_TEST_CASE(two_plus_two_writes) {
       seen(x.load(memory_order_relaxed) == 1 && y.load(memory_order_relaxed) == 1);
     };
   };
-  forbidden(
-      program(memory_order_relaxed));  // stores take effect in the order of execution, as on x86...
+  forbidden(program(memory_order_relaxed));  // stores take effect in the order of execution, as on x86...
   model::options o = all;
   o.late_stores = 2;
   model::expect_bug(o, program(memory_order_relaxed), "seen");  // ... unless the test asks for more
@@ -448,10 +432,8 @@ BOOST_AUTO_TEST_CASE(peterson) {
           turn.exchange(1 - me, memory_order_acq_rel);
         else
           turn.store(1 - me, memory_order_release);
-        if (kind == lock_kind::two_fences || kind == lock_kind::one_fence)
-          platform::fence(memory_order_seq_cst);
-        while (wants[1 - me].load(memory_order_acquire) == 1 &&
-               turn.load(memory_order_acquire) == 1 - me)
+        if (kind == lock_kind::two_fences || kind == lock_kind::one_fence) platform::fence(memory_order_seq_cst);
+        while (wants[1 - me].load(memory_order_acquire) == 1 && turn.load(memory_order_acquire) == 1 - me)
           platform::cpu_relax();
         guarded = guarded + 1;
         wants[me].store(0, memory_order_release);

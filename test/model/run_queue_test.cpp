@@ -211,10 +211,8 @@ void exclusive() {
 }
 
 constexpr model::options random{.executions = 60'000};
-constexpr model::options every{.strategy = model::strategy::exhaustive,
-                               .executions = 60'000,
-                               .stale_reads = 1,
-                               .weak_failures = 1};
+constexpr model::options every{
+    .strategy = model::strategy::exhaustive, .executions = 60'000, .stale_reads = 1, .weak_failures = 1};
 
 using scenario = void (*)();
 void right(scenario s) {
@@ -241,20 +239,10 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(planted)
 BOOST_AUTO_TEST_CASE(relaxed_tail) { wrong(model::plant::relaxed_tail, ring_with_a_thief); }
-BOOST_AUTO_TEST_CASE(take_without_exchange) {
-  wrong(model::plant::take_without_exchange, ring_with_two_thieves);
-}
-BOOST_AUTO_TEST_CASE(runnext_taken_twice) {
-  wrong(model::plant::runnext_taken_twice, runnext_with_a_thief);
-}
+BOOST_AUTO_TEST_CASE(take_without_exchange) { wrong(model::plant::take_without_exchange, ring_with_two_thieves); }
+BOOST_AUTO_TEST_CASE(runnext_taken_twice) { wrong(model::plant::runnext_taken_twice, runnext_with_a_thief); }
 BOOST_AUTO_TEST_CASE(relaxed_bottom) { wrong(model::plant::relaxed_bottom, fresh_overflow); }
-BOOST_AUTO_TEST_CASE(take_without_reread) {
-  wrong(model::plant::take_without_reread, ring_with_two_thieves);
-}
-BOOST_AUTO_TEST_CASE(steal_without_fence) {
-  wrong(model::plant::steal_without_fence, fresh_with_two_thieves);
-}
-BOOST_AUTO_TEST_CASE(pop_without_fence) {
-  wrong(model::plant::pop_without_fence, fresh_with_a_thief);
-}
+BOOST_AUTO_TEST_CASE(take_without_reread) { wrong(model::plant::take_without_reread, ring_with_two_thieves); }
+BOOST_AUTO_TEST_CASE(steal_without_fence) { wrong(model::plant::steal_without_fence, fresh_with_two_thieves); }
+BOOST_AUTO_TEST_CASE(pop_without_fence) { wrong(model::plant::pop_without_fence, fresh_with_a_thief); }
 BOOST_AUTO_TEST_SUITE_END()

@@ -25,7 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 namespace platform = heddle::detail::platform;
 
-constexpr model::options by_chance{.executions = 1500, .max_steps = 50'000, .early_timeouts = 3};
+constexpr model::options by_chance{.executions = 1500, .max_steps = 50'000, .early_timeouts = 3, .warm_up = true};
 
 heddle::options with(unsigned procs, bool monitor) {
   heddle::options o;
@@ -299,6 +299,12 @@ void hogs() {
   done.wait();
 }
 
+/// Long silence, after which the monitor is needed at once.
+void blocks_after_a_long_sleep() {
+  heddle::this_fiber::sleep_for(200ms);
+  blocks_until_another_runs();
+}
+
 /// Plain threads and fibers meet.
 void meets_a_plain_thread() {
   heddle::channel<int> there, back;
@@ -363,6 +369,7 @@ BOOST_AUTO_TEST_CASE(exceptions) { right(1000, 1, true, rethrows); }
 BOOST_AUTO_TEST_CASE(announced_call) { right(4000, 1, true, blocks_until_another_runs); }
 BOOST_AUTO_TEST_CASE(unannounced_call) { right(4000, 1, true, blocks_unannounced); }
 BOOST_AUTO_TEST_CASE(endless_loop) { right(4000, 1, true, loops_until_another_runs); }
+BOOST_AUTO_TEST_CASE(announced_call_after_silence) { right(8000, 1, true, blocks_after_a_long_sleep); }
 BOOST_AUTO_TEST_CASE(one_owner) { right(8000, 1, true, hogs); }
 BOOST_AUTO_TEST_CASE(deadlock_is_reported) {
   model::options o = by_chance;
@@ -408,28 +415,19 @@ BOOST_AUTO_TEST_SUITE(planted)
 BOOST_AUTO_TEST_CASE(overflow_loses_newest) {
   wrong(model::plant::overflow_loses_newest, 1, false, wakes_many, "deadlock");
 }
-BOOST_AUTO_TEST_CASE(join_overwrites_end) {
-  wrong(model::plant::join_overwrites_end, 2, false, joins, "deadlock");
-}
-BOOST_AUTO_TEST_CASE(missing_recheck) {
-  wrong(model::plant::missing_recheck, 2, false, meet_running<2>, "livelock");
-}
-BOOST_AUTO_TEST_CASE(unfenced_wake) {
-  wrong(model::plant::unfenced_wake, 2, false, meet_after_wakes, "livelock");
-}
+BOOST_AUTO_TEST_CASE(join_overwrites_end) { wrong(model::plant::join_overwrites_end, 2, false, joins, "deadlock"); }
+BOOST_AUTO_TEST_CASE(missing_recheck) { wrong(model::plant::missing_recheck, 2, false, meet_running<2>, "livelock"); }
+BOOST_AUTO_TEST_CASE(unfenced_wake) { wrong(model::plant::unfenced_wake, 2, false, meet_after_wakes, "livelock"); }
 BOOST_AUTO_TEST_CASE(last_spinner_forgets) {
   wrong(model::plant::last_spinner_forgets, 3, false, meet_running<3>, "livelock");
 }
-BOOST_AUTO_TEST_CASE(machine_stays_listed) {
-  wrong(model::plant::machine_stays_listed, 2, false, joins);
-}
-BOOST_AUTO_TEST_CASE(machine_believes_any_wake) {
-  wrong(model::plant::machine_believes_any_wake, 2, false, joins);
-}
-BOOST_AUTO_TEST_CASE(timekeeper_stays) {
-  wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late");
-}
-BOOST_AUTO_TEST_CASE(revoke_without_barrier) {
-  wrong(model::plant::revoke_without_barrier, 1, true, hogs);
+BOOST_AUTO_TEST_CASE(machine_stays_listed) { wrong(model::plant::machine_stays_listed, 2, false, joins); }
+BOOST_AUTO_TEST_CASE(machine_believes_any_wake) { wrong(model::plant::machine_believes_any_wake, 2, false, joins); }
+BOOST_AUTO_TEST_CASE(timekeeper_stays) { wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late"); }
+BOOST_AUTO_TEST_CASE(revoke_without_barrier) { wrong(model::plant::revoke_without_barrier, 1, true, hogs); }
+BOOST_AUTO_TEST_CASE(enter_ignores_revoked) { wrong(model::plant::enter_ignores_revoked, 1, true, hogs); }
+BOOST_AUTO_TEST_CASE(leave_without_release) { wrong(model::plant::leave_without_release, 1, true, hogs, "data race"); }
+BOOST_AUTO_TEST_CASE(deep_sleep_without_look) {
+  wrong(model::plant::deep_sleep_without_look, 1, true, blocks_after_a_long_sleep, "deadlock");
 }
 BOOST_AUTO_TEST_SUITE_END()

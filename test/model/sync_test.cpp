@@ -109,8 +109,7 @@ void waiter_parks_and_wakes() {
     s.lock.lock();
     if (s.value == 1) return s.lock.unlock();
     s.queued = &self;
-    self.park([](void* lock) { static_cast<heddle::detail::thread_mutex*>(lock)->unlock(); },
-              &s.lock);
+    self.park([](void* lock) { static_cast<heddle::detail::thread_mutex*>(lock)->unlock(); }, &s.lock);
     model::check(s.value == 1 && self.result == 7, "woken too early");
   });
   s.lock.lock();
@@ -297,28 +296,20 @@ BOOST_AUTO_TEST_CASE(lock_forgets_sleepers) {
 BOOST_AUTO_TEST_CASE(wake_before_commit_lost) {
   wrong(model::plant::wake_before_commit_lost, waiter_parks_and_wakes, "deadlock");
 }
-BOOST_AUTO_TEST_CASE(spurious_wake_believed) {
-  wrong(model::plant::spurious_wake_believed, waiter_parks_and_wakes);
-}
+BOOST_AUTO_TEST_CASE(spurious_wake_believed) { wrong(model::plant::spurious_wake_believed, waiter_parks_and_wakes); }
 BOOST_AUTO_TEST_CASE(weak_failure_is_success) {
   wrong(model::plant::weak_failure_is_success, counts<heddle::mutex, 2>);
 }
 BOOST_AUTO_TEST_CASE(unlock_skips_queue) {
   wrong(model::plant::unlock_skips_queue, counts<heddle::mutex, 2>, "deadlock");
 }
-BOOST_AUTO_TEST_CASE(woken_bit_kept) {
-  wrong(model::plant::woken_bit_kept, counts<heddle::mutex, 3>, "deadlock");
-}
-BOOST_AUTO_TEST_CASE(waits_for_nobody) {
-  wrong(model::plant::waits_for_nobody, group_waits_for_two, "deadlock");
-}
+BOOST_AUTO_TEST_CASE(woken_bit_kept) { wrong(model::plant::woken_bit_kept, counts<heddle::mutex, 3>, "deadlock"); }
+BOOST_AUTO_TEST_CASE(waits_for_nobody) { wrong(model::plant::waits_for_nobody, group_waits_for_two, "deadlock"); }
 BOOST_AUTO_TEST_CASE(look_and_queue_apart) {
   wrong(model::plant::look_and_queue_apart, channel_close_meets_receivers, "deadlock");
 }
 BOOST_AUTO_TEST_CASE(close_misses_senders) {
   wrong(model::plant::close_misses_senders, channel_close_meets_senders, "deadlock");
 }
-BOOST_AUTO_TEST_CASE(receiver_woken_twice) {
-  wrong(model::plant::receiver_woken_twice, channel_two_to_two<0>);
-}
+BOOST_AUTO_TEST_CASE(receiver_woken_twice) { wrong(model::plant::receiver_woken_twice, channel_two_to_two<0>); }
 BOOST_AUTO_TEST_SUITE_END()

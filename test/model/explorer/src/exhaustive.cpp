@@ -20,8 +20,7 @@ unsigned nth_from(thread_set set, unsigned start, unsigned n) noexcept {
 }  // namespace
 
 /// `path` lists the decisions other than 0: "step:taken/step:taken".
-exhaustive::exhaustive(const options& o, const std::string& path)
-    : explorer(o), left_(1), replay_(true) {
+exhaustive::exhaustive(const options& o, const std::string& path) : explorer(o), left_(1), replay_(true) {
   std::istringstream in(path);
   for (std::string item; std::getline(in, item, '/');) {
     const auto colon = item.find(':');
@@ -59,9 +58,7 @@ unsigned exhaustive::decide(unsigned n) {
     d.of = static_cast<std::uint16_t>(n);
     if (d.taken >= n) d.taken = 0;
   }
-  if (d.of != n)
-    scheduler::get().fail(
-        "the program is not deterministic: an earlier decision had other alternatives");
+  if (d.of != n) scheduler::get().fail("the program is not deterministic: an earlier decision had other alternatives");
   return d.taken;
 }
 

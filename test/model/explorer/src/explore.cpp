@@ -54,8 +54,8 @@ std::string captured_output() {
   if (captured_stderr < 0) return {};
   char text[4096];
   const off_t size = lseek(captured_stderr, 0, SEEK_END);
-  const ssize_t n = pread(captured_stderr, text, sizeof text,
-                          std::max<off_t>(0, size - static_cast<off_t>(sizeof text)));
+  const ssize_t n =
+      pread(captured_stderr, text, sizeof text, std::max<off_t>(0, size - static_cast<off_t>(sizeof text)));
   if (n <= 0) return {};
   return "stderr:\n" + std::string(text, static_cast<std::size_t>(n));
 }
@@ -77,8 +77,7 @@ void on_crash(int signal) {
 
 void on_alarm(int) {
   static std::uint64_t seen = 0;
-  const std::uint64_t now =
-      current_report->steps + scheduler::get().steps() + current_report->executions;
+  const std::uint64_t now = current_report->steps + scheduler::get().steps() + current_report->executions;
   if (now == seen) {
     report_failure("hang: no scheduling point for " + std::to_string(patience) + " s");
     _exit(1);
@@ -96,19 +95,35 @@ void watch_signals() {
   struct sigaction action {};
   action.sa_handler = on_crash;
   action.sa_flags = SA_ONSTACK | SA_RESETHAND;
-  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT})
-    sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(signal, &action, nullptr);
   action.sa_handler = on_alarm;
   action.sa_flags = SA_ONSTACK;
   sigaction(SIGALRM, &action, nullptr);
   alarm(patience);
 }
 
+/// One execution without preemptions, stale reads or anything rare. False: even that fails.
+bool warm_up(const options& o, body f, void* context) {
+  options plain = o;
+  plain.strategy = strategy::exhaustive;
+  plain.preemptions = plain.stale_reads = plain.weak_failures = plain.spurious_wakes = 0;
+  plain.early_timeouts = plain.thread_failures = plain.late_stores = 0;
+  const auto e = make_explorer(plain);
+  current_explorer = e.get();
+  scheduler& s = scheduler::get();
+  s.begin(*e, plain);
+  e->begin();
+  const bool passed = s.execute(f, context);
+  if (!passed) report_failure(s.failure());
+  return passed;
+}
+
 void run_executions(explorer& e, const options& o, report& r, body f, void* context) {
   scheduler& s = scheduler::get();
   current_report = &r;
-  current_explorer = &e;
   planted = o.planted;
+  if (o.warm_up && !warm_up(o, f, context)) return;
+  current_explorer = &e;
   s.begin(e, o);
   while (e.begin()) {
     ++r.executions;
@@ -142,14 +157,13 @@ void run_isolated(explorer& e, const options& o, report& r, body f, void* contex
   }
   if (r.done || r.failed) return;
   r.failed = true;
-  copy(r.message, WIFSIGNALED(status) ? std::string("killed: ") + strsignal(WTERMSIG(status))
-                                      : "the program ended the process with status " +
-                                            std::to_string(WEXITSTATUS(status)));
+  copy(r.message, WIFSIGNALED(status)
+                      ? std::string("killed: ") + strsignal(WTERMSIG(status))
+                      : "the program ended the process with status " + std::to_string(WEXITSTATUS(status)));
 }
 
 result run(explorer& e, const options& o, body f, void* context) {
-  void* shared =
-      mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* shared = mmap(nullptr, sizeof(report), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) throw std::bad_alloc();
   auto& r = *static_cast<report*>(shared);
   const auto start = std::chrono::steady_clock::now();
@@ -176,8 +190,7 @@ std::uint64_t scaled(std::uint64_t executions) {
   const char* scale = std::getenv("HEDDLE_MODEL_SCALE");
   if (scale == nullptr) return executions;
   const double factor = std::strtod(scale, nullptr);
-  return factor > 0 ? std::max<std::uint64_t>(
-                          1, static_cast<std::uint64_t>(static_cast<double>(executions) * factor))
+  return factor > 0 ? std::max<std::uint64_t>(1, static_cast<std::uint64_t>(static_cast<double>(executions) * factor))
                     : executions;
 }
 

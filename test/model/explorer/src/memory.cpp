@@ -9,18 +9,15 @@ namespace model::detail {
 namespace {
 
 constexpr bool acquires(std::memory_order o) noexcept {
-  return o == std::memory_order_acquire || o == std::memory_order_consume ||
-         o == std::memory_order_acq_rel || o == std::memory_order_seq_cst;
+  return o == std::memory_order_acquire || o == std::memory_order_consume || o == std::memory_order_acq_rel ||
+         o == std::memory_order_seq_cst;
 }
 constexpr bool releases(std::memory_order o) noexcept {
-  return o == std::memory_order_release || o == std::memory_order_acq_rel ||
-         o == std::memory_order_seq_cst;
+  return o == std::memory_order_release || o == std::memory_order_acq_rel || o == std::memory_order_seq_cst;
 }
 constexpr bool is_sc(std::memory_order o) noexcept { return o == std::memory_order_seq_cst; }
 
-char* value_of(const cell* c) noexcept {
-  return reinterpret_cast<char*>(const_cast<cell*>(c)) + sizeof(cell);
-}
+char* value_of(const cell* c) noexcept { return reinterpret_cast<char*>(const_cast<cell*>(c)) + sizeof(cell); }
 std::uint64_t read_value(const cell* c, unsigned size) noexcept {
   std::uint64_t bits = 0;
   std::memcpy(&bits, value_of(c), size);
@@ -44,18 +41,12 @@ void advance(memory_thread& t) noexcept {
 
 std::uint64_t apply(rmw_op op, std::uint64_t old, std::uint64_t operand) noexcept {
   switch (op) {
-    case rmw_op::exchange:
-      return operand;
-    case rmw_op::add:
-      return old + operand;
-    case rmw_op::sub:
-      return old - operand;
-    case rmw_op::bit_or:
-      return old | operand;
-    case rmw_op::bit_and:
-      return old & operand;
-    case rmw_op::bit_xor:
-      return old ^ operand;
+    case rmw_op::exchange: return operand;
+    case rmw_op::add: return old + operand;
+    case rmw_op::sub: return old - operand;
+    case rmw_op::bit_or: return old | operand;
+    case rmw_op::bit_and: return old & operand;
+    case rmw_op::bit_xor: return old ^ operand;
   }
   return old;
 }
@@ -121,8 +112,7 @@ location* memory::find(cell* c, unsigned size, memory_thread& t) {
     return &l;
   }
   if (c->execution > execution_) {
-    problem_ = c->execution == cell::destroyed ? "use of a destroyed atomic"
-                                               : "use of an atomic never constructed";
+    problem_ = c->execution == cell::destroyed ? "use of a destroyed atomic" : "use of an atomic never constructed";
     return nullptr;
   }
   // A static, or memory that is zero: known to all since before the execution.
@@ -137,8 +127,7 @@ location* memory::find(cell* c, unsigned size, memory_thread& t) {
   return &l;
 }
 
-std::uint32_t memory::oldest_readable(location& l, memory_thread& t,
-                                      std::memory_order order) noexcept {
+std::uint32_t memory::oldest_readable(location& l, memory_thread& t, std::memory_order order) noexcept {
   // A seq_cst load may not overlook what any earlier seq_cst fence covers, nor any earlier seq_cst
   // store.
   clock view = t.known.visible;
@@ -186,8 +175,7 @@ std::uint64_t memory::load(location& l, memory_thread& t, std::memory_order orde
   return read(l.at(choose_message(l, t, order)), t, order);
 }
 
-message& memory::insert(location& l, std::uint32_t position, memory_thread& t,
-                        std::uint64_t value) noexcept {
+message& memory::insert(location& l, std::uint32_t position, memory_thread& t, std::uint64_t value) noexcept {
   ++l.newest;
   if (l.newest - l.oldest == location::kept) ++l.oldest;
   for (std::uint32_t n = l.newest; n != position; --n) l.at(n) = l.at(n - 1);
@@ -225,18 +213,15 @@ std::uint32_t memory::choose_position(location& l, memory_thread& t, std::memory
   return first >= end ? end : end - chooser_.choose(choice::late_store, end - first + 1);
 }
 
-void memory::store(location& l, memory_thread& t, std::uint64_t value, unsigned size,
-                   std::memory_order order) {
+void memory::store(location& l, memory_thread& t, std::uint64_t value, unsigned size, std::memory_order order) {
   advance(t);
   const std::uint32_t position = choose_position(l, t, order);
   release_into(insert(l, position, t, value), t, order);
   if (position == l.newest) std::memcpy(value_of(l.owner), &value, size);
 }
 
-void memory::write_behind(location& l, memory_thread& t, std::uint64_t value, unsigned size,
-                          std::memory_order order) {
-  const bool continues =
-      l.at(l.newest).releases;  // a release sequence: its head's release is handed on
+void memory::write_behind(location& l, memory_thread& t, std::uint64_t value, unsigned size, std::memory_order order) {
+  const bool continues = l.at(l.newest).releases;  // a release sequence: its head's release is handed on
   message& m = insert(l, l.newest + 1, t, value);
   m.is_rmw = true;
   if (continues) {
@@ -247,8 +232,8 @@ void memory::write_behind(location& l, memory_thread& t, std::uint64_t value, un
   std::memcpy(value_of(l.owner), &value, size);
 }
 
-std::uint64_t memory::rmw(location& l, memory_thread& t, rmw_op op, std::uint64_t operand,
-                          unsigned size, std::memory_order order) {
+std::uint64_t memory::rmw(location& l, memory_thread& t, rmw_op op, std::uint64_t operand, unsigned size,
+                          std::memory_order order) {
   advance(t);
   const std::uint64_t old = read(l.at(l.newest), t, order);
   write_behind(l, t, truncate(apply(op, old, operand), size), size, order);
@@ -256,8 +241,7 @@ std::uint64_t memory::rmw(location& l, memory_thread& t, rmw_op op, std::uint64_
 }
 
 /// A compare_exchange that fails is a load, so it may fail on an outdated value.
-std::uint32_t memory::choose_failing(location& l, memory_thread& t, std::uint64_t expected,
-                                     std::memory_order order) {
+std::uint32_t memory::choose_failing(location& l, memory_thread& t, std::uint64_t expected, std::memory_order order) {
   if (!weak_ || l.newest == l.oldest || l.stale_reads[t.id] >= max_stale_reads) return l.newest;
   const std::uint32_t first = oldest_readable(l, t, order);
   for (std::uint32_t n = l.newest; n-- > first;) {
@@ -270,8 +254,8 @@ std::uint32_t memory::choose_failing(location& l, memory_thread& t, std::uint64_
   return l.newest;
 }
 
-bool memory::cas(location& l, memory_thread& t, std::uint64_t& expected, std::uint64_t desired,
-                 unsigned size, std::memory_order success, std::memory_order failure, bool weak) {
+bool memory::cas(location& l, memory_thread& t, std::uint64_t& expected, std::uint64_t desired, unsigned size,
+                 std::memory_order success, std::memory_order failure, bool weak) {
   advance(t);
   message& read_from = l.at(choose_failing(l, t, expected, failure));
   if (read_from.value != expected || (weak && chooser_.choose(choice::weak_failure, 2) != 0)) {

@@ -31,9 +31,8 @@ struct memory_thread {
   unsigned id = 0;
   epoch_t epoch = 0;
   knowledge known;
-  knowledge
-      read_relaxed;  // what relaxed reads would have handed over: joined by the next acquire fence
-  knowledge fenced;  // known at the last release fence: handed on by relaxed stores
+  knowledge read_relaxed;   // what relaxed reads would have handed over: joined by the next acquire fence
+  knowledge fenced;         // known at the last release fence: handed on by relaxed stores
   bool has_fenced = false;  // a release fence has been executed
   bool has_read_relaxed = false;
 };
@@ -46,14 +45,13 @@ struct message {
   std::uint32_t sc_number = 0;  // n-th seq_cst store of the execution, 0: not seq_cst
   bool releases = false;        // `released` counts
   bool is_rmw = false;          // directly behind the message that it read, for ever
-  clock seen_at;  // per thread, when it first read this (the writer: when it wrote it)
+  clock seen_at;                // per thread, when it first read this (the writer: when it wrote it)
   knowledge released;
 
   /// Whether somebody who sees up to `view` may not overlook this message.
   bool known_to(const clock& view) const noexcept {
     unsigned hits = 0;
-    for (unsigned i = 0; i < max_threads; ++i)
-      hits |= static_cast<unsigned>(seen_at.at[i] <= view.at[i]);
+    for (unsigned i = 0; i < max_threads; ++i) hits |= static_cast<unsigned>(seen_at.at[i] <= view.at[i]);
     return hits != 0;
   }
 };
@@ -93,12 +91,11 @@ class memory {
   const char* problem() const noexcept { return problem_; }
 
   std::uint64_t load(location& l, memory_thread& t, std::memory_order order);
-  void store(location& l, memory_thread& t, std::uint64_t value, unsigned size,
-             std::memory_order order);
+  void store(location& l, memory_thread& t, std::uint64_t value, unsigned size, std::memory_order order);
   std::uint64_t rmw(location& l, memory_thread& t, rmw_op op, std::uint64_t operand, unsigned size,
                     std::memory_order order);
-  bool cas(location& l, memory_thread& t, std::uint64_t& expected, std::uint64_t desired,
-           unsigned size, std::memory_order success, std::memory_order failure, bool weak);
+  bool cas(location& l, memory_thread& t, std::uint64_t& expected, std::uint64_t desired, unsigned size,
+           std::memory_order success, std::memory_order failure, bool weak);
   void fence(memory_thread& t, std::memory_order order) noexcept;
   /// The newest value, as the kernel sees it.
   static std::uint64_t newest(location& l) noexcept { return l.at(l.newest).value; }
@@ -112,14 +109,11 @@ class memory {
   location& allocate(cell* c);
   std::uint32_t oldest_readable(location& l, memory_thread& t, std::memory_order order) noexcept;
   std::uint32_t choose_message(location& l, memory_thread& t, std::memory_order order);
-  std::uint32_t choose_failing(location& l, memory_thread& t, std::uint64_t expected,
-                               std::memory_order order);
+  std::uint32_t choose_failing(location& l, memory_thread& t, std::uint64_t expected, std::memory_order order);
   std::uint32_t choose_position(location& l, memory_thread& t, std::memory_order order);
-  message& insert(location& l, std::uint32_t position, memory_thread& t,
-                  std::uint64_t value) noexcept;
+  message& insert(location& l, std::uint32_t position, memory_thread& t, std::uint64_t value) noexcept;
   void release_into(message& m, memory_thread& t, std::memory_order order) noexcept;
-  void write_behind(location& l, memory_thread& t, std::uint64_t value, unsigned size,
-                    std::memory_order order);
+  void write_behind(location& l, memory_thread& t, std::uint64_t value, unsigned size, std::memory_order order);
   static std::uint64_t read(message& m, memory_thread& t, std::memory_order order) noexcept;
   void seq_cst_fence(memory_thread& t) noexcept;
 

@@ -56,8 +56,7 @@ std::uint64_t cell_load(cell* c, unsigned size, std::memory_order order) noexcep
   s.point();
   location& l = locate(s, c, size);
   const std::uint64_t value = s.mem().load(l, s.current().memory, order);
-  s.record(operation::load, &l, order, value, value != memory::newest(l),
-           __builtin_return_address(0));
+  s.record(operation::load, &l, order, value, value != memory::newest(l), __builtin_return_address(0));
   return value;
 }
 
@@ -71,8 +70,7 @@ void cell_store(cell* c, unsigned size, std::uint64_t value, std::memory_order o
   s.record(operation::store, &l, order, value, 0, __builtin_return_address(0));
 }
 
-std::uint64_t cell_rmw(cell* c, unsigned size, rmw_op op, std::uint64_t operand,
-                       std::memory_order order) noexcept {
+std::uint64_t cell_rmw(cell* c, unsigned size, rmw_op op, std::uint64_t operand, std::memory_order order) noexcept {
   scheduler& s = scheduler::get();
   if (!s.active()) {
     const std::uint64_t old = plain(c, size);
@@ -87,8 +85,8 @@ std::uint64_t cell_rmw(cell* c, unsigned size, rmw_op op, std::uint64_t operand,
   return old;
 }
 
-bool cell_cas(cell* c, unsigned size, std::uint64_t& expected, std::uint64_t desired,
-              std::memory_order success, std::memory_order failure, bool weak) noexcept {
+bool cell_cas(cell* c, unsigned size, std::uint64_t& expected, std::uint64_t desired, std::memory_order success,
+              std::memory_order failure, bool weak) noexcept {
   scheduler& s = scheduler::get();
   if (!s.active()) {
     const std::uint64_t old = plain(c, size);
@@ -100,11 +98,10 @@ bool cell_cas(cell* c, unsigned size, std::uint64_t& expected, std::uint64_t des
   s.point();
   location& l = locate(s, c, size);
   const std::uint64_t wanted = expected;
-  const bool done =
-      s.mem().cas(l, s.current().memory, expected, desired, size, success, failure, weak);
+  const bool done = s.mem().cas(l, s.current().memory, expected, desired, size, success, failure, weak);
   if (done) s.wrote();
-  s.record(done ? operation::cas_done : operation::cas_failed, &l, done ? success : failure,
-           expected, done ? desired : wanted, __builtin_return_address(0));
+  s.record(done ? operation::cas_done : operation::cas_failed, &l, done ? success : failure, expected,
+           done ? desired : wanted, __builtin_return_address(0));
   return done;
 }
 
@@ -128,8 +125,7 @@ void access_history::write(const void* object) noexcept {
     execution_ = s.mem().execution();
   }
   const clock& happened = self.known.happened;
-  if (written_at_ > happened.at[writer_])
-    fail("data race: a write is not ordered after another write");
+  if (written_at_ > happened.at[writer_]) fail("data race: a write is not ordered after another write");
   for (unsigned i = 0; i < max_threads; ++i)
     if (read_at_[i] > happened.at[i]) fail("data race: a write is not ordered after a read");
   memory::note_access(self);
@@ -144,8 +140,7 @@ void access_history::read(const void* object) noexcept {
   if (!s.active()) return;
   memory_thread& self = s.current().memory;
   if (execution_ != s.mem().execution() || !initialised_) fail("data read before it was written");
-  if (written_at_ > self.known.happened.at[writer_])
-    fail("data race: a read is not ordered after a write");
+  if (written_at_ > self.known.happened.at[writer_]) fail("data race: a read is not ordered after a write");
   memory::note_access(self);
   read_at_[self.id] = self.epoch;
 }
@@ -170,8 +165,7 @@ void heavy_barrier() noexcept {
   scheduler& s = scheduler::get();
   if (!s.active()) return;
   s.point();
-  s.record(operation::heavy_barrier, nullptr, std::memory_order_seq_cst, 0, 0,
-           __builtin_return_address(0));
+  s.record(operation::heavy_barrier, nullptr, std::memory_order_seq_cst, 0, 0, __builtin_return_address(0));
   s.heavy_barrier();
 }
 
@@ -202,16 +196,12 @@ void thread::join() noexcept {
   handle_ = 0;
 }
 
-void* thread_slot() noexcept {
-  return scheduler::get().active() ? scheduler::get().current().slot : nullptr;
-}
+void* thread_slot() noexcept { return scheduler::get().active() ? scheduler::get().current().slot : nullptr; }
 void set_thread_slot(void* value) noexcept {
   if (scheduler::get().active()) scheduler::get().current().slot = value;
 }
 
-thread_clock this_thread_clock() noexcept {
-  return static_cast<thread_clock>(model::current_thread());
-}
+thread_clock this_thread_clock() noexcept { return static_cast<thread_clock>(model::current_thread()); }
 nanoseconds_t cpu_time(thread_clock clock) noexcept {
   scheduler& s = scheduler::get();
   s.point();
@@ -223,8 +213,7 @@ void preempt_point() noexcept {
   if (!s.active()) return;
   s.pass_time(100'000);
   s.point();
-  s.record(operation::preempt, nullptr, std::memory_order_relaxed, 0, 0,
-           __builtin_return_address(0));
+  s.record(operation::preempt, nullptr, std::memory_order_relaxed, 0, 0, __builtin_return_address(0));
 }
 
 // What the runtime asks of the platform beside: runtime/src/platform_services.hpp.

@@ -19,8 +19,7 @@ bool random_walk::begin() {
   --left_;
   ++number_;
   if (!exact_) seed_ = random_source(options_.seed + (number_ << 20)).next() >> 16;
-  pct_ = options_.strategy == strategy::pct ||
-         (options_.strategy == strategy::mixed && number_ % 2 == 0);
+  pct_ = options_.strategy == strategy::pct || (options_.strategy == strategy::mixed && number_ % 2 == 0);
   random_ = random_source(seed_);
   refill();
   switch_one_in_ = 1U << random_.below(5);
@@ -37,16 +36,13 @@ bool random_walk::begin() {
 void random_walk::draw_change_points() {
   change_points_.clear();
   if (!pct_) return;
-  for (unsigned i = 1; i < options_.depth; ++i)
-    change_points_.push_back(1 + random_.next() % length_);
+  for (unsigned i = 1; i < options_.depth; ++i) change_points_.push_back(1 + random_.next() % length_);
   std::sort(change_points_.rbegin(), change_points_.rend());  // the next one last
 }
 
 void random_walk::end(std::uint64_t steps) { longest_ = std::max(longest_, steps); }
 
-void random_walk::created(unsigned thread) {
-  priority_[thread] = static_cast<std::int64_t>(random_.next() >> 32) + 1;
-}
+void random_walk::created(unsigned thread) { priority_[thread] = static_cast<std::int64_t>(random_.next() >> 32) + 1; }
 
 void random_walk::spins(unsigned thread) { priority_[thread] = --bottom_; }
 
@@ -82,24 +78,15 @@ unsigned random_walk::pick(thread_set candidates, unsigned current, bool yielded
 
 bool random_walk::happens(choice kind) noexcept {
   switch (kind) {
-    case choice::read:
-      return random_.one_in(stale_one_in_);
-    case choice::stale_failure:
-      return random_.one_in(8);
-    case choice::weak_failure:
-      return random_.one_in(8);
-    case choice::spurious_wake:
-      return random_.one_in(16);
-    case choice::early_timeout:
-      return random_.one_in(timeout_one_in_);
-    case choice::thread_failure:
-      return random_.one_in(4);
-    case choice::late_store:
-      return random_.one_in(8);
-    case choice::waiter:
-      return true;
-    case choice::count:
-      break;
+    case choice::read: return random_.one_in(stale_one_in_);
+    case choice::stale_failure: return random_.one_in(8);
+    case choice::weak_failure: return random_.one_in(8);
+    case choice::spurious_wake: return random_.one_in(16);
+    case choice::early_timeout: return random_.one_in(timeout_one_in_);
+    case choice::thread_failure: return random_.one_in(4);
+    case choice::late_store: return random_.one_in(8);
+    case choice::waiter: return true;
+    case choice::count: break;
   }
   return false;
 }

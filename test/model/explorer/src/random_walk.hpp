@@ -18,11 +18,7 @@ class random_walk final : public explorer {
   explicit random_walk(const options& o) noexcept : explorer(o), left_(o.executions) {}
   /// One execution: the one of this seed. `length` is what pct took for the length of an execution.
   random_walk(const options& o, std::uint64_t seed, std::uint64_t length) noexcept
-      : explorer(o),
-        left_(1),
-        exact_(true),
-        seed_(seed),
-        length_(length != 0 ? length : first_length) {}
+      : explorer(o), left_(1), exact_(true), seed_(seed), length_(length != 0 ? length : first_length) {}
 
   bool begin() override;
   void end(std::uint64_t steps) override;

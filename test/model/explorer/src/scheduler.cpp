@@ -128,8 +128,7 @@ model_thread& scheduler::choose_next(bool yielded) {
   thread_set candidates = ready_ & ~yielded_;
   if (candidates == 0) {
     // All block, or spin and nothing comes of it: only time can help those who wait for it.
-    if (next_deadline_ != model_thread::never && (ready_ == 0 || ++vain_rounds_ > spin_patience))
-      expire_next();
+    if (next_deadline_ != model_thread::never && (ready_ == 0 || ++vain_rounds_ > spin_patience)) expire_next();
     yielded_ = 0;
     candidates = ready_;
     if (candidates == 0) report_deadlock();
@@ -150,8 +149,7 @@ void scheduler::spin() {
 /// Runs others until the caller is ready again.
 void scheduler::block() { switch_to(choose_next(false)); }
 
-void scheduler::sleep(cell* word, std::uint32_t expected, std::int64_t deadline,
-                      const void* caller) {
+void scheduler::sleep(cell* word, std::uint32_t expected, std::int64_t deadline, const void* caller) {
   point();
   model_thread& self = *current_;
   location* l = memory_.find(word, sizeof expected, self.memory);
@@ -173,8 +171,7 @@ void scheduler::sleep(cell* word, std::uint32_t expected, std::int64_t deadline,
   self.word = nullptr;
   self.deadline = model_thread::never;
   find_deadline();
-  trace_.add({static_cast<std::uint8_t>(self.memory.id), operation::futex_return, 0,
-              self.word_number, 0, 0, caller});
+  trace_.add({static_cast<std::uint8_t>(self.memory.id), operation::futex_return, 0, self.word_number, 0, 0, caller});
 }
 
 void scheduler::wake_one(model_thread& t) noexcept {
@@ -189,13 +186,12 @@ void scheduler::wake(const cell* word, unsigned count, const void* caller) {
   for (const model_thread& t : threads_)
     if (t.at == model_thread::state::sleeping && t.word == word) sleepers |= bit(t);
   trace_.add({static_cast<std::uint8_t>(current_->memory.id), operation::futex_wake, 0,
-              word->execution == execution_ ? word->record + 1 : 0,
-              static_cast<std::uint64_t>(std::popcount(sleepers)), 0, caller});
+              word->execution == execution_ ? word->record + 1 : 0, static_cast<std::uint64_t>(std::popcount(sleepers)),
+              0, caller});
   for (; count != 0 && sleepers != 0; --count) {
     const auto n = static_cast<unsigned>(std::popcount(sleepers));
     thread_set rest = sleepers;
-    for (unsigned skip = n > 1 ? explorer_->choose(choice::waiter, n) : 0; skip != 0; --skip)
-      rest &= rest - 1;
+    for (unsigned skip = n > 1 ? explorer_->choose(choice::waiter, n) : 0; skip != 0; --skip) rest &= rest - 1;
     model_thread& t = threads_[std::countr_zero(rest)];
     sleepers &= ~bit(t);
     wake_one(t);
@@ -206,8 +202,7 @@ void scheduler::wake(const cell* word, unsigned count, const void* caller) {
 void scheduler::find_deadline() noexcept {
   next_deadline_ = model_thread::never;
   for (const model_thread& t : threads_)
-    if (t.at == model_thread::state::sleeping && (ready_ & bit(t)) == 0 &&
-        t.deadline < next_deadline_)
+    if (t.at == model_thread::state::sleeping && (ready_ & bit(t)) == 0 && t.deadline < next_deadline_)
       next_deadline_ = t.deadline;
 }
 
@@ -220,8 +215,8 @@ void scheduler::expire_deadlines() noexcept {
 void scheduler::expire_next() noexcept {
   vain_rounds_ = 0;
   if (now_ < next_deadline_) now_ = next_deadline_;
-  trace_.add({static_cast<std::uint8_t>(current_->memory.id), operation::time, 0, 0,
-              static_cast<std::uint64_t>(now_), 0, nullptr});
+  trace_.add({static_cast<std::uint8_t>(current_->memory.id), operation::time, 0, 0, static_cast<std::uint64_t>(now_),
+              0, nullptr});
   expire_deadlines();
 }
 
@@ -251,8 +246,7 @@ void scheduler::heavy_barrier() {
 unsigned scheduler::start_thread(void (*f)(void*), void* arg, const char* name) {
   point();
   if (explorer_->choose(choice::thread_failure, 2) != 0)
-    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
-                            "model thread");
+    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again), "model thread");
   unsigned id = 0;
   while (id < max_threads && threads_[id].at != model_thread::state::unused) ++id;
   if (id == max_threads) fail("more threads at a time than the explorer has");
@@ -280,8 +274,7 @@ void scheduler::join_thread(unsigned id) {
 
 std::size_t scheduler::count_threads() const noexcept {
   std::size_t n = 0;
-  for (const model_thread& t : threads_)
-    n += t.at != model_thread::state::unused && t.at != model_thread::state::ended;
+  for (const model_thread& t : threads_) n += t.at != model_thread::state::unused && t.at != model_thread::state::ended;
   return n;
 }
 
@@ -316,16 +309,11 @@ void scheduler::report_deadlock() {
 std::string scheduler::describe(const model_thread& t) const {
   std::string text = std::to_string(t.memory.id) + " " + t.name + ": ";
   switch (t.at) {
-    case model_thread::state::unused:
-      return text + "unused";
-    case model_thread::state::running:
-      return text + "running";
-    case model_thread::state::sleeping:
-      return text + "in futex_wait on #" + std::to_string(t.word_number);
-    case model_thread::state::joining:
-      return text + "joining " + threads_[t.awaited].name;
-    case model_thread::state::ended:
-      return text + "ended, not joined";
+    case model_thread::state::unused: return text + "unused";
+    case model_thread::state::running: return text + "running";
+    case model_thread::state::sleeping: return text + "in futex_wait on #" + std::to_string(t.word_number);
+    case model_thread::state::joining: return text + "joining " + threads_[t.awaited].name;
+    case model_thread::state::ended: return text + "ended, not joined";
   }
   return text;
 }

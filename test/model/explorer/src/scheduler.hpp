@@ -73,11 +73,10 @@ class scheduler {
   model_thread& current() noexcept { return *current_; }
   memory& mem() noexcept { return memory_; }
   trace& log() noexcept { return trace_; }
-  void record(operation op, const location* l, std::memory_order order, std::uint64_t value,
-              std::uint64_t second, const void* caller) noexcept {
-    trace_.add({static_cast<std::uint8_t>(current_->memory.id), op,
-                static_cast<std::uint8_t>(order), l != nullptr ? l->number : 0, value, second,
-                caller});
+  void record(operation op, const location* l, std::memory_order order, std::uint64_t value, std::uint64_t second,
+              const void* caller) noexcept {
+    trace_.add({static_cast<std::uint8_t>(current_->memory.id), op, static_cast<std::uint8_t>(order),
+                l != nullptr ? l->number : 0, value, second, caller});
   }
 
   /// Another thread may run here.
@@ -101,9 +100,7 @@ class scheduler {
   std::int64_t now() noexcept;
   void pass_time(std::int64_t ns) noexcept;
   std::size_t count_threads() const noexcept;
-  std::int64_t cpu_time(unsigned id) const noexcept {
-    return static_cast<std::int64_t>(threads_[id].steps) * 1000;
-  }
+  std::int64_t cpu_time(unsigned id) const noexcept { return static_cast<std::int64_t>(threads_[id].steps) * 1000; }
 
  private:
   static constexpr std::int64_t first_moment = 1'000'000'000;

@@ -35,19 +35,19 @@ struct options {
   enum strategy strategy = strategy::mixed;
   std::uint64_t executions = 10'000;  ///< at most; multiplied by HEDDLE_MODEL_SCALE
   std::uint64_t seed = 1;
-  unsigned depth = 3;           ///< pct: the number of ordering constraints a bug may have
-  unsigned preemptions = 2;     ///< exhaustive: switches away from a thread that could go on
-  unsigned max_steps = 20'000;  ///< more scheduling points than this are a livelock
-  bool weak_memory = true;      ///< false: every read sees the newest value
-  unsigned stale_reads =
-      2;  ///< exhaustive: reads of an older value in one execution (others: no bound)
+  unsigned depth = 3;            ///< pct: the number of ordering constraints a bug may have
+  unsigned preemptions = 2;      ///< exhaustive: switches away from a thread that could go on
+  unsigned max_steps = 20'000;   ///< more scheduling points than this are a livelock
+  bool weak_memory = true;       ///< false: every read sees the newest value
+  unsigned stale_reads = 2;      ///< exhaustive: reads of an older value in one execution (others: no bound)
   unsigned weak_failures = 2;    ///< compare_exchange_weak failing for no reason, per execution
   unsigned spurious_wakes = 2;   ///< futex waits that return for no reason, per execution
   unsigned early_timeouts = 0;   ///< deadlines reached while others still run, per execution
   unsigned thread_failures = 0;  ///< thread starts that throw, per execution
-  unsigned late_stores = 0;     ///< stores ordered before another thread's newer one, per execution
-  plant planted = plant::none;  ///< the bug to plant in the product
-  bool isolate = true;          ///< run in a child process
+  unsigned late_stores = 0;      ///< stores ordered before another thread's newer one, per execution
+  plant planted = plant::none;   ///< the bug to plant in the product
+  bool warm_up = false;          ///< one execution more before all others, in the plainest order: fills pools that last
+  bool isolate = true;           ///< run in a child process
 };
 
 struct result {
@@ -57,9 +57,8 @@ struct result {
   std::uint64_t steps = 0;       ///< scheduling points passed
   double seconds = 0;
   std::string message;  ///< what was wrong
-  std::string seed;  ///< `HEDDLE_MODEL=...`: in the environment it reproduces the failing execution
-  std::string
-      trace;  ///< the last operations before the failure, and what the program wrote to stderr
+  std::string seed;     ///< `HEDDLE_MODEL=...`: in the environment it reproduces the failing execution
+  std::string trace;    ///< the last operations before the failure, and what the program wrote to stderr
 };
 
 namespace detail {

@@ -32,8 +32,13 @@ enum class plant : std::uint8_t {
   last_spinner_forgets,       ///< the last spinner that finds work wakes nobody for the rest
   machine_stays_listed,       ///< an idle machine that is woken stays in the idle list
   machine_believes_any_wake,  ///< an idle machine takes any return from futex_wait for the end
-  timekeeper_stays,        ///< an earlier timer does not replace the one the timekeeper waits for
-  revoke_without_barrier,  ///< the monitor reads `inside` without the heavy barrier
+  timekeeper_stays,           ///< an earlier timer does not replace the one the timekeeper waits for
+  revoke_without_barrier,     ///< the monitor reads `inside` without the heavy barrier
+
+  // runtime/src/machine.hpp, monitor.cpp
+  enter_ignores_revoked,    ///< a machine does not look whether its processor has been taken
+  leave_without_release,    ///< the next owner of a processor need not see what the last one did to it
+  deep_sleep_without_look,  ///< the monitor sleeps without a deadline although a processor has begun to work
 
   // runtime: thread_mutex, waiter
   unlock_without_wake,      ///< unlock() wakes no sleeper

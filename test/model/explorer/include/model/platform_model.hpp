@@ -30,10 +30,9 @@ void cell_create(cell* c, unsigned size) noexcept;
 void cell_destroy(cell* c) noexcept;
 std::uint64_t cell_load(cell* c, unsigned size, std::memory_order order) noexcept;
 void cell_store(cell* c, unsigned size, std::uint64_t value, std::memory_order order) noexcept;
-std::uint64_t cell_rmw(cell* c, unsigned size, rmw_op op, std::uint64_t operand,
-                       std::memory_order order) noexcept;
-bool cell_cas(cell* c, unsigned size, std::uint64_t& expected, std::uint64_t desired,
-              std::memory_order success, std::memory_order failure, bool weak) noexcept;
+std::uint64_t cell_rmw(cell* c, unsigned size, rmw_op op, std::uint64_t operand, std::memory_order order) noexcept;
+bool cell_cas(cell* c, unsigned size, std::uint64_t& expected, std::uint64_t desired, std::memory_order success,
+              std::memory_order failure, bool weak) noexcept;
 void cell_futex_wait(cell* word, std::uint32_t expected, std::int64_t deadline) noexcept;
 void cell_futex_wake(cell* word, unsigned count) noexcept;
 
@@ -70,15 +69,9 @@ class alignas(8) atomic : model::detail::cell {
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
 
-  T load(order o = seq_cst) const noexcept {
-    return from_bits(model::detail::cell_load(self(), sizeof(T), o));
-  }
-  void store(T value, order o = seq_cst) noexcept {
-    model::detail::cell_store(self(), sizeof(T), to_bits(value), o);
-  }
-  T exchange(T value, order o = seq_cst) noexcept {
-    return rmw(model::detail::rmw_op::exchange, value, o);
-  }
+  T load(order o = seq_cst) const noexcept { return from_bits(model::detail::cell_load(self(), sizeof(T), o)); }
+  void store(T value, order o = seq_cst) noexcept { model::detail::cell_store(self(), sizeof(T), to_bits(value), o); }
+  T exchange(T value, order o = seq_cst) noexcept { return rmw(model::detail::rmw_op::exchange, value, o); }
   T fetch_add(T n, order o = seq_cst) noexcept { return rmw(model::detail::rmw_op::add, n, o); }
   T fetch_sub(T n, order o = seq_cst) noexcept { return rmw(model::detail::rmw_op::sub, n, o); }
   T fetch_or(T n, order o = seq_cst) noexcept { return rmw(model::detail::rmw_op::bit_or, n, o); }
@@ -99,8 +92,7 @@ class alignas(8) atomic : model::detail::cell {
   }
 
  private:
-  friend void futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected,
-                         std::int64_t deadline) noexcept;
+  friend void futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected, std::int64_t deadline) noexcept;
   friend void futex_wake(atomic<std::uint32_t>& word, unsigned count) noexcept;
 
   cell* self() const noexcept { return const_cast<atomic*>(this); }
@@ -119,8 +111,7 @@ class alignas(8) atomic : model::detail::cell {
   }
   bool cas(T& expected, T desired, order success, order failure, bool weak) noexcept {
     std::uint64_t bits = to_bits(expected);
-    const bool done =
-        model::detail::cell_cas(self(), sizeof(T), bits, to_bits(desired), success, failure, weak);
+    const bool done = model::detail::cell_cas(self(), sizeof(T), bits, to_bits(desired), success, failure, weak);
     expected = from_bits(bits);
     return done;
   }
