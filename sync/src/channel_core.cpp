@@ -19,18 +19,6 @@ void finish_all(channel_waiter* first, channel_waiter::outcome how) noexcept {
 
 }  // namespace
 
-void channel_core::wait_in(fifo<channel_waiter>& queue, channel_waiter& self) noexcept {
-  if (HEDDLE_PLANTED(look_and_queue_apart)) {
-    lock_.unlock();
-    lock_.lock();
-  }
-  queue.push_back(self);
-  self.self.park([](void* core) { static_cast<channel_core*>(core)->unlock(); }, this);
-}
-
-void channel_core::wait_as_sender(channel_waiter& self) noexcept { wait_in(senders_, self); }
-void channel_core::wait_as_receiver(channel_waiter& self) noexcept { wait_in(receivers_, self); }
-
 bool channel_core::close() noexcept {
   lock_.lock();
   const bool first = !closed_;

@@ -67,8 +67,8 @@ bool mutex::take(std::uint32_t& state, const attempt& self) noexcept {
 void mutex::spin(std::uint32_t& state, attempt& self) noexcept {
   // The holder need not wake a queued one while this one is about to take the mutex.
   if (!self.awake && (state & queued) && !(state & woken))
-    self.awake = state_.compare_exchange_strong(state, state | woken, std::memory_order_relaxed,
-                                                std::memory_order_relaxed);
+    self.awake =
+        state_.compare_exchange_strong(state, state | woken, std::memory_order_relaxed, std::memory_order_relaxed);
   ++self.rounds;
   for (unsigned i = 0; i < pauses_a_round; ++i) cpu_relax();
   state = state_.load(std::memory_order_relaxed);

@@ -50,8 +50,7 @@ bool wait_group::announce() noexcept {
   while ((state & count_mask) != 0) {
     // acquire, needed when it fails: as above. Success publishes nothing by itself: the last done() reads the word
     // by a read-modify-write and the queue under lock_.
-    if (state_.compare_exchange_weak(state, state | waiting, std::memory_order_acquire,
-                                     std::memory_order_acquire))
+    if (state_.compare_exchange_weak(state, state | waiting, std::memory_order_acquire, std::memory_order_acquire))
       return true;
   }
   return false;
@@ -59,8 +58,8 @@ bool wait_group::announce() noexcept {
 
 void wait_group::overflow(std::uint64_t count, std::uint32_t n) const noexcept {
   char text[128];
-  std::snprintf(text, sizeof text, "count overflow: add(%" PRIu32 ") to a count of %" PRIu64 "; the limit is 2^32-1",
-                n, count);
+  std::snprintf(text, sizeof text, "count overflow: add(%" PRIu32 ") to a count of %" PRIu64 "; the limit is 2^32-1", n,
+                count);
   detail::misuse("wait_group", this, text);
 }
 

@@ -22,6 +22,7 @@
 namespace {
 
 using namespace std::chrono_literals;
+using boost::test_tools::per_element;
 using heddle::channel;
 using heddle::testing::all_settings;
 using heddle::testing::crew;
@@ -29,7 +30,6 @@ using heddle::testing::death_of;
 using heddle::testing::kind;
 using heddle::testing::setting;
 using heddle::testing::with_crew;
-using boost::test_tools::per_element;
 
 constexpr setting one_processor{kind::fibers, 1};
 

@@ -161,13 +161,21 @@ class channel {
     return true;
   }
 
-  [[gnu::noinline]] void send_blocked(T& value, core_lock& lock) {
-    std::exception_ptr error;
-    waiter self(std::addressof(value), &error);
+  /// With the lock: waits for a receiver to take the value; releases the lock.
+  void send_blocked(T& value, core_lock& lock) {
     lock.release();
-    core_.wait_as_sender(self);
-    if (self.result == outcome::closed) detail::throw_channel_closed("send()");
-    if (self.result == outcome::failed) std::rethrow_exception(std::move(error));
+    if constexpr (safe_moves) {
+      waiter self(std::addressof(value));
+      core_.wait_as_sender(self);
+      if (self.result == outcome::closed) [[unlikely]]
+        detail::throw_channel_closed("send()");
+    } else {
+      std::exception_ptr error;
+      waiter self(std::addressof(value), &error);
+      core_.wait_as_sender(self);
+      if (self.result == outcome::closed) detail::throw_channel_closed("send()");
+      if (self.result == outcome::failed) std::rethrow_exception(std::move(error));
+    }
   }
 
   void receive_into(std::optional<T>& value) {

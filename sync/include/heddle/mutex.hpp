@@ -58,16 +58,14 @@ class mutex {
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t expected = 0;
     // acquire: so that what the last holder wrote is seen; the release half is in unlock() and unlock_slow().
-    return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
-                                          std::memory_order_relaxed);
+    return state_.compare_exchange_strong(expected, locked, std::memory_order_acquire, std::memory_order_relaxed);
   }
 
   /// Unlocks. Never blocks and never suspends the fiber; O(1). Any fiber or thread may do it for the holder.
   void unlock() noexcept {
     std::uint32_t expected = locked;
     // release: so that the next holder sees what this one wrote; the acquire half is in try_lock(), lock_slow().
-    if (!state_.compare_exchange_strong(expected, 0, std::memory_order_release,
-                                        std::memory_order_relaxed)) [[unlikely]]
+    if (!state_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) [[unlikely]]
       unlock_slow();
   }
 

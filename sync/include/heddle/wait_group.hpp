@@ -64,8 +64,7 @@ class wait_group {
         return done_last(state, n);
       // release: so that what was done before is seen after wait(); acquire: so that the last one passes on what
       // the others did, when it wakes the waiters. The acquire half is in wait(), the release half here.
-    } while (!state_.compare_exchange_weak(state, state - n, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed));
+    } while (!state_.compare_exchange_weak(state, state - n, std::memory_order_acq_rel, std::memory_order_relaxed));
   }
 
   /// Blocks the fiber (or the plain thread) until the count is zero; returns at once if it is. Any number may
