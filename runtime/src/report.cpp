@@ -37,8 +37,7 @@ struct captured_stack {
 };
 
 /// Runs on the parked fiber's own stack, so that the unwinder starts from its frames; then goes back.
-template <class Transfer>
-Transfer capture(Transfer raw) {
+switch_argument capture(switch_argument raw) {
   const transfer t(raw);
   auto* out = static_cast<captured_stack*>(t.data);
   out->depth = ::backtrace(out->frames.data(), static_cast<int>(out->frames.size()));
@@ -48,11 +47,7 @@ Transfer capture(Transfer raw) {
 
 void print_stack(fiber& f) noexcept {
   captured_stack stack;
-#if defined(HEDDLE_FAST_SWITCH) && HEDDLE_FAST_SWITCH
-  switch_on_top(f.context, &stack, capture<transfer>);
-#else
-  switch_on_top(f.context, &stack, capture<boost::context::detail::transfer_t>);
-#endif
+  switch_on_top(f.context, &stack, capture);
   constexpr int ours = 1;  // capture() itself
   if (stack.depth > ours) ::backtrace_symbols_fd(stack.frames.data() + ours, stack.depth - ours, STDERR_FILENO);
 }

@@ -18,50 +18,6 @@ void queue_again(void* argument) {
   m.sched.ready_last(m, static_cast<fiber*>(m.departed));
 }
 
-[[gnu::noinline]] void run_closure(fiber& f) { f.closure->run(f.closure_address()); }
-
-/// Publishes the end to the join handle, which owns the control block from then on. True if there is no handle any
-/// more: then the block is ours to free.
-bool finish_joinable(fiber& f) noexcept {
-  // acq_rel: release, so that the joiner sees the result; acquire, so that its waiter is seen. Other halves in
-  // join_fiber() and detach_fiber().
-  waiter* w = f.joiner.exchange(ended_mark(), std::memory_order_acq_rel);
-  if (w == detached_mark()) {
-    f.closure->destroy(f.closure_address());
-    return true;
-  }
-  if (w != nullptr) w->wake();
-  return false;
-}
-
-/// The first function on a fiber's stack; runs one fiber after another as long as fresh ones follow.
-template <class Transfer>
-void fiber_main(Transfer raw) {
-  const transfer t(raw);
-  machine* m = static_cast<machine*>(t.data);
-  fiber* f = m->current;
-  sanitizer_arrive(nullptr);
-  machine::arrive(t, *f);
-  for (;;) {
-    stack* const memory = f->memory;
-    m->leave();
-    run_closure(*f);
-    const bool mine = !f->closure->joinable || finish_joinable(*f);
-    m = this_machine();  // the fiber may have moved
-    if (m == nullptr) forked_child_returned();
-    m->enter();
-    m->sched.count_ended(*m);
-    if (mine) m->sched.free_fiber(*m, f);
-    f = m->sched.next_on(m, memory);
-  }
-}
-
-#if defined(HEDDLE_FAST_SWITCH) && HEDDLE_FAST_SWITCH
-constexpr auto fiber_entry = fiber_main<transfer>;
-#else
-constexpr auto fiber_entry = fiber_main<boost::context::detail::transfer_t>;
-#endif
-
 }  // namespace
 
 // --- making fibers runnable --------------------------------------------------------------------------------
@@ -253,17 +209,14 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
   }
 }
 
-machine& scheduler::go_on(machine& m, execution& from, commit_fn commit, void* arg) noexcept {
-  if (m.call.load(std::memory_order_relaxed) != 0) m.call.store(0, std::memory_order_relaxed);
-  if (m.p != nullptr)
-    if (fiber* f = pick_with_stack(m)) return machine::change(m, from, prepare(m, f), commit, arg);
-  m.current = nullptr;
-  return machine::change(m, from, m.home, commit, arg);
-}
-
+// One function down to the switch: after it the processor mispredicts every return, so each frame costs 4 ns.
 void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
-  m.current->state.store(fiber_state::parked, std::memory_order_relaxed);
-  go_on(m, *m.current, commit, arg).leave();
+  fiber& self = *m.current;
+  self.state.store(fiber_state::parked, std::memory_order_relaxed);
+  if (m.call.load(std::memory_order_relaxed) != 0) m.call.store(0, std::memory_order_relaxed);
+  fiber* const f = m.p != nullptr ? pick_with_stack(m) : nullptr;
+  if (f == nullptr) m.current = nullptr;
+  machine::change(m, self, f != nullptr ? prepare(m, f) : m.home, commit, arg).leave();
 }
 
 void scheduler::yield(machine& m) noexcept {
@@ -333,7 +286,33 @@ fiber* scheduler::find_work(machine& m) noexcept {
   }
 }
 
-fiber* scheduler::next_on(machine*& m, stack* s) noexcept {
+// --- the life of a fiber on its stack --------------------------------------------------------------------------
+
+/// Publishes the end to the join handle, which owns the control block from then on; without a handle, frees it.
+/// Inside, and again inside when it returns, on the machine it returns.
+[[gnu::always_inline]] inline machine* scheduler::end_fiber(machine* m, fiber* f) noexcept {
+  if (!f->closure->joinable) {
+    free_fiber(*m, f);
+    count_ended(*m);
+    return m;
+  }
+  // acq_rel: release, so that the joiner sees the result; acquire, so that its waiter is seen. Other halves in
+  // join_fiber() and detach_fiber().
+  waiter* w = f->joiner.exchange(ended_mark(), std::memory_order_acq_rel);
+  if (w == detached_mark()) {
+    m->leave();  // the result's destructor is user code
+    f->closure->destroy(f->closure_address());
+    m = this_machine();
+    m->enter();
+    free_fiber(*m, f);
+  } else if (w != nullptr) {
+    w->wake_inside(*m);
+  }
+  count_ended(*m);
+  return m;
+}
+
+[[gnu::always_inline]] inline fiber* scheduler::next_on(machine*& m, stack* s) noexcept {
   fiber* f = nullptr;
   if (m->p != nullptr) {
     f = pick_quickly(*m->p);
@@ -365,6 +344,33 @@ fiber* scheduler::next_on(machine*& m, stack* s) noexcept {
   return m->current;
 }
 
+namespace {
+
+[[gnu::noinline]] void run_closure(fiber& f) { f.closure->run(f.closure_address()); }
+
+}  // namespace
+
+/// The first function on a fiber's stack; runs one fiber after another. What resumes a free stack is inlined here: each
+/// return on the way would be one that the processor predicts wrongly.
+void scheduler::fiber_main(switch_argument raw) {
+  const transfer t(raw);
+  machine* m = static_cast<machine*>(t.data);
+  fiber* f = m->current;
+  sanitizer_arrive(nullptr);
+  machine::arrive(t, *f);
+  for (;;) {
+    stack* const memory = f->memory;
+    m->leave();
+    run_closure(*f);
+    m = this_machine();  // the fiber may have moved
+    if (m == nullptr) forked_child_returned();
+    m->enter();
+    scheduler& s = m->sched;
+    m = s.end_fiber(m, f);
+    f = s.next_on(m, memory);
+  }
+}
+
 // --- stacks and control blocks ------------------------------------------------------------------------------
 
 bool scheduler::give_stack(machine& m, fiber* f) noexcept {
@@ -378,7 +384,7 @@ bool scheduler::give_stack(machine& m, fiber* f) noexcept {
     f->memory = cache.pop();
   }
   stack& s = *f->memory;
-  f->context = s.context != nullptr ? s.context : make_context(s.bottom + s.size, s.size, fiber_entry);
+  f->context = s.context != nullptr ? s.context : make_context(s.bottom + s.size, s.size, fiber_main);
   f->exceptions = {};
   return true;
 }

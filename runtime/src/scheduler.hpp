@@ -41,9 +41,6 @@ class scheduler {
   void park(machine& m, commit_fn commit, void* arg) noexcept;
   /// Lets others run, if there are any, and leaves.
   void yield(machine& m) noexcept;
-  /// Leaves an ended fiber's stack. Returns the fresh fiber that runs on it next, at once or after the stack has
-  /// been in a free list, and the machine that this is on then.
-  fiber* next_on(machine*& m, stack* s) noexcept;
   /// After a blocking call that cost the machine its processor: gets another, or queues the fiber globally.
   /// Returns inside, on the machine that the fiber has then.
   machine& regain(machine& m) noexcept;
@@ -112,6 +109,11 @@ class scheduler {
   fiber* steal_from(processor& mine, processor& victim, bool last) noexcept;
   void run_timers(machine& m, processor& p) noexcept;
   execution& prepare(machine& m, fiber* f) noexcept;
+  static void fiber_main(switch_argument raw);
+  machine* end_fiber(machine* m, fiber* f) noexcept;
+  /// Leaves an ended fiber's stack. Returns the fresh fiber that runs on it next, at once or after the stack has
+  /// been in a free list, and the machine that this is on then.
+  fiber* next_on(machine*& m, stack* s) noexcept;
   bool give_stack(machine& m, fiber* f) noexcept;
   void starve(fiber* f) noexcept;
   void release_stack(machine& m, stack* s) noexcept;
@@ -119,7 +121,6 @@ class scheduler {
   void overflow(processor& p, fiber* f) noexcept;
   void push_fresh(processor& p, fiber* f) noexcept;
   void inject_list(fiber_list& l) noexcept;
-  machine& go_on(machine& m, execution& from, commit_fn commit, void* arg) noexcept;
 
   // Idle protocol.
   void work_added() noexcept {

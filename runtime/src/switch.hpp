@@ -19,6 +19,8 @@ transfer heddle_switch(void* to, void* data);
 void* heddle_make_context(void* top, std::size_t size, void (*entry)(transfer));
 transfer heddle_switch_on_top(void* to, void* data, transfer (*f)(transfer));
 }
+/// What a context's entry and an on-top function receive.
+using switch_argument = transfer;
 inline transfer switch_context(void* to, void* data) { return heddle_switch(to, data); }
 inline void* make_context(void* top, std::size_t size, void (*entry)(transfer)) {
   return heddle_make_context(top, size, entry);
@@ -41,9 +43,11 @@ struct transfer {
   transfer(void* c, void* d) noexcept : context(c), data(d) {}
 };
 
-inline transfer switch_context(void* to, void* data) {
-  return boost::context::detail::jump_fcontext(to, data);
-}
+/// What a context's entry and an on-top function receive.
+using switch_argument = boost::context::detail::transfer_t;
+
+extern "C" boost::context::detail::transfer_t heddle_jump(void* to, void* data);  // switch_x86_64.S
+inline transfer switch_context(void* to, void* data) { return heddle_jump(to, data); }
 using context_entry = void (*)(boost::context::detail::transfer_t);
 inline void* make_context(void* top, std::size_t size, context_entry entry) {
   return boost::context::detail::make_fcontext(top, size, entry);

@@ -27,16 +27,17 @@ void waiter::park(void (*commit)(void*), void* arg) noexcept {
   }
 }
 
+inline void waiter::wake_thread() noexcept {
+  // Not by the thread when it gets to run: until then it would look parked, and a deadlock be seen where none is.
+  count_parked_thread(-1);
+  // release: so that the parked thread sees what was done for it; acquire half in park(). The waiter may be gone
+  // after the store; the wake then hits an address on which nobody sleeps.
+  signal_.store(1, std::memory_order_release);
+  platform::futex_wake(signal_, 1);
+}
+
 void waiter::wake() noexcept {
-  if (fiber_ == nullptr) {
-    // Not by the thread when it gets to run: until then it would look parked, and a deadlock be seen where none is.
-    count_parked_thread(-1);
-    // release: so that the parked thread sees what was done for it; acquire half in park(). The waiter may be gone
-    // after the store; the wake then hits an address on which nobody sleeps.
-    signal_.store(1, std::memory_order_release);
-    platform::futex_wake(signal_, 1);
-    return;
-  }
+  if (fiber_ == nullptr) return wake_thread();
   fiber* f = fiber_;
   if (machine* m = this_machine()) {
     const critical_section in(*m);
@@ -44,6 +45,13 @@ void waiter::wake() noexcept {
   } else if (const visit s; s) {
     s->inject_woken(f);
   }
+}
+
+void waiter::wake_inside(machine& m) noexcept {
+  if (fiber_ != nullptr)
+    m.sched.ready(m, fiber_);
+  else
+    wake_thread();
 }
 
 unsigned running_processors() noexcept {

@@ -8,6 +8,7 @@
 namespace heddle::detail {
 
 class fiber;
+class machine;
 
 /// One blocked fiber or plain thread: what every blocking primitive queues, whoever it blocks.
 /// It lives on the stack of the blocked one.
@@ -27,6 +28,8 @@ class HEDDLE_EXPORT waiter {
   void park(void (*commit)(void*), void* arg) noexcept;
   /// Makes the parked one runnable; from any fiber or thread. O(1), never suspends, may hold a thread_mutex.
   void wake() noexcept;
+  /// The same for the runtime itself, inside on `m`.
+  void wake_inside(machine& m) noexcept;
 
   // For the primitive that queues it, under that primitive's lock:
   waiter* next = nullptr;
@@ -35,6 +38,8 @@ class HEDDLE_EXPORT waiter {
   std::uint32_t result = 0;  ///< what the waker says
 
  private:
+  void wake_thread() noexcept;
+
   fiber* fiber_;
   atomic<std::uint32_t> signal_{0};  // plain threads sleep here: 0 asleep or about to, 1 woken
 };
