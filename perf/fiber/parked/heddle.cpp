@@ -15,7 +15,7 @@ static void park(std::uint64_t n, perf::report* report) {
     for (std::uint64_t i = 0; i < n; ++i) {
       heddle::go([&] {
         parked.fetch_add(1, std::memory_order_relaxed);
-        gate.receive();
+        (void)gate.receive();
         woken.fetch_add(1, std::memory_order_relaxed);
         done.done();
       });
