@@ -46,7 +46,7 @@ struct options {
   unsigned thread_failures = 0;  ///< thread starts that throw, per execution
   unsigned late_stores = 0;      ///< stores ordered before another thread's newer one, per execution
   plant planted = plant::none;   ///< the bug to plant in the product
-  bool warm_up = false;          ///< one execution more before all others, in the plainest order: fills pools that last
+  bool warm_up = false;          ///< one plain execution before all others: fills the pools that outlive it
   bool isolate = true;           ///< run in a child process
 };
 
