@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <stdexcept>
+#include <system_error>
 #include <vector>
 
 #include "heddle/blocking.hpp"
@@ -330,6 +331,22 @@ void runs_twice() {
   nothing_left();
 }
 
+/// The system has no thread to give: run() says so if it is the first, and does with fewer machines if not.
+void runs_with_few_threads() {
+  bool ran = false;
+  try {
+    heddle::run(
+        [&] {
+          ran = true;
+          joins();
+        },
+        with(2, false));
+  } catch (const std::system_error&) {
+    model::check(!ran, "main ran, and run() says it did not");
+  }
+  nothing_left();
+}
+
 /// Nobody will ever send.
 void waits_for_ever() {
   heddle::channel<int> c;
@@ -419,6 +436,12 @@ BOOST_AUTO_TEST_CASE(twice) {
   model::options o = by_chance;
   o.executions = 2000;
   model::expect_ok(o, runs_twice);
+}
+BOOST_AUTO_TEST_CASE(threads_refused) {
+  model::options o = by_chance;
+  o.executions = 8000;
+  o.thread_failures = 2;
+  model::expect_ok(o, runs_with_few_threads);
 }
 BOOST_AUTO_TEST_SUITE_END()
 
