@@ -162,13 +162,14 @@ fiber* scheduler::steal_from(processor& mine, processor& victim, bool last) noex
   }
   if (fiber* f = victim.fresh.steal()) return f;
   if (!last) return nullptr;
-  // The victim is about to run its runnext itself, so it is taken only if it is still there after a while.
-  fiber* next = victim.woken.peek_next();
+  // The victim is about to run its runnext itself, so it is taken only if it is still there after a while and nothing
+  // has run meanwhile. No look in between, since each takes a line from the victim: with one at every pause two
+  // fibers that wake each other on one of two processors took 185 ns a turn, and 40 without.
+  fiber* const next = victim.woken.peek_next();
   if (next == nullptr) return nullptr;
-  for (unsigned i = 0; i != runnext_patience; ++i) {
-    platform::cpu_relax();
-    if (victim.woken.peek_next() != next) return nullptr;
-  }
+  const std::uint32_t tick = victim.tick.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i != runnext_patience; ++i) platform::cpu_relax();
+  if (victim.woken.peek_next() != next || victim.tick.load(std::memory_order_relaxed) != tick) return nullptr;
   return victim.woken.take_next();
 }
 

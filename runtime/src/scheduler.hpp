@@ -176,8 +176,12 @@ class scheduler {
   stack_pool& pool_of(const fiber& f) noexcept;
   std::uint32_t stack_class(std::size_t size);
 
-  // How long a thief looks at a runnext before it takes it: some microseconds.
-  static constexpr unsigned runnext_patience = 64;
+  // How long a thief leaves a runnext alone before it takes it, in pauses: some microseconds.
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+  static constexpr unsigned runnext_patience = 4;
+#else
+  static constexpr unsigned runnext_patience = 256;
+#endif
   const bool alone_;  // one processor: nobody steals, nobody spins
   monitor monitor_;
   friend class monitor;
