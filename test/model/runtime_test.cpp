@@ -6,6 +6,7 @@
 // left behind is a deadlock.
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cstdlib>
 #include <stdexcept>
 #include <system_error>
 #include <vector>
@@ -331,6 +332,21 @@ void runs_twice() {
   nothing_left();
 }
 
+/// A runtime that a plain thread starts by the way, and two of them use.
+void starts_by_the_way() {
+  setenv("HEDDLE", "procs=2,monitor=0,stack=32K", 1);
+  heddle::channel<int> c(1);
+  heddle::go([&] { c.send(1); });
+  {
+    model::thread plain([&] {
+      auto two = heddle::spawn([&] { return *c.receive() + 1; });
+      model::check(two.join() == 2, "a result was lost");
+    });
+  }
+  heddle::shutdown();
+  nothing_left();
+}
+
 /// The system has no thread to give: run() says so if it is the first, and does with fewer machines if not.
 void runs_with_few_threads() {
   bool ran = false;
@@ -405,6 +421,7 @@ BOOST_AUTO_TEST_CASE(announced_call_after_silence) { right(8000, 1, true, blocks
 BOOST_AUTO_TEST_CASE(one_owner) { right(8000, 1, true, hogs); }
 BOOST_AUTO_TEST_CASE(deadlock_is_reported) {
   model::options o = by_chance;
+  o.warm_up = false;  // even that would be reported
   const auto r = model::expect_bug(o, in_runtime(1, true, waits_for_ever), "Aborted");
   BOOST_CHECK_MESSAGE(r.trace.find("all fibers are asleep") != std::string::npos, r.trace);
 }
@@ -436,6 +453,11 @@ BOOST_AUTO_TEST_CASE(twice) {
   model::options o = by_chance;
   o.executions = 2000;
   model::expect_ok(o, runs_twice);
+}
+BOOST_AUTO_TEST_CASE(lazy_start) {
+  model::options o = by_chance;
+  o.executions = 4000;
+  model::expect_ok(o, starts_by_the_way);
 }
 BOOST_AUTO_TEST_CASE(threads_refused) {
   model::options o = by_chance;
