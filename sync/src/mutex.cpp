@@ -12,13 +12,15 @@ using detail::platform::now;
 /// Who has waited longer than this is given the mutex: Go's threshold, a tenth of a slice.
 constexpr detail::nanoseconds_t patience = 1'000'000;
 
-// A queue costs two switches and a wake, about what this many pauses cost. Models have no use for more than one.
+// Looks at a mutex that is held, each twice as far from the last as the one before. Each look takes the line from the
+// holder, so they are few; together they take about as long as a sleep and a wake-up of another machine (12 us), which
+// is where spinning stops to pay. Models have no use for more than one.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
-constexpr unsigned spin_rounds = 1;
-constexpr unsigned pauses_a_round = 1;
+constexpr unsigned looks = 1;
+constexpr unsigned first_pauses = 1;
 #else
-constexpr unsigned spin_rounds = 4;
-constexpr unsigned pauses_a_round = 30;
+constexpr unsigned looks = 6;
+constexpr unsigned first_pauses = 8;
 #endif
 
 /// What an unlocker tells the waiter it takes from the queue.
@@ -33,11 +35,11 @@ enum verdict : std::uint32_t {
 struct mutex::attempt {
   detail::waiter waiter;
   detail::nanoseconds_t since = 0;  ///< when it queued for the first time; 0: it has not
-  unsigned rounds = 0;              ///< spun since it was last awake
+  unsigned looked = 0;              ///< while spinning, since it last woke
   bool awake = false;               ///< the bit `woken` was set for this one
 
   bool may_spin(std::uint32_t state) const noexcept {
-    return rounds < spin_rounds && !(state & starving) && detail::running_processors() > 1;
+    return looked < looks && !(state & starving) && detail::running_processors() > 1;
   }
   std::uint32_t own_bits() const noexcept { return awake ? woken : 0u; }
 };
@@ -69,8 +71,8 @@ void mutex::spin(std::uint32_t& state, attempt& self) noexcept {
   if (!self.awake && (state & queued) && !(state & woken))
     self.awake =
         state_.compare_exchange_strong(state, state | woken, std::memory_order_relaxed, std::memory_order_relaxed);
-  ++self.rounds;
-  for (unsigned i = 0; i < pauses_a_round; ++i) cpu_relax();
+  for (unsigned i = 0; i < first_pauses << self.looked; ++i) cpu_relax();
+  ++self.looked;
   state = state_.load(std::memory_order_relaxed);
 }
 
@@ -90,7 +92,7 @@ bool mutex::wait_turn(attempt& self) noexcept {
   else
     queue_.push_back(self.waiter);
   self.waiter.park([](void* m) { static_cast<mutex*>(m)->queue_lock_.unlock(); }, this);
-  self.rounds = 0;
+  self.looked = 0;
   self.awake = self.waiter.result == try_again;
   if (self.awake) return false;
   // Those behind have not waited long: back to the faster mode. Only the holder clears the bit.
