@@ -148,9 +148,17 @@ bool scheduler::may_spin(machine& m) noexcept {
 void scheduler::stop_spinning(machine& m) noexcept {
   m.spinning = false;
   // seq_cst: before the look at the queues, so that who saw us spin and left the wake to us is not forgotten.
-  if (spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1 &&
-      idle_count_.load(std::memory_order_seq_cst) != 0 && work_visible() && !HEDDLE_PLANTED(last_spinner_forgets))
+  if (spinning_.fetch_sub(1, std::memory_order_seq_cst) == 1 && idle_count_.load(std::memory_order_seq_cst) != 0 &&
+      work_left_behind() && !HEDDLE_PLANTED(last_spinner_forgets))
     wake_one();
+}
+
+/// What a machine asks that has just said of itself that it is idle, or no longer spins: is there anything that its
+/// owner left to us? A push has no fence before the look at us; so the fence is here, on all of them (CHECKLIST 12).
+bool scheduler::work_left_behind() const noexcept {
+  // Heavy half; the light half is that a push comes before the look in program order: scheduler::work_added().
+  if (!alone_ && !HEDDLE_PLANTED(recheck_without_barrier)) platform::heavy_barrier();
+  return work_visible();
 }
 
 bool scheduler::work_visible() const noexcept {
@@ -173,11 +181,8 @@ bool scheduler::go_idle(machine& m) noexcept {
     list_machine(m);
     check_drained();
   }
-  if (was_spinning) {
-    spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: before the look at the queues
-  }
-  // The fence of CHECKLIST row 12: what we have said about ourselves is seen before we look at the queues.
-  if (!HEDDLE_PLANTED(missing_recheck) && work_visible() && wake_up_with_processor(m)) return true;
+  if (was_spinning) spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: before the look at the queues
+  if (!HEDDLE_PLANTED(missing_recheck) && work_left_behind() && wake_up_with_processor(m)) return true;
   return sleep(m);
 }
 

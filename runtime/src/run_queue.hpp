@@ -95,17 +95,15 @@ class run_queue {
     return n == 0 ? 0 : take(n - n / 2, out);
   }
 
-  /// Owner only. Puts `f` before everything else; returns the fiber that was there, or null.
-  /// The exchange is also the StoreLoad fence between publishing work and looking for idle processors.
+  /// Owner only. Puts `f` before everything else; returns the fiber that was there, or null. Only the owner makes it
+  /// other than null, so an empty one needs no exchange.
   fiber* replace_next(fiber* f) noexcept {
-    if (sharing_ == sharing::exclusive) {
-      fiber* old = next_.load(std::memory_order_relaxed);
-      next_.store(f, std::memory_order_relaxed);
+    fiber* const old = next_.load(std::memory_order_relaxed);
+    if (old == nullptr || sharing_ == sharing::exclusive) {
+      next_.store(f, std::memory_order_release);  // release: so that a thief sees the fiber; half in take_next()
       return old;
     }
-    // seq_cst: so that the look at the idle count that follows is not done before f can be seen; other half in
-    // scheduler::work_visible(), which looks here after it has counted itself idle.
-    return next_.exchange(f, HEDDLE_PLANTED(unfenced_wake) ? std::memory_order_release : std::memory_order_seq_cst);
+    return next_.exchange(f, std::memory_order_release);  // release: as above; a thief may have been faster
   }
 
   /// Owner, or a thief that has waited. Takes `runnext`, or null.
@@ -122,7 +120,7 @@ class run_queue {
 
   /// Anyone. What `runnext` holds now; may be gone the moment after.
   fiber* peek_next() const noexcept {
-    // seq_cst: so that a machine going idle looks here after it has counted itself idle; other half in replace_next().
+    // seq_cst: so that a machine going idle looks here after it has counted itself idle.
     return next_.load(std::memory_order_seq_cst);
   }
 

@@ -16,12 +16,12 @@ namespace heddle::detail {
 /// Puts fibers on machines. One exists while a runtime runs.
 ///
 /// Work conservation, the invariant everything here serves: no processor stays idle while a fiber is runnable.
-/// 1. Who makes a fiber runnable publishes it first (seq_cst) and then looks for idle processors; if there are any
-///    and nobody spins, it wakes one machine, which counts as spinning before it is awake.
-/// 2. A machine that goes idle counts its processor idle and itself not spinning first (seq_cst), and then looks
-///    at all queues once more.
-/// 3. A spinning machine that finds work stops spinning and, if it was the last, wakes another.
-/// 4. The monitor looks again at each of its rounds, so what a yield leaves behind is found too.
+/// 1. Who makes a fiber runnable publishes it first and then looks for idle processors; if there are any and nobody
+///    spins, it wakes one machine, which counts as spinning before it is awake.
+/// 2. A machine that goes idle counts its processor idle and itself not spinning first, then executes a heavy barrier,
+///    and then looks at all queues once more. So who publishes needs no fence between the two.
+/// 3. A spinning machine that finds work stops spinning; if it was the last, it looks in the same way, and wakes another
+///    for what it sees.
 class scheduler {
  public:
   scheduler(const options& o, unsigned procs);
@@ -124,11 +124,13 @@ class scheduler {
 
   // Idle protocol.
   void work_added() noexcept {
-    // seq_cst, both: so that they follow the publication of the work; other half in go_idle().
+    platform::light_barrier();  // the push above before the looks below; heavy half in work_left_behind()
+    // seq_cst, both: one order with the counts' changes.
     if (idle_count_.load(std::memory_order_seq_cst) != 0 && spinning_.load(std::memory_order_seq_cst) == 0)
       wake_one();
   }
   void wake_one() noexcept;
+  bool work_left_behind() const noexcept;
   bool may_spin(machine& m) noexcept;
   void stop_spinning(machine& m) noexcept;
   bool go_idle(machine& m) noexcept;

@@ -21,7 +21,6 @@ enum class plant : std::uint8_t {
   runnext_taken_twice,    ///< runnext is taken by a load and a store
   pop_without_fence,      ///< the owner of the fresh queue does not fence between bottom and top
   steal_without_fence,    ///< nor does the thief between top and bottom
-  unfenced_wake,          ///< a wake is not ordered before the look for idle processors
 
   // runtime/src/scheduler.cpp, fiber.cpp
   overflow_loses_newest,  ///< the fiber that made the ring overflow is forgotten
@@ -29,6 +28,7 @@ enum class plant : std::uint8_t {
 
   // runtime/src/idle.cpp
   missing_recheck,            ///< a machine goes to sleep without a last look at the queues
+  recheck_without_barrier,    ///< it looks without the heavy barrier that makes others' pushes visible
   last_spinner_forgets,       ///< the last spinner that finds work wakes nobody for the rest
   machine_stays_listed,       ///< an idle machine that is woken stays in the idle list
   machine_believes_any_wake,  ///< an idle machine takes any return from futex_wait for the end
