@@ -33,11 +33,11 @@ struct letter {
 };
 
 /// What one receiver saw: how often each letter, and whether each sender's came in order.
-struct log {
+struct record {
   std::vector<std::vector<int>> seen;
   bool ordered = true;
 
-  explicit log(int per_sender) : seen(senders, std::vector<int>(static_cast<std::size_t>(per_sender))) {}
+  explicit record(int per_sender) : seen(senders, std::vector<int>(static_cast<std::size_t>(per_sender))) {}
   void note(const letter& l, std::vector<int>& last) {
     const auto from = static_cast<std::size_t>(l.from);
     ordered = ordered && l.number > last[from];
@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_doubled_or_overtaken) {
   for (const auto& s : all_settings)
     for (std::size_t capacity : {0, 1, 2, 7, 128}) {
       const int per_sender = s.who == kind::fibers ? 10'000 : 1'000;
-      std::vector<log> logs(receivers, log(per_sender));
+      std::vector<record> logs(receivers, record(per_sender));
       with_crew(s, [&](crew& c) {
         channel<letter> box(capacity);
         heddle::wait_group writing(senders);
