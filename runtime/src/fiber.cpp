@@ -194,6 +194,7 @@ void release_fiber(fiber* f) noexcept {
     m->sched.free_fiber(*m, f);
   } else {
     fiber_pool::instance().put(f);
+    if (scheduler::active() == nullptr) fiber_pool::instance().trim();  // the last handle of a runtime that has ended
   }
 }
 

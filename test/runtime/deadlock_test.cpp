@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE runtime_deadlock
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <thread>
+
+#include "heddle/heddle.hpp"
+#include "support/death.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+// Outside of the unnamed namespace: the report shows the names of exported functions.
+[[gnu::noinline]] void waits_in_vain(heddle::channel<int>& c);
+void waits_in_vain(heddle::channel<int>& c) {
+  (void)c.receive();
+  asm volatile("");
+}
+
+namespace {
+
+using namespace std::chrono_literals;
+using heddle::testing::death_of;
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(deadlock, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(names_every_fiber_within_a_second) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto end = death_of([] {
+    heddle::run([] {
+      heddle::channel<int> never;
+      heddle::mutex held;
+      held.lock();
+      heddle::go({.name = "reader"}, [&] { waits_in_vain(never); });
+      heddle::go({.name = "locker"}, [&] { held.lock(); });
+      waits_in_vain(never);
+    });
+  });
+  BOOST_TEST(end.signal == SIGABRT);
+  BOOST_TEST(end.says("all fibers are asleep"));
+  BOOST_TEST(end.says("\"reader\""));
+  BOOST_TEST(end.says("\"locker\""));
+  BOOST_TEST(end.says("\"main\""));
+  if (!heddle::testing::sanitized) {
+    BOOST_TEST(end.says("waits_in_vain"));
+    BOOST_TEST((std::chrono::steady_clock::now() - start < 1s));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(on_one_processor_too) {
+  const auto end = death_of([] {
+    heddle::run([] { heddle::channel<int>().send(1); }, {.procs = 1});
+  });
+  BOOST_TEST(end.signal == SIGABRT);
+  BOOST_TEST(end.says("all fibers are asleep"));
+}
+
+BOOST_AUTO_TEST_CASE(is_not_seen_while_something_can_still_wake) {
+  heddle::run([] {
+    heddle::channel<int> c;
+    std::thread plain([&] {
+      std::this_thread::sleep_for(300ms);
+      c.send(1);
+    });
+    BOOST_TEST(c.receive().value() == 1);  // a plain thread
+    plain.join();
+    heddle::go([&] {
+      heddle::this_fiber::sleep_for(300ms);
+      c.send(2);
+    });
+    BOOST_TEST(c.receive().value() == 2);  // a timer
+    heddle::go([&] {
+      heddle::blocking([] { ::usleep(300'000); });
+      c.send(3);
+    });
+    BOOST_TEST(c.receive().value() == 3);  // a blocking call
+  });
+}
+
+BOOST_AUTO_TEST_CASE(is_not_seen_falsely_under_stress) {
+  for (int i = 0; i != heddle::testing::times(50); ++i)
+    heddle::run(
+        [] {
+          heddle::channel<int> there, back;
+          heddle::go([&] {
+            for (int n : there) back.send(n);
+            back.close();
+          });
+          for (int n = 0; n != 50; ++n) {
+            there.send(n);
+            BOOST_REQUIRE(back.receive().value() == n);
+            if (n % 10 == 0) heddle::this_fiber::sleep_for(100us);
+          }
+          there.close();
+        },
+        {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(may_be_switched_off) {
+  const auto end = death_of([] {
+    std::thread([] { heddle::run([] { (void)heddle::channel<int>().receive(); }, {.detect_deadlock = false}); }).detach();
+    std::this_thread::sleep_for(500ms);
+  });
+  BOOST_TEST(end.status == 0);
+  BOOST_TEST(!end.says("asleep"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

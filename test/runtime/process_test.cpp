@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Fork, signals, and a system that has nothing left to give.
+#define BOOST_TEST_MODULE runtime_process
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <thread>
+#include <vector>
+
+#include "heddle/heddle.hpp"
+#include "support/death.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using heddle::testing::death_of;
+using heddle::testing::times;
+
+/// Forks, runs f in the child, and returns the child's exit status, 1000 if it was killed.
+template <class F>
+int status_of_fork(F f) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);
+    ::_exit(f());
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(process, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(a_child_starts_a_runtime_of_its_own, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  std::atomic<bool> stop{false};
+  heddle::go([&] {
+    while (!stop) heddle::this_fiber::yield();
+  });
+  for (int i = 0; i != 50; ++i)
+    BOOST_REQUIRE(status_of_fork([] { return heddle::run([] { return heddle::spawn([] { return 7; }).join(); }); }) == 7);
+  stop = true;
+  heddle::shutdown();
+}
+
+BOOST_AUTO_TEST_CASE(a_fiber_may_fork, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  heddle::run([] {
+    for (int i = 0; i != 50; ++i) {
+      // In the child the fiber is a plain thread: primitives work, and so does a runtime of its own.
+      const int status = status_of_fork([] {
+        heddle::channel<int> c(1);
+        c.send(5);
+        return heddle::this_fiber::is_fiber() ? 1 : *c.receive();
+      });
+      BOOST_REQUIRE(status == 5);
+      BOOST_REQUIRE(status_of_fork([] { return ::execl("/bin/true", "true", nullptr); }) == 0);
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_fiber_that_returns_in_a_child_is_told, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  const auto end = death_of([] {
+    heddle::run([] {
+      heddle::spawn([] {
+        const pid_t child = ::fork();
+        if (child != 0) ::waitpid(child, nullptr, 0);
+      }).join();
+    });
+  });
+  BOOST_TEST(end.status == 0);
+  BOOST_TEST(end.says("returned in a forked child"));
+}
+
+BOOST_AUTO_TEST_CASE(a_storm_of_signals_loses_nothing) {
+  struct sigaction action {};
+  struct sigaction usual {};
+  action.sa_handler = [](int) {};
+  ::sigaction(SIGALRM, &action, &usual);  // without SA_RESTART: system calls return EINTR
+  const itimerval often{{0, 500}, {0, 500}};
+  ::setitimer(ITIMER_REAL, &often, nullptr);
+  std::atomic<int> n{0};
+  heddle::run(
+      [&] {
+        for (int i = 0; i != times(2000); ++i)
+          heddle::go([&, i] {
+            if (i % 3 == 0) heddle::this_fiber::sleep_for(std::chrono::microseconds(i % 500));
+            heddle::this_fiber::yield();
+            ++n;
+          });
+      },
+      {.procs = 2});
+  const itimerval never{};
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &usual, nullptr);
+  BOOST_TEST(n == times(2000));
+}
+
+BOOST_AUTO_TEST_CASE(a_pause_of_the_process_is_survived) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(30);
+    const auto start = std::chrono::steady_clock::now();
+    heddle::run([] {
+      for (int i = 0; i != 20; ++i) heddle::go([] { heddle::this_fiber::sleep_for(300ms); });
+    });
+    ::_exit(std::chrono::steady_clock::now() - start >= 300ms ? 9 : 1);
+  }
+  std::this_thread::sleep_for(100ms);
+  ::kill(child, SIGSTOP);
+  std::this_thread::sleep_for(1s);
+  ::kill(child, SIGCONT);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  BOOST_TEST((WIFEXITED(status) && WEXITSTATUS(status) == 9));
+}
+
+BOOST_AUTO_TEST_CASE(fibers_wait_for_stacks_when_memory_is_short,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  const auto end = death_of([] {
+    std::atomic<int> n{0};
+    heddle::run(
+        [&] {
+          heddle::this_fiber::sleep_for(1ms);
+          const rlimit little{std::size_t{400} << 20, std::size_t{400} << 20};
+          ::setrlimit(RLIMIT_AS, &little);
+          for (int i = 0; i != 400; ++i)
+            heddle::go({.stack_size = std::size_t{8} << 20}, [&] {
+              heddle::this_fiber::sleep_for(1ms);
+              ++n;
+            });
+        },
+        {.procs = 1});
+    ::dprintf(2, "%d have run\n", n.load());
+  });
+  BOOST_TEST(end.status == 0);
+  BOOST_TEST(end.says("400 have run"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

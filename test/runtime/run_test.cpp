@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE runtime_run
+#include "heddle/run.hpp"
+
+#include <dirent.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "heddle/this_fiber.hpp"
+#include "support/death.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using heddle::testing::death_of;
+using heddle::testing::times;
+
+std::size_t entries(const char* folder) {
+  DIR* d = ::opendir(folder);
+  std::size_t n = 0;
+  while (::readdir(d) != nullptr) ++n;
+  ::closedir(d);
+  return n;
+}
+
+/// What a child says on stderr when HEDDLE is `text`.
+heddle::testing::death with_environment(const char* text) {
+  return death_of([&] {
+    ::setenv("HEDDLE", text, 1);
+    const unsigned procs = heddle::run([] { return heddle::processors(); });
+    ::dprintf(2, "procs are %u\n", procs);
+  });
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(run, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(returns_what_main_returns) {
+  BOOST_TEST(heddle::run([] { return 7; }) == 7);
+  auto owned = heddle::run([] { return std::make_unique<int>(8); });
+  BOOST_TEST(*owned == 8);
+  int there = 9;
+  int& reference = heddle::run([&]() -> int& { return there; });
+  BOOST_TEST(&reference == &there);
+  heddle::run([] {});
+}
+
+BOOST_AUTO_TEST_CASE(rethrows_what_main_throws) {
+  BOOST_CHECK_EXCEPTION(heddle::run([]() -> int { throw std::runtime_error("thrown by main"); }), std::runtime_error,
+                        [](const auto& e) { return std::string(e.what()) == "thrown by main"; });
+}
+
+BOOST_AUTO_TEST_CASE(waits_for_every_fiber) {
+  std::atomic<int> ended{0};
+  heddle::run([&] {
+    for (int i = 0; i != 100; ++i)
+      heddle::go([&] {
+        heddle::this_fiber::sleep_for(5ms);
+        ++ended;
+      });
+  });
+  BOOST_TEST(ended == 100);
+}
+
+BOOST_AUTO_TEST_CASE(many_in_sequence_leave_nothing) {
+  heddle::run([] {}, {.procs = 2});
+  const std::size_t threads = entries("/proc/self/task");
+  const std::size_t files = entries("/proc/self/fd");
+  for (int i = 0; i != times(200); ++i)
+    heddle::run(
+        [] {
+          for (int k = 0; k != 20; ++k) heddle::go([] { heddle::this_fiber::yield(); });
+        },
+        {.procs = 2});
+  BOOST_TEST(entries("/proc/self/task") == threads);
+  BOOST_TEST(entries("/proc/self/fd") == files);
+  BOOST_TEST(heddle::stats().fibers == 0u);
+  BOOST_TEST(heddle::stats().machines == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(refuses_a_second_at_the_same_time) {
+  heddle::run([] { BOOST_CHECK_THROW(heddle::run([] {}), std::logic_error); });
+  std::atomic<bool> refused{false};
+  heddle::run([&] {
+    std::thread other([&] {
+      try {
+        heddle::run([] {});
+      } catch (const std::logic_error& e) {
+        refused = std::string(e.what()).find("another run is in progress") != std::string::npos;
+      }
+    });
+    other.join();
+  });
+  BOOST_TEST(refused);
+}
+
+BOOST_AUTO_TEST_CASE(starts_lazily_from_plain_threads) {
+  std::atomic<int> n{0};
+  auto handle = heddle::spawn([] { return heddle::this_fiber::is_fiber(); });
+  BOOST_TEST(handle.join());
+  std::thread other([&] { heddle::go([&] { ++n; }); });
+  other.join();
+  BOOST_CHECK_THROW(heddle::run([] {}), std::logic_error);
+  heddle::shutdown();
+  BOOST_TEST(n == 1);
+  BOOST_TEST(heddle::run([] { return 1; }) == 1);
+  heddle::shutdown();  // nothing to do
+}
+
+BOOST_AUTO_TEST_CASE(a_late_start_is_not_lost) {
+  for (int round = 0; round != times(100); ++round) {
+    std::atomic<int> n{0};
+    std::thread starter([&] {
+      for (int k = 0; k != 20; ++k) heddle::go([&] { ++n; });
+    });
+    heddle::shutdown();
+    starter.join();
+    heddle::shutdown();
+    BOOST_TEST(n == 20);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_may_outlive_the_runtime) {
+  heddle::join_handle<std::string> late;
+  heddle::run([&] { late = heddle::spawn([] { return std::string("late"); }); });
+  BOOST_TEST(late.join() == "late");
+}
+
+BOOST_AUTO_TEST_CASE(a_lazy_runtime_is_joined_at_exit) {
+  const auto end = death_of([] {
+    heddle::go([] {
+      heddle::this_fiber::sleep_for(20ms);
+      ::dprintf(2, "the fiber ended\n");
+    });
+    std::exit(3);
+  });
+  BOOST_TEST(end.status == 3);
+  BOOST_TEST(end.says("the fiber ended"));
+}
+
+BOOST_AUTO_TEST_CASE(names_an_option_out_of_range) {
+  const auto says = [](const char* words) {
+    return [words](const std::invalid_argument& e) { return std::string(e.what()).find(words) != std::string::npos; };
+  };
+  BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.stack_size = 100}), std::invalid_argument, says("stack_size 100"));
+  BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.stack_size = 100}), std::invalid_argument, says("16384"));
+  BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.procs = 5000}), std::invalid_argument, says("procs 5000"));
+  BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.slice = 10us}), std::invalid_argument, says("slice 10 us"));
+  BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.max_machines = 0}), std::invalid_argument, says("max_machines"));
+}
+
+BOOST_AUTO_TEST_CASE(the_environment_wins) {
+  BOOST_TEST(with_environment("procs=3,stack=64K").says("procs are 3"));
+}
+
+BOOST_AUTO_TEST_CASE(errors_in_the_environment_are_named) {
+  const auto unknown = with_environment("prcs=3");
+  BOOST_TEST(unknown.says("unknown key \"prcs\""));
+  BOOST_TEST(unknown.says("procs, stack"));
+  BOOST_TEST(unknown.status == 0);
+  const auto bad = with_environment("procs=many,stack=1");
+  BOOST_TEST(bad.says("bad value \"many\" for procs (1 to 4096)"));
+  BOOST_TEST(bad.says("bad value \"1\" for stack (16384 to 67108864)"));
+  const auto fatal = with_environment("abort_conf=1,procs=0");
+  BOOST_TEST(fatal.status == 2);
+  BOOST_TEST(fatal.says("abort_conf"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+namespace heddle::testing {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+/// How often a test repeats: as often as asked, and a fraction of that under a sanitizer.
+constexpr int times(int plain, int fraction = 20) {
+  return sanitized ? (plain / fraction > 0 ? plain / fraction : 1) : plain;
+}
+
+}  // namespace heddle::testing
