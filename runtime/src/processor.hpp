@@ -23,8 +23,11 @@ class alignas(64) processor {
   /// The next fiber of this processor by the fast rules: runnext, the ring, the newest fresh one. Null if there
   /// is none, or if fairness asks for the slow rules this time.
   fiber* next_local() noexcept {
-    if (--fairness == 0) [[unlikely]]
+    if (fairness <= 1) [[unlikely]] {
+      fairness = 0;  // and stays so until pick() has been fair: thieves ask here too
       return nullptr;
+    }
+    --fairness;
     if (fiber* f = woken.take_next()) return f;
     if (fiber* f = woken.pop()) return f;
     return fresh.pop();

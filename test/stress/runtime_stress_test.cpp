@@ -84,11 +84,13 @@ BOOST_AUTO_TEST_CASE(everything_at_random) {
     const unsigned procs = 1u << random() % 3;
     heddle::run(
         [&] {
-          std::thread plain([s = random()] { BOOST_TEST(heddle::spawn(live, s, 4).join() >= 1); });
+          long from_thread = 0;  // Boost.Test may be used by one thread at a time
+          std::thread plain([&, s = random()] { from_thread = heddle::spawn(live, s, 4).join(); });
           std::vector<heddle::join_handle<long>> roots;
           for (int i = 0; i != 4; ++i) roots.push_back(heddle::spawn(live, random(), 5));
           for (auto& r : roots) BOOST_TEST(r.join() >= 1);
           heddle::blocking([&] { plain.join(); });
+          BOOST_TEST(from_thread >= 1);
         },
         {.procs = procs});
     BOOST_REQUIRE(made == ended);

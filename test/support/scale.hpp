@@ -15,6 +15,18 @@ inline constexpr bool sanitized = false;
 inline constexpr bool sanitized = false;
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool thread_sanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool thread_sanitized = true;
+#else
+inline constexpr bool thread_sanitized = false;
+#endif
+#else
+inline constexpr bool thread_sanitized = false;
+#endif
+
 /// How often a test repeats: as often as asked, and a fraction of that under a sanitizer.
 constexpr int times(int plain, int fraction = 20) {
   return sanitized ? (plain / fraction > 0 ? plain / fraction : 1) : plain;

@@ -41,7 +41,7 @@ inline std::atomic<unsigned> tsan_fence_word{0};
 #endif
 
 /// A fence of the given order.
-inline void fence(std::memory_order order) noexcept {
+inline void fence([[maybe_unused]] std::memory_order order) noexcept {
 #ifdef HEDDLE_TSAN
   tsan_fence_word.fetch_add(0, std::memory_order_acq_rel);  // both halves: stands for the fence below
 #else
