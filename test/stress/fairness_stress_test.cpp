@@ -18,7 +18,7 @@ BOOST_AUTO_TEST_CASE(the_global_queue_is_reached_while_all_yield) {
   for (unsigned procs : {1u, 2u, 3u})
     heddle::run(
         [&] {
-          for (int round = 0; round < 20; ++round) {
+          for (int round = 0; round < 100; ++round) {
             constexpr int fibers = 1'000;
             std::atomic<int> started{0};
             heddle::wait_group done(fibers);
