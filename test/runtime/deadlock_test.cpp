@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(is_not_seen_falsely_under_stress) {
     heddle::run(
         [] {
           heddle::channel<int> there, back;
-          heddle::go([&] {
+          auto echo = heddle::spawn([&] {
             for (int n : there) back.send(n);
             back.close();
           });
@@ -98,6 +98,7 @@ BOOST_AUTO_TEST_CASE(is_not_seen_falsely_under_stress) {
             if (n % 10 == 0) heddle::this_fiber::sleep_for(100us);
           }
           there.close();
+          echo.join();
         },
         {.procs = 1});
 }
