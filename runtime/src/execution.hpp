@@ -64,9 +64,7 @@ inline void sanitizer_arrive(void* fake_stack) noexcept {
   __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
 }
 #elif defined(HEDDLE_TSAN)
-inline void sanitizer_leave(void**, const execution& to) noexcept {
-  __tsan_switch_to_fiber(to.memory->tsan_fiber, 0);
-}
+inline void sanitizer_leave(void**, const execution& to) noexcept { __tsan_switch_to_fiber(to.memory->tsan_fiber, 0); }
 inline void sanitizer_arrive(void*) noexcept {}
 #else
 inline void sanitizer_leave(void**, const execution&) noexcept {}

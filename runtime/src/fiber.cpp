@@ -182,8 +182,7 @@ void detach_fiber(fiber* f) noexcept {
   waiter* nobody = nullptr;
   // release: so that the fiber sees all the handle did; acquire: so that the result is seen if it has ended. Other
   // halves in finish_joinable().
-  if (!f->joiner.compare_exchange_strong(nobody, detached_mark(), std::memory_order_acq_rel,
-                                         std::memory_order_acquire))
+  if (!f->joiner.compare_exchange_strong(nobody, detached_mark(), std::memory_order_acq_rel, std::memory_order_acquire))
     release_fiber(f);
 }
 

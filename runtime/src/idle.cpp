@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <exception>
 #include <utility>
-#include <utility>
 
 #include "scheduler.hpp"
 

@@ -78,11 +78,11 @@ class alignas(64) machine {
   alignas(64) thread_mutex handoff;
   /// Sleeps here: 0 asleep, 1 woken (with or without a processor).
   atomic<std::uint32_t> wake_word{0};
-  bool spinning = false;          ///< counted in scheduler::spinning_
-  bool listed = false;            ///< in the idle list, under the scheduler's lock
-  machine* next_idle = nullptr;   ///< in the idle list
+  bool spinning = false;         ///< counted in scheduler::spinning_
+  bool listed = false;           ///< in the idle list, under the scheduler's lock
+  machine* next_idle = nullptr;  ///< in the idle list
   machine* previous_idle = nullptr;
-  atomic<bool> started{false};    ///< `clock` may be read
+  atomic<bool> started{false};  ///< `clock` may be read
   platform::thread_clock clock{};
   platform::thread thread;
 

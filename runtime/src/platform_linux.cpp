@@ -134,9 +134,7 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 #endif
 }
 
-void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept {
-  ::pthread_atfork(before, parent, child);
-}
+void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept { ::pthread_atfork(before, parent, child); }
 
 std::size_t process_threads() noexcept {
   std::FILE* file = std::fopen("/proc/self/status", "re");

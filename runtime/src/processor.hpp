@@ -32,9 +32,7 @@ class alignas(64) processor {
     if (fiber* f = woken.pop()) return f;
     return fresh.pop();
   }
-  bool has_work() const noexcept {
-    return woken.peek_next() != nullptr || !woken.empty() || !fresh.empty();
-  }
+  bool has_work() const noexcept { return woken.peek_next() != nullptr || !woken.empty() || !fresh.empty(); }
   std::uint64_t next_random() noexcept {  // xorshift64*: G. Marsaglia, "Xorshift RNGs", 2003
     random ^= random >> 12;
     random ^= random << 25;

@@ -94,8 +94,7 @@ void forked_child_returned() noexcept {
 
 void exception_escaped() noexcept {
   std::array<char, 128> who{"a fiber"};
-  if (machine* m = this_machine(); m != nullptr && m->current != nullptr)
-    describe(*m->current, who.data(), who.size());
+  if (machine* m = this_machine(); m != nullptr && m->current != nullptr) describe(*m->current, who.data(), who.size());
   const std::type_info* type = abi::__cxa_current_exception_type();
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> readable(

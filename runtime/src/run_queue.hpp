@@ -46,8 +46,7 @@ class run_queue {
     if (t - h >= queue_capacity) return false;
     slots_[t % queue_capacity].store(f, std::memory_order_relaxed);
     // release: so that whoever sees the new tail sees the slot and the fiber; acquire half in take().
-    tail_.store(t + 1,
-                HEDDLE_PLANTED(relaxed_tail) ? std::memory_order_relaxed : std::memory_order_release);
+    tail_.store(t + 1, HEDDLE_PLANTED(relaxed_tail) ? std::memory_order_relaxed : std::memory_order_release);
     return true;
   }
 
@@ -75,8 +74,7 @@ class run_queue {
       if (size == 0) return 0;
       if (size > queue_capacity) continue;  // the head moved between the two loads
       const std::uint32_t n = size < most ? size : most;
-      for (std::uint32_t i = 0; i != n; ++i)
-        out[i] = slots_[(h + i) % queue_capacity].load(std::memory_order_relaxed);
+      for (std::uint32_t i = 0; i != n; ++i) out[i] = slots_[(h + i) % queue_capacity].load(std::memory_order_relaxed);
       if (HEDDLE_PLANTED(take_without_exchange)) {
         head_.store(h + n, std::memory_order_release);  // release: as below, without the comparison
         return n;
@@ -184,8 +182,7 @@ class fresh_queue {
       if (b != t) return f;
       // The last one: the race with the thieves is decided at the top.
       // seq_cst: so that it is ordered against the thieves' exchanges and fences; other half in steal().
-      if (!top_.compare_exchange_strong(t, t + 1, std::memory_order_seq_cst, std::memory_order_relaxed))
-        f = nullptr;
+      if (!top_.compare_exchange_strong(t, t + 1, std::memory_order_seq_cst, std::memory_order_relaxed)) f = nullptr;
     }
     bottom_.store(b + 1, std::memory_order_release);  // release: as above
     return f;
@@ -202,9 +199,7 @@ class fresh_queue {
     if (static_cast<std::int32_t>(b - t) <= 0) return nullptr;
     fiber* f = slots_[t % queue_capacity].load(std::memory_order_relaxed);
     // seq_cst: so that it is ordered against the owner's pop of the last one; other half in pop().
-    return top_.compare_exchange_strong(t, t + 1, std::memory_order_seq_cst, std::memory_order_relaxed)
-               ? f
-               : nullptr;
+    return top_.compare_exchange_strong(t, t + 1, std::memory_order_seq_cst, std::memory_order_relaxed) ? f : nullptr;
   }
 
   /// Owner only. Takes the older half at once, and says how many: the owner does not pop meanwhile, so the
@@ -215,8 +210,7 @@ class fresh_queue {
     for (;;) {
       const std::uint32_t n = (bottom_.load(std::memory_order_relaxed) - t) / 2;
       if (n == 0) return 0;
-      for (std::uint32_t i = 0; i != n; ++i)
-        out[i] = slots_[(t + i) % queue_capacity].load(std::memory_order_relaxed);
+      for (std::uint32_t i = 0; i != n; ++i) out[i] = slots_[(t + i) % queue_capacity].load(std::memory_order_relaxed);
       // seq_cst: as in steal().
       if (top_.compare_exchange_weak(t, t + n, std::memory_order_seq_cst, std::memory_order_acquire)) return n;
     }

@@ -21,8 +21,8 @@ namespace detail {
 namespace {
 
 struct process_state {
-  std::mutex life;  // held while a runtime starts or ends
-  bool lazy = false;      // the running one was started by go() or spawn() on a plain thread
+  std::mutex life;    // held while a runtime starts or ends
+  bool lazy = false;  // the running one was started by go() or spawn() on a plain thread
   bool registered = false;
   atomic<scheduler*> active{nullptr};
   atomic<std::uint32_t> visitors{0};
@@ -101,9 +101,7 @@ visit::~visit() {
   process().visitors.fetch_sub(1, std::memory_order_release);  // release: our uses are over; half in end_runtime()
 }
 
-void count_parked_thread(int change) noexcept {
-  process().parked_threads.fetch_add(change, std::memory_order_relaxed);
-}
+void count_parked_thread(int change) noexcept { process().parked_threads.fetch_add(change, std::memory_order_relaxed); }
 
 void ensure_started() {
   if (scheduler::active() != nullptr) return;
@@ -209,7 +207,9 @@ bool scheduler::deadlocked() noexcept {
   }
   // Parked before and after: a thread that parks meanwhile may have started one that was not counted, and one that
   // is woken meanwhile may have been woken by one that has ended.
-  const auto parked = [] { return process().parked_threads.load(std::memory_order_seq_cst); };  // seq_cst: in this order
+  const auto parked = [] {
+    return process().parked_threads.load(std::memory_order_seq_cst);
+  };  // seq_cst: in this order
   const int before = parked();
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());

@@ -116,8 +116,7 @@ fiber* scheduler::take_global(processor& p) noexcept {
   std::lock_guard<thread_mutex> hold(lock_);
   fiber* first = global_.pop();
   if (first == nullptr) return nullptr;
-  const std::size_t share =
-      std::min<std::size_t>(global_.count / processors.size() + 1, queue_capacity / 2) - 1;
+  const std::size_t share = std::min<std::size_t>(global_.count / processors.size() + 1, queue_capacity / 2) - 1;
   for (std::size_t i = 0; i != share && global_.head != nullptr; ++i) {
     fiber* f = global_.pop();
     if (p.woken.push(f)) continue;

@@ -20,7 +20,8 @@ namespace heddle::detail {
 ///    spins, it wakes one machine, which counts as spinning before it is awake.
 /// 2. A machine that goes idle counts its processor idle and itself not spinning first, then executes a heavy barrier,
 ///    and then looks at all queues once more. So who publishes needs no fence between the two.
-/// 3. A spinning machine that finds work stops spinning; if it was the last, it looks in the same way, and wakes another
+/// 3. A spinning machine that finds work stops spinning; if it was the last, it looks in the same way, and wakes
+/// another
 ///    for what it sees.
 class scheduler {
  public:
@@ -126,8 +127,7 @@ class scheduler {
   void work_added() noexcept {
     platform::light_barrier();  // the push above before the looks below; heavy half in work_left_behind()
     // seq_cst, both: one order with the counts' changes.
-    if (idle_count_.load(std::memory_order_seq_cst) != 0 && spinning_.load(std::memory_order_seq_cst) == 0)
-      wake_one();
+    if (idle_count_.load(std::memory_order_seq_cst) != 0 && spinning_.load(std::memory_order_seq_cst) == 0) wake_one();
   }
   void wake_one() noexcept;
   bool work_left_behind() const noexcept;

@@ -92,8 +92,8 @@ bool stack_pool::reserve() noexcept {
   std::size_t bytes = first << std::min<std::size_t>(reservations_.size(), 8);
   bytes = bytes / slot_size_ * slot_size_;
   for (; bytes >= slot_size_; bytes = bytes / 2 / slot_size_ * slot_size_) {
-    void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    void* p =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (p == MAP_FAILED) continue;
     // ASan's shadow outlives munmap: the last frames of an earlier runtime's fibers never returned.
     HEDDLE_UNPOISON(p, bytes);

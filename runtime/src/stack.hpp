@@ -11,13 +11,13 @@ namespace heddle::detail {
 
 /// One stack: this header stands at its top, the frames grow down from it to `bottom`.
 struct stack {
-  stack* next = nullptr;         ///< in a free list
-  char* bottom = nullptr;        ///< lowest usable byte; the guard lies below
-  std::size_t size = 0;          ///< usable bytes, from bottom to this header
-  void* tsan_fiber = nullptr;    ///< ThreadSanitizer's idea of this stack
-  unsigned valgrind_id = 0;      ///< Valgrind's idea of it
+  stack* next = nullptr;       ///< in a free list
+  char* bottom = nullptr;      ///< lowest usable byte; the guard lies below
+  std::size_t size = 0;        ///< usable bytes, from bottom to this header
+  void* tsan_fiber = nullptr;  ///< ThreadSanitizer's idea of this stack
+  unsigned valgrind_id = 0;    ///< Valgrind's idea of it
   class stack_pool* pool = nullptr;
-  void* context = nullptr;       ///< in a free list: where the next fiber starts; null if none ever ran
+  void* context = nullptr;  ///< in a free list: where the next fiber starts; null if none ever ran
 };
 
 /// A singly linked list of stacks with a count: a processor's warm cache, or a batch on its way.
@@ -42,9 +42,9 @@ struct stack_list {
 
 /// How the page below a stack is kept from being used.
 enum class guard_kind : std::uint8_t {
-  marker,  ///< MADV_GUARD_INSTALL: no VMA of its own, Linux 6.13 and later
-  mapping, ///< mprotect: splits a VMA, so it ends at vm.max_map_count
-  none,    ///< neither could be had: said once on stderr
+  marker,   ///< MADV_GUARD_INSTALL: no VMA of its own, Linux 6.13 and later
+  mapping,  ///< mprotect: splits a VMA, so it ends at vm.max_map_count
+  none,     ///< neither could be had: said once on stderr
 };
 
 /// All stacks of one size, cut from large reservations. Thread-safe; a processor comes here only when its own

@@ -14,7 +14,7 @@ class fiber;
 /// One pending timer; lives on the stack of the fiber that waits for it.
 struct timer {
   nanoseconds_t deadline = no_deadline;
-  fiber* sleeper = nullptr;   ///< made ready when the deadline has passed
+  fiber* sleeper = nullptr;    ///< made ready when the deadline has passed
   std::size_t index = absent;  ///< place in the heap, written by the heap alone
   static constexpr std::size_t absent = static_cast<std::size_t>(-1);
 };

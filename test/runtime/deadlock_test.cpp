@@ -54,9 +54,7 @@ BOOST_AUTO_TEST_CASE(names_every_fiber_within_a_second,
 }
 
 BOOST_AUTO_TEST_CASE(on_one_processor_too, *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
-  const auto end = death_of([] {
-    heddle::run([] { heddle::channel<int>().send(1); }, {.procs = 1});
-  });
+  const auto end = death_of([] { heddle::run([] { heddle::channel<int>().send(1); }, {.procs = 1}); });
   BOOST_TEST(end.signal == SIGABRT);
   BOOST_TEST(end.says("all fibers are asleep"));
 }
@@ -105,7 +103,9 @@ BOOST_AUTO_TEST_CASE(is_not_seen_falsely_under_stress) {
 
 BOOST_AUTO_TEST_CASE(may_be_switched_off) {
   const auto end = death_of([] {
-    std::thread([] { heddle::run([] { (void)heddle::channel<int>().receive(); }, {.detect_deadlock = false}); }).detach();
+    std::thread([] {
+      heddle::run([] { (void)heddle::channel<int>().receive(); }, {.detect_deadlock = false});
+    }).detach();
     std::this_thread::sleep_for(500ms);
   });
   BOOST_TEST(end.status == 0);

@@ -101,7 +101,8 @@ BOOST_AUTO_TEST_CASE(a_closure_that_cannot_be_moved_in_leaves_nothing) {
 BOOST_AUTO_TEST_CASE(join_gives_the_value_or_throws) {
   heddle::run([] {
     auto bad = heddle::spawn([]() -> int { throw std::runtime_error("no value"); });
-    BOOST_CHECK_EXCEPTION(bad.join(), std::runtime_error, [](const auto& e) { return std::string(e.what()) == "no value"; });
+    BOOST_CHECK_EXCEPTION(bad.join(), std::runtime_error,
+                          [](const auto& e) { return std::string(e.what()) == "no value"; });
     BOOST_TEST(!bad.joinable());
     BOOST_CHECK_THROW(bad.join(), std::logic_error);
     heddle::join_handle<int> none;
@@ -192,9 +193,8 @@ BOOST_AUTO_TEST_CASE(stacks_of_other_sizes) {
 }
 
 BOOST_AUTO_TEST_CASE(an_escaping_exception_names_the_fiber) {
-  const auto end = death_of([] {
-    heddle::run([] { heddle::go({.name = "loom"}, [] { throw std::runtime_error("a thread broke"); }); });
-  });
+  const auto end = death_of(
+      [] { heddle::run([] { heddle::go({.name = "loom"}, [] { throw std::runtime_error("a thread broke"); }); }); });
   BOOST_TEST(end.signal == SIGABRT);
   BOOST_TEST(end.says("\"loom\""));
   BOOST_TEST(end.says("std::runtime_error"));
@@ -217,7 +217,9 @@ BOOST_AUTO_TEST_CASE(yield_lets_all_others_run) {
         BOOST_TEST(order.size() == 9u);
         // After its first run each comes up once in each round.
         for (std::size_t round = 3; round != 9; round += 3)
-          BOOST_TEST(std::set<int>(order.begin() + static_cast<long>(round), order.begin() + static_cast<long>(round) + 3).size() == 3u);
+          BOOST_TEST(
+              std::set<int>(order.begin() + static_cast<long>(round), order.begin() + static_cast<long>(round) + 3)
+                  .size() == 3u);
       },
       {.procs = 1});
 }

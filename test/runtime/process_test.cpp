@@ -48,7 +48,8 @@ BOOST_AUTO_TEST_CASE(a_child_starts_a_runtime_of_its_own, *boost::unit_test::ena
     while (!stop) heddle::this_fiber::yield();
   });
   for (int i = 0; i != 50; ++i)
-    BOOST_REQUIRE(status_of_fork([] { return heddle::run([] { return heddle::spawn([] { return 7; }).join(); }); }) == 7);
+    BOOST_REQUIRE(status_of_fork([] { return heddle::run([] { return heddle::spawn([] { return 7; }).join(); }); }) ==
+                  7);
   stop = true;
   heddle::shutdown();
 }
@@ -68,7 +69,8 @@ BOOST_AUTO_TEST_CASE(a_fiber_may_fork, *boost::unit_test::enable_if<!heddle::tes
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_fiber_that_returns_in_a_child_is_told, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+BOOST_AUTO_TEST_CASE(a_fiber_that_returns_in_a_child_is_told,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
   const auto end = death_of([] {
     heddle::run([] {
       heddle::spawn([] {

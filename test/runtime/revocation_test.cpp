@@ -163,7 +163,8 @@ BOOST_AUTO_TEST_CASE(a_hog_goes_on_properly_after_it_lost_its_processor) {
             if (round % 2 == 0) heddle::this_fiber::sleep_for(1ms);
             heddle::this_fiber::yield();
           }
-          for (int round = 0; round != 5; ++round) BOOST_TEST(children[static_cast<std::size_t>(round)].join() == round);
+          for (int round = 0; round != 5; ++round)
+            BOOST_TEST(children[static_cast<std::size_t>(round)].join() == round);
           stop = true;
           other.join();
           while (detached != 250) heddle::this_fiber::yield();

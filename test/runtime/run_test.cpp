@@ -158,9 +158,7 @@ BOOST_AUTO_TEST_CASE(names_an_option_out_of_range) {
   BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.max_machines = 0}), std::invalid_argument, says("max_machines"));
 }
 
-BOOST_AUTO_TEST_CASE(the_environment_wins) {
-  BOOST_TEST(with_environment("procs=3,stack=64K").says("procs are 3"));
-}
+BOOST_AUTO_TEST_CASE(the_environment_wins) { BOOST_TEST(with_environment("procs=3,stack=64K").says("procs are 3")); }
 
 BOOST_AUTO_TEST_CASE(errors_in_the_environment_are_named) {
   const auto unknown = with_environment("prcs=3");

@@ -47,16 +47,13 @@ long live(std::uint64_t seed, int depth) {
       case 5:
         if (random() % 50 == 0) ::usleep(3000);
         break;
-      case 6:
-        try {
-          throw std::runtime_error("x");
+      case 6: try { throw std::runtime_error("x");
         } catch (const std::runtime_error&) {
           heddle::this_fiber::yield();
         }
         break;
       case 7:
-        if (depth > 0)
-          heddle::go([s = random(), depth] { (void)live(s, depth > 2 ? 1 : 0); });
+        if (depth > 0) heddle::go([s = random(), depth] { (void)live(s, depth > 2 ? 1 : 0); });
         break;
       default:
         if (!children.empty()) {

@@ -44,7 +44,7 @@ class fiber_id {
 /// heddle::go([](int n) { std::printf("%d\n", n); }, 7);
 /// \endcode
 template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 void go(F&& f, A&&... args) {
   using call = detail::invocation_of<F, A...>;
   call c{{std::forward<F>(f), std::forward<A>(args)...}};
@@ -54,7 +54,7 @@ void go(F&& f, A&&... args) {
 /// The same for a fiber with a name or a stack size of its own. Throws std::invalid_argument for a stack size out
 /// of range.
 template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 void go(const fiber_options& o, F&& f, A&&... args) {
   using call = detail::invocation_of<F, A...>;
   call c{{std::forward<F>(f), std::forward<A>(args)...}};
@@ -68,8 +68,7 @@ template <class R>
 class [[nodiscard]] join_handle {
  public:
   join_handle() noexcept = default;
-  join_handle(join_handle&& other) noexcept
-      : fiber_(std::exchange(other.fiber_, nullptr)), take_(other.take_) {}
+  join_handle(join_handle&& other) noexcept : fiber_(std::exchange(other.fiber_, nullptr)), take_(other.take_) {}
   join_handle& operator=(join_handle&& other) noexcept {
     if (this != &other) {
       drop();
@@ -102,11 +101,10 @@ class [[nodiscard]] join_handle {
 
  private:
   template <class F, class... A>
-    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
-  friend auto spawn(F&& f, A&&... args)
-      -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+  friend auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
   template <class F, class... A>
-    requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
   friend auto spawn(const fiber_options& o, F&& f, A&&... args)
       -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
 
@@ -134,7 +132,7 @@ class [[nodiscard]] join_handle {
 /// assert(size.join() == 4);
 /// \endcode
 template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
   return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
       detail::invocation_of<F, A...>{{std::forward<F>(f), std::forward<A>(args)...}}, nullptr);
@@ -142,7 +140,7 @@ auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<
 
 /// The same for a fiber with a name or a stack size of its own.
 template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
+requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(const fiber_options& o, F&& f, A&&... args)
     -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
   return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(

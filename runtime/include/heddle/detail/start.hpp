@@ -90,9 +90,7 @@ struct joinable_closure {
 
   explicit joinable_closure(Call&& c) : content(std::in_place_index<0>, std::move(c)) {}
 
-  static void relocate(void* to, void* from) {
-    ::new (to) joinable_closure(std::move(*static_cast<Call*>(from)));
-  }
+  static void relocate(void* to, void* from) { ::new (to) joinable_closure(std::move(*static_cast<Call*>(from))); }
   static void run(void* at) {
     auto& self = *static_cast<joinable_closure*>(at);
     try {
@@ -128,9 +126,9 @@ struct joinable_closure {
 };
 
 template <class Call>
-inline constexpr closure_type joinable_type{sizeof(joinable_closure<Call>), alignof(joinable_closure<Call>),
+inline constexpr closure_type joinable_type{sizeof(joinable_closure<Call>),   alignof(joinable_closure<Call>),
                                             joinable_closure<Call>::relocate, joinable_closure<Call>::run,
-                                            joinable_closure<Call>::destroy, true};
+                                            joinable_closure<Call>::destroy,  true};
 
 template <class F, class... A>
 using invocation_of = invocation<std::decay_t<F>, std::decay_t<A>...>;

@@ -19,8 +19,7 @@ class thread_mutex {
   bool try_lock() noexcept {
     std::uint32_t expected = free;
     // acquire: so that what the last holder wrote is seen; release half in unlock().
-    return state_.compare_exchange_strong(expected, held, std::memory_order_acquire,
-                                          std::memory_order_relaxed);
+    return state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
   }
   void lock() noexcept {
     if (!try_lock()) [[unlikely]]
@@ -29,7 +28,7 @@ class thread_mutex {
   void unlock() noexcept {
     // release: so that the next holder sees what this one wrote; acquire half in try_lock(), lock_slow().
     if (state_.exchange(free, std::memory_order_release) == contended && !HEDDLE_PLANTED(unlock_without_wake))
-      [[unlikely]]
+        [[unlikely]]
       platform::futex_wake(state_, 1);
   }
 
