@@ -29,8 +29,7 @@ inline void require(bool holds, std::string_view what) {
 ///     args["messages"];
 class arguments {
  public:
-  arguments(int argc, char** argv, std::map<std::string, std::uint64_t> defaults)
-      : values_(std::move(defaults)) {
+  arguments(int argc, char** argv, std::map<std::string, std::uint64_t> defaults) : values_(std::move(defaults)) {
     values_.try_emplace("procs", 1);
     values_.try_emplace("ms", 100);  // how long one measurement lasts at least
     for (int i = 1; i < argc; i += 2) parse(argv[i], i + 1 < argc ? argv[i + 1] : "");

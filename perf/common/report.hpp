@@ -21,10 +21,8 @@ class report {
     append(notes_, quoted(metric) + ": " + quoted(text));
   }
   /// Notes that a metric was measured with fewer things than asked for.
-  void capped(const std::string& metric, std::uint64_t used, std::uint64_t wanted,
-              const std::string& things) {
-    if (used < wanted)
-      note(metric, std::to_string(used) + " " + things + " instead of " + std::to_string(wanted));
+  void capped(const std::string& metric, std::uint64_t used, std::uint64_t wanted, const std::string& things) {
+    if (used < wanted) note(metric, std::to_string(used) + " " + things + " instead of " + std::to_string(wanted));
   }
   void print() const {
     std::printf("{%s%s\"notes\": {%s}}\n", metrics_.c_str(), metrics_.empty() ? "" : ", ", notes_.c_str());
@@ -34,9 +32,7 @@ class report {
   static std::string quoted(const std::string& text) {  // our own words only: nothing to escape
     return '"' + text + '"';
   }
-  static void append(std::string& list, const std::string& item) {
-    list += (list.empty() ? "" : ", ") + item;
-  }
+  static void append(std::string& list, const std::string& item) { list += (list.empty() ? "" : ", ") + item; }
 
   std::string metrics_;
   std::string notes_;

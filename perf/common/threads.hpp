@@ -16,7 +16,7 @@ namespace perf {
 
 /// The default of --most where a problem asks for more threads than anyone wants to wait for: each takes some
 /// 50 us.
-inline constexpr std::uint64_t most_threads = 2'000;
+inline constexpr std::uint64_t most_threads = 1'000;
 
 /// Restricts the process to the last `count` processors that it may use: threads know no other way to be
 /// told.

@@ -68,7 +68,7 @@ func walk(roots []string, paths chan<- []string) {
 func hash(paths <-chan []string) []entry {
 	var entries []entry
 	hasher := sha256.New()
-	buffer := make([]byte, 256*1024)
+	buffer := make([]byte, 128*1024)
 	for batch := range paths {
 		for _, path := range batch {
 			result := entry{path: path}

@@ -2,8 +2,25 @@
 """What perf/digest must print: the lines of sha256sum, byte for byte."""
 import os
 import subprocess
+import tempfile
 
 from child import Failed
+
+
+PLAIN = {**os.environ, "LC_ALL": "C"}
+
+
+def start_sums(paths, out):
+    """sha256sum of the paths, started."""
+    names = tempfile.TemporaryFile()
+    names.write(b"".join(path + b"\0" for path in paths))
+    names.seek(0)
+    return subprocess.Popen(["xargs", "-0", "-r", "sha256sum"], stdin=names, stdout=out, env=PLAIN)
+
+
+def read_back(file):
+    file.seek(0)
+    return file.read()
 
 
 class Reference:
@@ -14,9 +31,16 @@ class Reference:
         self.lines = None
 
     def compute(self):
-        script = 'find "$@" -type f -print0 | sort -z | xargs -0 -r sha256sum'
-        return subprocess.run(["bash", "-o", "pipefail", "-c", script, "bash", *self.roots], check=True,
-                              stdout=subprocess.PIPE, env={**os.environ, "LC_ALL": "C"}).stdout
+        """As one `find | sort -z | xargs -0 sha256sum` would print it; the sorted list is cut in two only so that it
+        takes half the time."""
+        paths = subprocess.run(["bash", "-o", "pipefail", "-c", 'find "$@" -type f -print0 | sort -z', "bash", *self.roots],
+                               check=True, stdout=subprocess.PIPE, env=PLAIN).stdout.split(b"\0")[:-1]
+        middle = len(paths) // 2
+        with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
+            halves = [start_sums(part, out) for part, out in ((paths[:middle], first), (paths[middle:], second))]
+            if any([half.wait() for half in halves]):
+                raise ValueError("sha256sum could not read all of " + " ".join(self.roots))
+            return read_back(first) + read_back(second)
 
     def prepare(self):
         if self.lines is None:

@@ -124,7 +124,8 @@ class Session:
         command = catalog.command(problem, contender, self.options.build, procs, self.options.full, self.milliseconds,
                                   self.options.roots)
         try:
-            run = child.run(command, procs, timeout=600 if self.options.full else 60)
+            run = child.run(command, procs, timeout=600 if self.options.full else 60,
+                            memory="memory_mib" in problem.metrics)
             self.results.add(problem.name, procs, contender, *self.judge(problem, run))
         except child.Failed as error:
             self.results.failed[label] = str(error)

@@ -25,11 +25,9 @@ struct command_line {
       if (argument == "--procs") {
         const std::string_view text = i + 1 < argc ? argv[++i] : "";
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), procs);
-        perf::require(error == std::errc{} && end == text.data() + text.size() && procs > 0,
-                      "--procs needs a number");
+        perf::require(error == std::errc{} && end == text.data() + text.size() && procs > 0, "--procs needs a number");
       } else {
-        perf::require(!argument.starts_with("--"),
-                      "usage: " + std::string(argv[0]) + " [--procs N] [ROOT...]");
+        perf::require(!argument.starts_with("--"), "usage: " + std::string(argv[0]) + " [--procs N] [ROOT...]");
         roots.emplace_back(argument);
       }
     }
@@ -40,8 +38,7 @@ struct command_line {
 /// What a root is, without following a link, as find does: calls on_directory(path) or on_files(batch) or
 /// neither.
 template <class OnDirectory, class OnFiles>
-void look_at_root(const std::string& root, complaints& failed, OnDirectory&& on_directory,
-                  OnFiles&& on_files) {
+void look_at_root(const std::string& root, complaints& failed, OnDirectory&& on_directory, OnFiles&& on_files) {
   struct stat status;
   if (::lstat(root.c_str(), &status) != 0) return failed.add(root, errno);
   if (S_ISDIR(status.st_mode)) return on_directory(root);

@@ -16,9 +16,7 @@ namespace perf::digest {
 struct entry {
   std::string path;
   sum hash;
-  bool operator<(const entry& other) const {
-    return path < other.path;
-  }  // by bytes, as sort does with LC_ALL=C
+  bool operator<(const entry& other) const { return path < other.path; }  // by bytes, as sort does with LC_ALL=C
 };
 
 /// Appends the line that sha256sum prints. A backslash before the sum says that the path has escapes in it.
@@ -33,17 +31,10 @@ inline void append_line(std::string& text, const entry& file) {
   text += "  ";
   for (const char c : file.path) {
     switch (escaped ? c : ' ') {
-      case '\\':
-        text += "\\\\";
-        break;
-      case '\n':
-        text += "\\n";
-        break;
-      case '\r':
-        text += "\\r";
-        break;
-      default:
-        text += c;
+      case '\\': text += "\\\\"; break;
+      case '\n': text += "\\n"; break;
+      case '\r': text += "\\r"; break;
+      default: text += c;
     }
   }
   text += '\n';
@@ -63,9 +54,7 @@ inline void print_merged(std::vector<std::vector<entry>> lists) {
   struct cursor {
     const entry* next;
     const entry* end;
-    bool operator<(const cursor& other) const {
-      return *other.next < *next;
-    }  // the heap's top is the smallest
+    bool operator<(const cursor& other) const { return *other.next < *next; }  // the heap's top is the smallest
   };
   std::vector<cursor> heap;
   for (const auto& list : lists) {

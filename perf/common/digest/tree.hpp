@@ -25,8 +25,7 @@ class directory {
  public:
   directory() = default;  // where the process is: paths in it are as they were given
   explicit directory(std::string path)
-      : path_(std::move(path)),
-        descriptor_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) {
+      : path_(std::move(path)), descriptor_(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) {
     if (descriptor_ < 0) error_ = errno;
     if (path_.back() != '/') path_ += '/';
   }
@@ -37,9 +36,7 @@ class directory {
   directory& operator=(const directory&) = delete;
 
   int descriptor() const { return descriptor_; }
-  int error() const {
-    return error_;
-  }  // of opening it: errno belongs to a thread, and a fiber may change threads
+  int error() const { return error_; }  // of opening it: errno belongs to a thread, and a fiber may change threads
   std::string path_of(std::string_view name) const { return std::string(path_).append(name); }
 
  private:
@@ -54,8 +51,7 @@ struct batch {
   std::string names;
 };
 
-inline constexpr std::size_t batch_bytes =
-    512;  // about 30 files, so that the last batches end at about the same time
+inline constexpr std::size_t batch_bytes = 512;  // about 30 files, so that the last batches end at about the same time
 
 /// Reads directories. `blocking(f)` is how the contender runs a function that may block.
 template <class Blocking>

@@ -30,7 +30,6 @@ int main(int argc, char** argv) {
   timed_fib(n - 7);  // warm up
   report.add("spawn_ns", timed_fib(n));
   if (n < args["n"])
-    report.note("spawn_ns",
-                "fib(" + std::to_string(n) + ") instead of fib(" + std::to_string(args["n"]) + ")");
+    report.note("spawn_ns", "fib(" + std::to_string(n) + ") instead of fib(" + std::to_string(args["n"]) + ")");
   report.print();
 }

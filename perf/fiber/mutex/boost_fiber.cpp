@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "common/boost_fibers.hpp"
 
+#include <atomic>
+
 #include "common/bench.hpp"
 
-// `fibers` fibers count to `rounds` each, together and under one lock.
+// `fibers` fibers count to `rounds` each, together and under one lock. Timed from the moment the last one has started
+// until the last has ended.
 static double count(std::uint64_t fibers, std::uint64_t rounds) {
   boost::fibers::mutex mutex;
   std::uint64_t counter = 0;
-  const double elapsed = perf::timed([&] {
-    std::vector<boost::fibers::fiber> all;
-    for (std::uint64_t i = 0; i < fibers; ++i) {
-      all.emplace_back([&] {
-        for (std::uint64_t n = 0; n < rounds; ++n) {
-          const std::lock_guard lock(mutex);
-          counter = counter + 1;
-        }
-      });
-    }
-    for (auto& fiber : all) fiber.join();
-  });
+  std::atomic<std::uint64_t> started{0}, finished{0};
+  double start = 0, end = 0;
+  std::vector<boost::fibers::fiber> all;
+  for (std::uint64_t i = 0; i < fibers; ++i) {
+    all.emplace_back([&] {
+      if (started.fetch_add(1) + 1 == fibers) start = perf::now();
+      while (started.load() < fibers) boost::this_fiber::yield();
+      for (std::uint64_t n = 0; n < rounds; ++n) {
+        const std::lock_guard lock(mutex);
+        counter = counter + 1;
+      }
+      if (finished.fetch_add(1) + 1 == fibers) end = perf::now();
+    });
+  }
+  for (auto& fiber : all) fiber.join();
   perf::require(counter == fibers * rounds, "an increment was lost");
-  return elapsed;
+  return end - start;
 }
 
 int main(int argc, char** argv) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -6,24 +7,31 @@
 #include "common/bench.hpp"
 #include "common/threads.hpp"
 
-// `threads` threads count to `rounds` each, together and under one lock.
+// `threads` threads count to `rounds` each, together and under one lock. Timed from the moment the last one has started
+// until the last has ended.
 static double count(std::uint64_t threads, std::uint64_t rounds) {
   std::mutex mutex;
   std::uint64_t counter = 0;
-  const double elapsed = perf::timed([&] {
-    std::vector<std::thread> all;
-    for (std::uint64_t i = 0; i < threads; ++i) {
-      all.emplace_back([&] {
-        for (std::uint64_t n = 0; n < rounds; ++n) {
-          const std::lock_guard lock(mutex);
-          counter = counter + 1;
-        }
-      });
-    }
-    for (auto& thread : all) thread.join();
-  });
+  std::atomic<std::uint64_t> started{0}, finished{0};
+  double start = 0, end = 0;
+  std::vector<std::thread> all;
+  for (std::uint64_t i = 0; i < threads; ++i) {
+    all.emplace_back([&] {
+      if (started.fetch_add(1) + 1 == threads) {
+        start = perf::now();
+        started.notify_all();
+      }
+      for (std::uint64_t n = started; n < threads; n = started) started.wait(n);
+      for (std::uint64_t n = 0; n < rounds; ++n) {
+        const std::lock_guard lock(mutex);
+        counter = counter + 1;
+      }
+      if (finished.fetch_add(1) + 1 == threads) end = perf::now();
+    });
+  }
+  for (auto& thread : all) thread.join();
   perf::require(counter == threads * rounds, "an increment was lost");
-  return elapsed;
+  return end - start;
 }
 
 int main(int argc, char** argv) {

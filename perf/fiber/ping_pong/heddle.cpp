@@ -25,7 +25,6 @@ static double round_trips(std::uint64_t n) {
 int main(int argc, char** argv) {
   const perf::arguments args(argc, argv, {});
   perf::report report;
-  heddle::run([&] { report.add("one_way_ns", perf::measure(args, round_trips) / 2); },
-              {.procs = args.procs()});
+  heddle::run([&] { report.add("one_way_ns", perf::measure(args, round_trips) / 2); }, {.procs = args.procs()});
   report.print();
 }
