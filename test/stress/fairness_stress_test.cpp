@@ -9,6 +9,7 @@
 #include "heddle/this_fiber.hpp"
 #include "heddle/wait_group.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 BOOST_FIXTURE_TEST_SUITE(fairness_stress, heddle::testing::leak_check)
 
@@ -19,9 +20,9 @@ BOOST_AUTO_TEST_CASE(the_global_queue_is_reached_while_all_yield) {
   for (unsigned procs : {1u, 2u, 3u})
     heddle::run(
         [&] {
-          for (int round = 0; round < 50; ++round) {
+          for (int round = 0; round < heddle::testing::times(50); ++round) {
             for (int i = 0; i < 10; ++i) heddle::this_fiber::sleep_for(std::chrono::microseconds(200));  // some go idle
-            constexpr int fibers = 1'000;
+            constexpr int fibers = heddle::testing::times(1'000, 2);
             std::atomic<int> started{0};
             heddle::wait_group done(fibers);
             for (int i = 0; i < fibers; ++i)
