@@ -86,7 +86,7 @@ class Session:
         self.options = options
         self.results = results.Results()
         self.reference = digest.Reference(options.roots)
-        self.milliseconds = 100 if options.full else 50
+        self.milliseconds = 100 if options.full else 30
         self.plan = [(p, self.built(p, contenders), catalog.procs_of(p, options.procs, options.full))
                      for p, contenders in options.chosen]
         self.progress = Progress(max(1, options.rounds * sum(len(c) * len(procs) for _, c, procs in self.plan)))

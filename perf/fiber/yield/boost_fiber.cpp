@@ -32,7 +32,8 @@ int main(int argc, char** argv) {
   perf::run_boost_fibers(args.procs(), [&] {
     for (const char* size : {"few", "some", "many"}) {
       const std::uint64_t fibers = args[size];
-      const double ns = perf::measure(args, [&](std::uint64_t rounds) { return yield_rounds(fibers, rounds); });
+      const double ns = perf::measure(
+          args, [&](std::uint64_t rounds) { return yield_rounds(fibers, rounds); }, 4);
       report.add("fibers_" + std::to_string(fibers) + "_ns", ns / static_cast<double>(fibers));
     }
   });

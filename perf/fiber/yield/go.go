@@ -48,7 +48,7 @@ func main() {
 	metrics := map[string]float64{}
 	for _, size := range []string{"few", "some", "many"} {
 		fibers := args[size]
-		ns := gobench.Measure(args, func(rounds int) time.Duration { return yieldRounds(fibers, rounds) }, 1)
+		ns := gobench.Measure(args, func(rounds int) time.Duration { return yieldRounds(fibers, rounds) }, 4)
 		metrics["fibers_"+strconv.Itoa(fibers)+"_ns"] = ns / float64(fibers)
 	}
 	gobench.Print(metrics)

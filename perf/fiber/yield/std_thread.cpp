@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
   perf::report report;
   for (const char* size : {"few", "some", "many"}) {
     const std::uint64_t threads = std::min(args[size], args["most"]);
-    const double ns = perf::measure(args, [&](std::uint64_t rounds) { return yield_rounds(threads, rounds); });
+    const double ns = perf::measure(
+        args, [&](std::uint64_t rounds) { return yield_rounds(threads, rounds); }, 4);
     const std::string metric = "fibers_" + std::to_string(args[size]) + "_ns";
     report.add(metric, ns / static_cast<double>(threads));
     report.capped(metric, threads, args[size], "threads");
