@@ -34,8 +34,11 @@ bool register_membarrier() noexcept {
 }  // namespace
 
 void heavy_barrier() noexcept {
-  static const bool expedited = register_membarrier();
-  if (expedited && ::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+  // Not a static local with its guard: a thread that forks while another holds the guard leaves it held in the child.
+  static constinit std::atomic<bool> registered{false};
+  if (!registered.load(std::memory_order_relaxed) && register_membarrier())
+    registered.store(true, std::memory_order_relaxed);
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
   if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
   // A kernel without membarrier cannot run this runtime safely.
   std::fputs("heddle: the kernel refuses membarrier(2), which the scheduler needs\n", stderr);

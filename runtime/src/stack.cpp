@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <mutex>
 #include <new>
@@ -47,6 +48,10 @@ constexpr std::size_t colour_step = 128;
 constexpr std::size_t header_size = 64;
 static_assert(sizeof(stack) <= header_size);
 
+// Not a static local with its guard: a thread that forks while another holds the guard leaves it held in the child.
+// Whoever probes finds the same, so relaxed will do.
+constinit std::atomic<guard_kind> known_guard{guard_kind::unknown};
+
 guard_kind probe_guard() noexcept {
   void* p = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return guard_kind::mapping;
@@ -55,8 +60,11 @@ guard_kind probe_guard() noexcept {
   return works ? guard_kind::marker : guard_kind::mapping;
 }
 
-guard_kind& guard_in_use() noexcept {
-  static guard_kind kind = probe_guard();
+guard_kind guard_in_use() noexcept {
+  guard_kind kind = known_guard.load(std::memory_order_relaxed);
+  if (kind != guard_kind::unknown) return kind;
+  kind = probe_guard();
+  known_guard.store(kind, std::memory_order_relaxed);
   return kind;
 }
 
@@ -119,7 +127,7 @@ void stack_pool::guard(char* slots, std::size_t count) noexcept {
                  "heddle: no guard page for fiber stacks any more after %zu stacks (limit: vm.max_map_count); "
                  "an overflow from here on is not caught\n",
                  made_);
-    guard_in_use() = guard_kind::none;
+    known_guard.store(guard_kind::none, std::memory_order_relaxed);
     return;
   }
 }

@@ -42,6 +42,7 @@ struct stack_list {
 
 /// How the page below a stack is kept from being used.
 enum class guard_kind : std::uint8_t {
+  unknown,  ///< not probed yet
   marker,   ///< MADV_GUARD_INSTALL: no VMA of its own, Linux 6.13 and later
   mapping,  ///< mprotect: splits a VMA, so it ends at vm.max_map_count
   none,     ///< neither could be had: said once on stderr

@@ -69,6 +69,53 @@ BOOST_AUTO_TEST_CASE(a_fiber_may_fork, *boost::unit_test::enable_if<!heddle::tes
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_fiber_may_fork_while_the_end_is_awaited,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  const auto end = death_of([] {
+    const auto fork_late = [] {
+      heddle::this_fiber::sleep_for(20ms);  // main has returned, or shutdown() has been called
+      ::dprintf(2, "child ended with %d\n", status_of_fork([] { return heddle::run([] { return 3; }); }));
+    };
+    heddle::run([&] { heddle::go(fork_late); });
+    heddle::go(fork_late);
+    heddle::shutdown();
+    ::dprintf(2, "both ended\n");
+  });
+  BOOST_TEST(end.says("child ended with 3\nchild ended with 3\nboth ended\n"));
+  BOOST_TEST(end.status == 0);
+}
+
+/// Threads and fibers that make and end fibers all the time, so that a fork hits whatever they may hold.
+BOOST_AUTO_TEST_CASE(a_storm_of_forks_never_hangs, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  std::atomic<bool> stop{false};
+  std::atomic<long> made{0};
+  const auto churn = [&] {
+    while (!stop) {
+      std::vector<heddle::join_handle<void>> some;
+      for (int i = 0; i != 200; ++i) some.push_back(heddle::spawn([&] { ++made; }));
+    }
+  };
+  std::vector<heddle::join_handle<void>> fibers;
+  for (int i = 0; i != 3; ++i) fibers.push_back(heddle::spawn(churn));
+  std::thread plain(churn);
+  const auto child = [] {
+    int sum = 0;
+    heddle::run([&] {
+      for (int i = 0; i != 100; ++i) sum += heddle::spawn([] { return 1; }).join();
+    });
+    return sum;
+  };
+  for (int i = 0; i != 100; ++i) {
+    BOOST_TEST(status_of_fork(child) == 100);                                        // from a plain thread
+    BOOST_TEST(heddle::spawn([&] { return status_of_fork(child); }).join() == 100);  // from a fiber
+  }
+  stop = true;
+  plain.join();
+  for (auto& f : fibers) f.join();
+  heddle::shutdown();
+  BOOST_TEST_MESSAGE(made << " fibers beside 200 forks");
+}
+
 BOOST_AUTO_TEST_CASE(a_fiber_that_returns_in_a_child_is_told,
                      *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
   const auto end = death_of([] {
