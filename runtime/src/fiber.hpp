@@ -105,6 +105,9 @@ class fiber_pool {
   static void clear(fiber& f) noexcept;
   /// Frees all slabs if every block is here.
   void trim() noexcept;
+  /// Around fork(): the pool is at rest meanwhile.
+  void before_fork() noexcept { lock_.lock(); }
+  void after_fork() noexcept { lock_.unlock(); }
   /// Calls f(fiber&) for every block that is not free.
   template <class F>
   void for_each(F f) {

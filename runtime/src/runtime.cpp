@@ -43,16 +43,18 @@ void in_forked_child() noexcept {
   s.visitors.store(0, std::memory_order_relaxed);
   s.parked_threads.store(0, std::memory_order_relaxed);
   s.lazy = false;
+  ::new (&s.life) std::mutex;  // another thread may have held it: a runtime that starts or drains
   platform::set_thread_slot(nullptr);
 }
 
 void start_runtime(const options& given, bool lazy) {
   process_state& s = process();
   if (!s.registered) {
-    platform::at_fork([] { process().life.lock(); }, [] { process().life.unlock(); },
+    // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
+    platform::at_fork([] { fiber_pool::instance().before_fork(); }, [] { fiber_pool::instance().after_fork(); },
                       [] {
+                        fiber_pool::instance().after_fork();
                         in_forked_child();
-                        process().life.unlock();
                       });
     std::atexit([] {
       if (!this_fiber::is_fiber()) shutdown();
