@@ -16,6 +16,7 @@ namespace heddle::detail {
 enum class fiber_state : std::uint32_t {
   free,      ///< in a free list
   fresh,     ///< made, has not run: owns a closure and no stack
+  starved,   ///< fresh, and there was no memory for a stack when its turn came
   runnable,  ///< in a run queue, or about to be
   running,   ///< on a machine
   parked,    ///< waits for a wake

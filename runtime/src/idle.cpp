@@ -123,7 +123,7 @@ machine* scheduler::new_machine() noexcept {
   } else {
     why = "the limit of the option machines is reached";
   }
-  if (!machine_limit_reported_) {
+  if (!machine_limit_reported_ && !machines_.empty()) {  // without the first there is an exception
     machine_limit_reported_ = true;
     std::fprintf(stderr, "heddle: no further machine beside %zu: %s; fibers wait for the blocked ones\n",
                  machines_.size(), why);
@@ -172,7 +172,7 @@ bool scheduler::go_idle(machine& m) noexcept {
   {
     std::lock_guard<thread_mutex> hold(lock_);
     if (stopping_) return false;
-    if (global_.head != nullptr) return true;
+    if (global_.head != nullptr || feed_starved(*m.p)) return true;
     processor& p = *m.p;
     m.p = nullptr;
     push_processor(p);

@@ -22,6 +22,7 @@ const char* state_name(fiber_state s) noexcept {
   switch (s) {
     case fiber_state::free: return "free";
     case fiber_state::fresh: return "not yet run";
+    case fiber_state::starved: return "no memory for its stack";
     case fiber_state::runnable: return "runnable";
     case fiber_state::running: return "running";
     case fiber_state::parked: return "parked";

@@ -129,7 +129,8 @@ scheduler::~scheduler() {
   fibers.trim();
 }
 
-/// Throws std::system_error if no thread can be had for the first machine: later ones can be done without.
+/// Throws std::system_error if no thread can be had for the first machine or the monitor: later ones can be done
+/// without.
 void scheduler::start() {
   std::unique_lock<thread_mutex> hold(lock_);
   machine* first = new_machine();
@@ -141,7 +142,13 @@ void scheduler::start() {
   hold.unlock();
   first->wake_word.store(1, std::memory_order_release);  // release: so that it sees its processor
   platform::futex_wake(first->wake_word, 1);
-  if (settings.monitor) monitor_.start();
+  if (!settings.monitor) return;
+  try {
+    monitor_.start();
+  } catch (...) {
+    stop();
+    throw;
+  }
 }
 
 void scheduler::run_machine(machine& m) noexcept {

@@ -102,8 +102,9 @@ fiber* scheduler::fair_pick(processor& p) noexcept {
   p.oldest_fresh_turn = !p.oldest_fresh_turn;
   if (p.oldest_fresh_turn)
     if (fiber* f = p.fresh.steal()) return f;
-  if (global_size_.load(std::memory_order_relaxed) != 0) {
+  if (global_size_.load(std::memory_order_relaxed) != 0 || starved_count_.load(std::memory_order_relaxed) != 0) {
     std::lock_guard<thread_mutex> hold(lock_);
+    feed_starved(p);
     if (fiber* f = global_.pop()) {
       global_size_.store(global_.count, std::memory_order_relaxed);
       return f;
@@ -205,7 +206,6 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
   for (;; f = nullptr) {
     if (f == nullptr) f = pick(m);
     if (f == nullptr || f->memory != nullptr || give_stack(m, f)) return f;
-    starve(f);
   }
 }
 
@@ -275,10 +275,7 @@ fiber* scheduler::find_work(machine& m) noexcept {
     fiber* f = pick_with_stack(m);
     if (f == nullptr && may_spin(m)) {
       f = steal(m);
-      if (f != nullptr && f->memory == nullptr && !give_stack(m, f)) {
-        starve(f);
-        continue;
-      }
+      if (f != nullptr && f->memory == nullptr && !give_stack(m, f)) continue;
     }
     if (f != nullptr) {
       if (m.spinning) stop_spinning(m);
@@ -327,7 +324,6 @@ fiber* scheduler::find_work(machine& m) noexcept {
       return f;
     }
     if (give_stack(*m, f)) break;
-    starve(f);
     f = pick(*m);
   }
   // The stack goes to a free list as it is, suspended here: who gets it resumes with its own fiber.
@@ -375,7 +371,9 @@ void scheduler::fiber_main(switch_argument raw) {
 
 // --- stacks and control blocks ------------------------------------------------------------------------------
 
-bool scheduler::give_stack(machine& m, fiber* f) noexcept {
+bool scheduler::give_stack(machine& m, fiber* f) noexcept { return take_stack(m, f) || starve(m, f); }
+
+inline bool scheduler::take_stack(machine& m, fiber* f) noexcept {
   stack_list& cache = m.p->free_stacks;
   if (f->stack_class != 0) {
     stack_list one;
@@ -413,10 +411,32 @@ void scheduler::release_stack(machine& m, stack* s) noexcept {
   if (again.head != nullptr) inject_list(again);
 }
 
-void scheduler::starve(fiber* f) noexcept {
+/// No memory for the stack of f: tries once more with what idle processors keep, true if that helps. Else f waits for
+/// whoever gives a stack back, or goes idle with stacks that it keeps.
+[[gnu::noinline]] bool scheduler::starve(machine& m, fiber* f) noexcept {
   std::lock_guard<thread_mutex> hold(lock_);
+  // Before the last try: who gives a stack to the pool after that try sees the count, by the pool's lock.
+  starved_count_.store(static_cast<std::uint32_t>(starved_.count + 1), std::memory_order_relaxed);
+  for (processor* p = idle_processors_; p != nullptr; p = p->next_idle)
+    default_pool_->put(p->free_stacks, p->free_stacks.count);
+  if (take_stack(m, f)) {
+    starved_count_.store(static_cast<std::uint32_t>(starved_.count), std::memory_order_relaxed);
+    return true;
+  }
+  f->state.store(fiber_state::starved, std::memory_order_relaxed);
   starved_.push(f);
-  starved_count_.store(static_cast<std::uint32_t>(starved_.count), std::memory_order_relaxed);
+  return false;
+}
+
+/// Offers the stacks that p keeps to the starved; false if there are none of the one or of the other. Under lock_.
+bool scheduler::feed_starved(processor& p) noexcept {
+  if (starved_.head == nullptr || p.free_stacks.head == nullptr) return false;
+  default_pool_->put(p.free_stacks, p.free_stacks.count);
+  global_.append(starved_);
+  starved_count_.store(0, std::memory_order_relaxed);
+  // seq_cst: as in inject_list().
+  global_size_.store(global_.count, std::memory_order_seq_cst);
+  return true;
 }
 
 stack_pool& scheduler::pool_of(const fiber& f) noexcept {

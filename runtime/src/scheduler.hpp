@@ -115,8 +115,11 @@ class scheduler {
   /// Leaves an ended fiber's stack. Returns the fresh fiber that runs on it next, at once or after the stack has
   /// been in a free list, and the machine that this is on then.
   fiber* next_on(machine*& m, stack* s) noexcept;
+  /// False if there is no memory for one: f then waits in starved_ until another fiber has ended.
   bool give_stack(machine& m, fiber* f) noexcept;
-  void starve(fiber* f) noexcept;
+  bool take_stack(machine& m, fiber* f) noexcept;
+  bool starve(machine& m, fiber* f) noexcept;
+  bool feed_starved(processor& p) noexcept;
   void release_stack(machine& m, stack* s) noexcept;
   void push_back(processor& p, fiber* f) noexcept;
   void overflow(processor& p, fiber* f) noexcept;
