@@ -56,6 +56,7 @@ class alignas(64) processor {
   static constexpr std::uint32_t fairness_period = 61;
   std::uint32_t fairness = fairness_period;
   bool oldest_fresh_turn = false;
+  bool new_turn = false;  ///< whether the last yield that could choose preferred the new
   std::uint64_t random;
   std::uint64_t next_id = 0;
   std::uint64_t last_id = 0;

@@ -219,12 +219,27 @@ void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
   machine::change(m, self, f != nullptr ? prepare(m, f) : m.home, commit, arg).leave();
 }
 
+/// Yields prefer the new and the old by turns. The new: who waits by yielding for a fiber that it has just made must
+/// let it run. The old: fibers that each make the next one and yield must not keep all others waiting. Null if it is
+/// time for the fair rules, or none is here.
+inline fiber* scheduler::pick_for_yield(machine& m, processor& p) noexcept {
+  if (p.fairness <= 1) return nullptr;
+  if (p.timers.next_hint() != no_deadline) [[unlikely]]
+    run_timers(m, p);
+  fiber* f = nullptr;
+  const bool next = p.woken.peek_next() != nullptr;
+  if ((next || !p.fresh.empty()) && (p.new_turn = !p.new_turn)) [[unlikely]]
+    f = next ? p.woken.take_next() : p.fresh.pop();
+  if (f == nullptr) f = p.woken.pop();
+  if (f != nullptr) --p.fairness;
+  return f;
+}
+
 void scheduler::yield(machine& m) noexcept {
   fiber* const self = m.current;
   if (m.p != nullptr) [[likely]] {
-    // Who yields lets fresh fibers run too; elsewhere they come after the woken ones.
-    fiber* f = m.p->fresh.pop();
-    f = f != nullptr ? pick_slowly(m, f) : pick_with_stack(m);
+    fiber* f = pick_for_yield(m, *m.p);
+    if (f == nullptr || f->memory == nullptr) f = pick_slowly(m, f);
     if (f == nullptr) return m.leave();
     if (alone_) {
       // Nobody can resume it before its context is saved: no thief, and the processor is not taken while inside.

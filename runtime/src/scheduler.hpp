@@ -103,6 +103,7 @@ class scheduler {
   fiber* fair_pick(processor& p) noexcept;
   fiber* pick(machine& m) noexcept;
   fiber* pick_quickly(processor& p) noexcept;
+  fiber* pick_for_yield(machine& m, processor& p) noexcept;
   fiber* pick_with_stack(machine& m) noexcept;
   fiber* pick_slowly(machine& m, fiber* f) noexcept;
   fiber* take_global(processor& p) noexcept;

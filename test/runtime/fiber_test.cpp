@@ -201,29 +201,6 @@ BOOST_AUTO_TEST_CASE(an_escaping_exception_names_the_fiber) {
   BOOST_TEST(end.says("a thread broke"));
 }
 
-BOOST_AUTO_TEST_CASE(yield_lets_all_others_run) {
-  heddle::run(
-      [] {
-        std::vector<int> order;
-        std::vector<heddle::join_handle<void>> all;
-        for (int i = 0; i != 3; ++i)
-          all.push_back(heddle::spawn([&order, i] {
-            for (int k = 0; k != 3; ++k) {
-              order.push_back(i);
-              heddle::this_fiber::yield();
-            }
-          }));
-        for (auto& h : all) h.join();
-        BOOST_TEST(order.size() == 9u);
-        // After its first run each comes up once in each round.
-        for (std::size_t round = 3; round != 9; round += 3)
-          BOOST_TEST(
-              std::set<int>(order.begin() + static_cast<long>(round), order.begin() + static_cast<long>(round) + 3)
-                  .size() == 3u);
-      },
-      {.procs = 1});
-}
-
 BOOST_AUTO_TEST_CASE(a_pair_that_yields_to_each_other_starves_nobody) {
   heddle::run(
       [] {

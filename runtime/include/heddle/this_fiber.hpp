@@ -14,15 +14,16 @@ namespace detail {
 HEDDLE_EXPORT void sleep_until(nanoseconds_t deadline) noexcept;
 HEDDLE_EXPORT nanoseconds_t monotonic_now() noexcept;
 
-/// now + d without overflow.
+/// As far as a deadline can lie ahead, some 292 years: a sleeper is a sleeper, and no deadlock.
+inline constexpr nanoseconds_t last_deadline = no_deadline - 1;
+
+/// base + d, rounded up, without overflow: base if that lies in the past.
 template <class Rep, class Period>
-nanoseconds_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
-  const nanoseconds_t now = monotonic_now();
-  using wide = std::chrono::duration<long double, std::nano>;
-  const wide ns = d;
-  if (!(ns.count() > 0)) return now;
-  if (ns.count() >= static_cast<long double>(no_deadline - now)) return no_deadline;
-  return now + std::chrono::ceil<std::chrono::nanoseconds>(ns).count();
+nanoseconds_t deadline_at(nanoseconds_t base, std::chrono::duration<Rep, Period> d) noexcept {
+  const std::chrono::duration<long double, std::nano> ns = d;
+  if (!(ns.count() > 0)) return base;
+  if (ns.count() >= static_cast<long double>(last_deadline - base)) return last_deadline;
+  return base + std::chrono::ceil<std::chrono::nanoseconds>(ns).count();
 }
 }  // namespace detail
 
@@ -46,7 +47,7 @@ HEDDLE_EXPORT void name(std::string_view n);
 /// Suspends the fiber for at least `d` of monotonic time; blocks only the fiber. O(log sleepers).
 template <class Rep, class Period>
 void sleep_for(std::chrono::duration<Rep, Period> d) {
-  detail::sleep_until(detail::deadline_after(d));
+  detail::sleep_until(detail::deadline_at(detail::monotonic_now(), d));
 }
 
 /// Suspends the fiber until `t` of any clock; for other clocks than the monotonic one it looks again, since
@@ -54,8 +55,7 @@ void sleep_for(std::chrono::duration<Rep, Period> d) {
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> t) {
   if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
-    const auto since = std::chrono::ceil<std::chrono::nanoseconds>(t.time_since_epoch());
-    detail::sleep_until(since.count());
+    detail::sleep_until(detail::deadline_at(0, t.time_since_epoch()));
   } else {
     for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
   }

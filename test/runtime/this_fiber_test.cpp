@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Who runs when: yield and its fairness, sleep and its order.
+#define BOOST_TEST_MODULE runtime_this_fiber
+#include "heddle/this_fiber.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <limits>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "heddle/heddle.hpp"
+#include "support/death.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+using heddle::testing::death_of;
+using heddle::testing::times;
+
+/// Fibers of one processor that have met: the last to come sees all others in the ring.
+class meeting {
+ public:
+  explicit meeting(int n) : missing_(n) {}
+  void join() {
+    --missing_;
+    while (missing_ > 0) heddle::this_fiber::yield();
+  }
+
+ private:
+  int missing_;
+};
+
+/// A clock that only the test moves.
+struct toy_clock {
+  using duration = std::chrono::milliseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<toy_clock>;
+  static constexpr bool is_steady = false;
+  inline static std::atomic<rep> shows{0};
+  static time_point now() noexcept { return time_point(duration(shows.load())); }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(this_fiber, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(a_plain_thread_has_none) {
+  BOOST_TEST(!heddle::this_fiber::is_fiber());
+  BOOST_TEST((heddle::this_fiber::get_id() == heddle::fiber_id()));
+  BOOST_TEST(heddle::this_fiber::name().empty());
+  heddle::this_fiber::name("ignored");
+  BOOST_TEST(heddle::this_fiber::name().empty());
+  heddle::this_fiber::yield();
+  const auto start = clock::now();
+  heddle::this_fiber::sleep_for(3ms);
+  BOOST_TEST((clock::now() - start >= 3ms));
+  heddle::this_fiber::sleep_until(start);
+}
+
+BOOST_AUTO_TEST_CASE(a_fiber_has_a_name_that_it_may_change) {
+  heddle::run([] {
+    BOOST_TEST(heddle::this_fiber::is_fiber());
+    std::string given = "given";
+    auto h = heddle::spawn(heddle::fiber_options{.name = given}, [] {
+      heddle::this_fiber::yield();
+      BOOST_TEST(heddle::this_fiber::name() == "given");  // a copy
+      heddle::this_fiber::name(std::string(1000, 'x'));
+      BOOST_TEST(heddle::this_fiber::name().size() == 1000u);
+      heddle::this_fiber::name("");
+      BOOST_TEST(heddle::this_fiber::name().empty());
+      return heddle::this_fiber::get_id();
+    });
+    given = "other";
+    const auto id = h.get_id();
+    BOOST_TEST((h.join() == id));
+    BOOST_TEST(heddle::spawn([] { return heddle::this_fiber::name().empty(); }).join());
+  });
+}
+
+// --- yield ---------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(yielding_fibers_take_turns) {
+  heddle::run(
+      [] {
+        constexpr int n = 5;
+        meeting all_here(n);
+        std::vector<int> order;
+        std::vector<heddle::join_handle<void>> all;
+        for (int i = 0; i != n; ++i)
+          all.push_back(heddle::spawn([&, i] {
+            all_here.join();
+            for (int k = 0; k != 10; ++k) {
+              order.push_back(i);
+              heddle::this_fiber::yield();
+            }
+          }));
+        for (auto& h : all) h.join();
+        // Who once came before another does so in each round.
+        for (std::size_t i = n; i + n < order.size(); ++i) BOOST_TEST(order[i] == order[i + n]);
+      },
+      {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_pair_that_wakes_each_other_starves_nobody) {
+  heddle::run(
+      [] {
+        heddle::channel<int> there, back;
+        constexpr int exchanges = 50'000;
+        bool over = false;
+        int turns = 0;
+        auto third = heddle::spawn([&] {
+          while (!over) {
+            ++turns;
+            heddle::this_fiber::yield();
+          }
+        });
+        auto echo = heddle::spawn([&] {
+          for (int n : there) back.send(n);
+        });
+        heddle::this_fiber::yield();
+        for (int i = 0; i != exchanges; ++i) {
+          there.send(i);
+          BOOST_REQUIRE(back.receive().value() == i);
+        }
+        over = true;
+        there.close();
+        echo.join();
+        third.join();
+        BOOST_TEST_MESSAGE(turns << " turns beside " << exchanges << " exchanges");
+        // At least one in 61 picks, and one exchange is two to four of them.
+        BOOST_TEST(turns >= exchanges / 61);
+      },
+      {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_of_fresh_fibers_starves_nobody) {
+  heddle::run(
+      [] {
+        constexpr int most = 100'000;
+        bool over = false;
+        int links = 0;
+        // Each makes the next one and lets it run.
+        auto link = [&](auto& self) -> void {
+          if (over || ++links == most) return;
+          heddle::go([&] { self(self); });
+          heddle::this_fiber::yield();
+        };
+        bool woken = false;
+        auto sleeper = heddle::spawn([&] {
+          heddle::this_fiber::sleep_for(1ms);
+          woken = true;
+        });
+        int turns = 0;
+        auto other = heddle::spawn([&] {
+          while (turns < 10 || !woken) {
+            ++turns;
+            heddle::this_fiber::yield();
+          }
+          over = true;
+        });
+        heddle::this_fiber::yield();
+        heddle::spawn([&] { link(link); }).join();
+        other.join();
+        sleeper.join();
+        BOOST_TEST_MESSAGE(links << " links beside " << turns << " turns");
+        BOOST_TEST(links < most);
+      },
+      {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(more_yielding_fibers_than_the_ring_holds_all_get_turns) {
+  heddle::run(
+      [] {
+        const int n = times(1000, 3);  // the ring holds 256
+        std::vector<int> turns(static_cast<std::size_t>(n));
+        int content = 0;
+        long total = 0;
+        std::vector<heddle::join_handle<void>> all;
+        for (int i = 0; i != n; ++i)
+          all.push_back(heddle::spawn([&, i] {
+            while (content != n) {
+              if (++turns[static_cast<std::size_t>(i)] == 3) ++content;
+              ++total;
+              heddle::this_fiber::yield();
+            }
+          }));
+        for (auto& h : all) h.join();
+        BOOST_TEST_MESSAGE(total << " turns until each had three");
+        BOOST_TEST(total < 2'000'000);
+      },
+      {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(what_plain_threads_start_is_not_starved) {
+  heddle::run(
+      [] {
+        std::atomic<bool> ran{false};
+        std::thread plain([&] { heddle::go([&] { ran = true; }); });
+        auto other = heddle::spawn([&] {
+          while (!ran) heddle::this_fiber::yield();
+        });
+        while (!ran) heddle::this_fiber::yield();
+        other.join();
+        heddle::blocking([&] { plain.join(); });
+      },
+      {.procs = 1});
+}
+
+// --- sleep ---------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(sleepers_wake_in_the_order_of_their_deadlines) {
+  heddle::run(
+      [] {
+        const int n = times(500, 10);
+        const auto start = clock::now() + 20ms;
+        std::vector<int> order;
+        std::vector<heddle::join_handle<void>> all;
+        for (int i = 0; i != n; ++i)
+          all.push_back(heddle::spawn([&, at = (i * 7919) % n] {
+            heddle::this_fiber::sleep_until(start + at * 20us);
+            order.push_back(at);
+          }));
+        for (auto& h : all) h.join();
+        BOOST_TEST(order.size() == static_cast<std::size_t>(n));
+        BOOST_TEST(std::is_sorted(order.begin(), order.end()));
+        BOOST_TEST(heddle::stats().timers == 0u);
+      },
+      {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(many_sleepers_none_early_none_lost) {
+  for (unsigned procs : {1u, 2u, 4u}) {
+    const int n = times(10'000);
+    std::atomic<int> early{0};
+    std::atomic<int> woken{0};
+    const auto start = clock::now();
+    heddle::run(
+        [&] {
+          std::minstd_rand random(procs);
+          for (int i = 0; i != n; ++i)
+            heddle::go([&, us = random() % 50'000, again = random() % 3] {
+              for (std::uint64_t k = 0; k <= again; ++k) {
+                const auto due = clock::now() + std::chrono::microseconds(us);
+                heddle::this_fiber::sleep_until(due);
+                if (clock::now() < due) ++early;
+              }
+              ++woken;
+            });
+        },
+        {.procs = procs});
+    BOOST_TEST(early == 0);
+    BOOST_TEST(woken == n);
+    BOOST_TEST((clock::now() - start < 5s));  // 150 ms of sleep
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_shorter_sleep_overtakes_a_longer_one_on_an_idle_runtime) {
+  for (unsigned procs : {1u, 2u}) {
+    heddle::run(
+        [] {
+          const auto start = clock::now();
+          auto hare = heddle::spawn([] { heddle::this_fiber::sleep_for(400ms); });
+          heddle::this_fiber::sleep_for(20ms);  // whoever keeps time now waits for the 400 ms
+          std::thread plain([&] {
+            std::this_thread::sleep_for(80ms);  // the monitor sleeps for good
+            heddle::spawn([] { heddle::this_fiber::sleep_for(10ms); }).join();
+            BOOST_TEST((clock::now() - start < 350ms));
+          });
+          heddle::blocking([&] { plain.join(); });
+          hare.join();
+          BOOST_TEST((clock::now() - start >= 400ms));
+        },
+        {.procs = procs});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(who_sleeps_for_ever_is_no_deadlock) {
+  const auto alone = death_of([] {
+    ::alarm(1);
+    heddle::run([] { heddle::this_fiber::sleep_for(std::chrono::hours::max()); });
+  });
+  BOOST_TEST(alone.signal == SIGALRM);
+  BOOST_TEST(alone.text.empty(), alone.text);
+  const auto end = death_of([] {
+    ::alarm(1);
+    heddle::run([] {
+      heddle::go([] { heddle::this_fiber::sleep_for(std::chrono::hours::max()); });
+      heddle::go([] { heddle::this_fiber::sleep_for(std::chrono::nanoseconds::max()); });
+      heddle::go([] { heddle::this_fiber::sleep_until(clock::time_point::max()); });
+      heddle::go([] { heddle::this_fiber::sleep_until(std::chrono::system_clock::time_point::max()); });
+      heddle::go([] {
+        heddle::this_fiber::sleep_until(std::chrono::time_point<std::chrono::steady_clock, std::chrono::hours>::max());
+      });
+      heddle::go([] {
+        heddle::this_fiber::sleep_for(std::chrono::duration<double>(std::numeric_limits<double>::infinity()));
+      });
+      heddle::this_fiber::sleep_for(100ms);
+      if (heddle::stats().timers != 6) ::dprintf(2, "only %zu sleep\n", heddle::stats().timers);
+    });
+  });
+  BOOST_TEST(end.signal == SIGALRM);
+  BOOST_TEST(end.text.empty(), end.text);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_over_is_not_waited_for) {
+  heddle::run([] {
+    const auto start = clock::now();
+    for (int i = 0; i != 100; ++i) {
+      heddle::this_fiber::sleep_for(0s);
+      heddle::this_fiber::sleep_for(-1ns);
+      heddle::this_fiber::sleep_for(std::chrono::hours::min());
+      heddle::this_fiber::sleep_for(std::chrono::duration<double>(-std::numeric_limits<double>::infinity()));
+      heddle::this_fiber::sleep_until(clock::time_point::min());
+      heddle::this_fiber::sleep_until(std::chrono::time_point<std::chrono::steady_clock, std::chrono::hours>::min());
+      heddle::this_fiber::sleep_until(std::chrono::system_clock::time_point::min());
+    }
+    BOOST_TEST((clock::now() - start < 500ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(other_clocks_are_asked_again) {
+  heddle::run([] {
+    const auto due = std::chrono::system_clock::now() + 3ms;
+    heddle::this_fiber::sleep_until(due);
+    BOOST_TEST((std::chrono::system_clock::now() >= due));
+    toy_clock::shows = 0;
+    std::atomic<bool> over{false};
+    auto sleeper = heddle::spawn([&] {
+      heddle::this_fiber::sleep_until(toy_clock::time_point(10ms));
+      over = true;
+    });
+    heddle::this_fiber::sleep_for(40ms);  // longer than it thought
+    BOOST_TEST(!over);
+    toy_clock::shows = 10;
+    sleeper.join();
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
