@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(uncaught_exceptions_belong_to_the_fiber) {
         BOOST_TEST(seen == 11);
         BOOST_TEST(other.join() == 0);
       },
-      {.procs = 1});
+      {.procs = 1, .monitor = false});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -15,7 +15,8 @@ namespace heddle {
 /// here; an unknown key or a bad value is reported on stderr by name.
 struct options {
   /// Processors, that is fibers that run at once (key `procs`). 0: as many as the affinity mask and the cgroup's
-  /// CPU quota allow.
+  /// CPU quota allow. 1 is no mutual exclusion: a fiber whose processor was taken (see `monitor`) runs on beside the
+  /// next one until it calls the runtime.
   unsigned procs = 0;
   /// Bytes of address space for a fiber's stack, 16 KiB to 64 MiB (key `stack`, with K or M). Memory is used by
   /// the page, as the stack grows.
