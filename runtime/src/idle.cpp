@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
-#include <utility>
 
 #include "scheduler.hpp"
 
@@ -77,6 +76,23 @@ void scheduler::wake_one() noexcept {
   hand_over(hold, *p, true);
 }
 
+/// While reluctant: whether a fiber just added to p waits alone, and it is not the turn of one to be woken for.
+[[gnu::noinline]] bool scheduler::spares_wake(processor& p) noexcept {
+  const std::uint32_t doublings = std::min(futile_.load(std::memory_order_relaxed) - trusted_wakes, most_spared);
+  return p.waiting() <= 1 && (++p.lone & ((1u << doublings) - 1)) != 0;
+}
+
+/// A machine goes idle that had been woken for work: how much was it? Under lock_.
+void scheduler::judge_wake(machine& m) noexcept {
+  if (!std::exchange(m.on_trial, false)) return;
+  const bool worth_it = std::exchange(m.busy, 0) >= worth_a_wake;
+  const std::uint32_t n = futile_.load(std::memory_order_relaxed);
+  if (worth_it)
+    futile_.store(0, std::memory_order_relaxed);
+  else if (n != trusted_wakes + most_spared && (settings.monitor || HEDDLE_PLANTED(reluctant_without_monitor)))
+    futile_.store(n + 1, std::memory_order_relaxed);
+}
+
 /// Gives p, which is in no list, to a sleeping machine or to a new one. Releases the lock.
 void scheduler::hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bool spinning) noexcept {
   machine* m = idle_machines_;
@@ -92,7 +108,7 @@ void scheduler::hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bo
     if (spinning) spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as in wake_one()
     return;
   }
-  m->spinning = spinning;
+  m->spinning = m->on_trial = spinning;
   attach(*m, p);
   hold.unlock();
   // release: so that the machine sees its processor; acquire half in sleep() and in the thread's start.
@@ -157,13 +173,13 @@ void scheduler::stop_spinning(machine& m) noexcept {
 bool scheduler::work_left_behind() const noexcept {
   // Heavy half; the light half is that a push comes before the look in program order: scheduler::work_added().
   if (!alone_ && !HEDDLE_PLANTED(recheck_without_barrier)) platform::heavy_barrier();
-  return work_visible();
+  return work_visible(reluctant() ? 1 : 0);
 }
 
-bool scheduler::work_visible() const noexcept {
+bool scheduler::work_visible(std::uint32_t more_than) const noexcept {
   if (global_size_.load(std::memory_order_seq_cst) != 0) return true;  // seq_cst: after the idle count
   for (const auto& p : processors)
-    if (p->has_work()) return true;
+    if (p->waiting() > more_than) return true;
   return false;
 }
 
@@ -178,6 +194,7 @@ bool scheduler::go_idle(machine& m) noexcept {
     push_processor(p);
     was_spinning = std::exchange(m.spinning, false);  // while it is ours: a listed machine is made spinning by others
     list_machine(m);
+    judge_wake(m);
     check_drained();
   }
   if (was_spinning) spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: before the look at the queues
@@ -195,7 +212,7 @@ bool scheduler::wake_up_with_processor(machine& m) noexcept {
   unlist_machine(m);
   attach(m, *p);
   if (!alone_) {
-    m.spinning = true;
+    m.spinning = m.on_trial = true;
     spinning_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: one order with who adds work and looks
   }
   hold.unlock();
@@ -285,9 +302,11 @@ bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
   return true;
 }
 
-void scheduler::balance(nanoseconds_t now) noexcept {
+void scheduler::balance(nanoseconds_t now, bool stuck) noexcept {
   if (idle_processors() == 0) return;
-  if (earliest_timer() <= now || (spinning_.load(std::memory_order_relaxed) == 0 && work_visible())) wake_one();
+  if (earliest_timer() <= now ||
+      (spinning_.load(std::memory_order_relaxed) == 0 && (stuck || work_visible(reluctant() ? 1 : 0))))
+    wake_one();
 }
 
 }  // namespace heddle::detail

@@ -80,6 +80,9 @@ class alignas(64) machine {
   atomic<std::uint32_t> wake_word{0};
   bool spinning = false;         ///< counted in scheduler::spinning_
   bool listed = false;           ///< in the idle list, under the scheduler's lock
+  bool on_trial = false;         ///< woken for work that may be gone: is it worth it? See scheduler::judge_wake()
+  nanoseconds_t busy = 0;        ///< what it has done since, without the present stretch
+  nanoseconds_t busy_since = 0;  ///< the begin of the present stretch, 0 outside
   machine* next_idle = nullptr;  ///< in the idle list
   machine* previous_idle = nullptr;
   atomic<bool> started{false};  ///< `clock` may be read

@@ -31,7 +31,7 @@ void monitor::run() noexcept {
   // acquire: so that nothing of the runtime is touched after stop().
   while (stop_.load(std::memory_order_acquire) == 0) {
     const nanoseconds_t now = platform::now();
-    interval = round(now) ? shortest : std::min(2 * interval, longest);
+    interval = round(now) ? shortest : std::min(2 * interval, sched_.reluctant() ? reluctant : longest);
     if (!sched_.all_idle()) {
       idle_since = no_deadline;
     } else if (idle_since == no_deadline) {
@@ -49,8 +49,13 @@ void monitor::run() noexcept {
 
 bool monitor::round(nanoseconds_t now) noexcept {
   bool calls = false;
-  for (const auto& p : sched_.processors) calls |= inspect(*p, sightings_[p->index], now);
-  sched_.balance(now);
+  bool stuck = false;
+  for (const auto& p : sched_.processors) {
+    sighting& seen = sightings_[p->index];
+    calls |= inspect(*p, seen, now);
+    stuck |= seen.since != now && p->waiting() != 0;
+  }
+  sched_.balance(now, stuck);
   return calls;
 }
 

@@ -49,6 +49,7 @@ class monitor {
   bool round(nanoseconds_t now) noexcept;
 
   static constexpr nanoseconds_t shortest = 400'000;   // so that an announced call is over within 1 ms
+  static constexpr nanoseconds_t reluctant = 800'000;  // so that a fiber for which no machine was woken waits 2 ms
   static constexpr nanoseconds_t longest = 5'000'000;  // so that an unannounced one is within 20 ms
   static constexpr nanoseconds_t before_deep = 50'000'000;
 

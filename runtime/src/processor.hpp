@@ -32,7 +32,9 @@ class alignas(64) processor {
     if (fiber* f = woken.pop()) return f;
     return fresh.pop();
   }
-  bool has_work() const noexcept { return woken.peek_next() != nullptr || !woken.empty() || !fresh.empty(); }
+  std::uint32_t waiting() const noexcept {
+    return static_cast<std::uint32_t>(woken.peek_next() != nullptr) + woken.size() + fresh.size();
+  }
   std::uint64_t next_random() noexcept {  // xorshift64*: G. Marsaglia, "Xorshift RNGs", 2003
     random ^= random >> 12;
     random ^= random << 25;
@@ -55,6 +57,7 @@ class alignas(64) processor {
   /// Switches until the slow, fair rules are asked: every 61st, as in Go.
   static constexpr std::uint32_t fairness_period = 61;
   std::uint32_t fairness = fairness_period;
+  std::uint32_t lone = 0;  ///< fibers added alone while the scheduler is reluctant to wake others for them
   bool oldest_fresh_turn = false;
   bool new_turn = false;  ///< whether the last yield that could choose preferred the new
   std::uint64_t random;

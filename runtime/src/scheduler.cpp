@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <utility>
 
 namespace heddle::detail {
 namespace {
@@ -31,14 +32,14 @@ void scheduler::ready(machine& m, fiber* f) noexcept {
     else
       push_back(*m.p, old);
   }
-  if (!alone_) work_added();
+  if (!alone_) work_added(*m.p);
 }
 
 void scheduler::ready_last(machine& m, fiber* f) noexcept {
   f->state.store(fiber_state::runnable, std::memory_order_relaxed);
   if (m.p == nullptr) return inject(f);
   push_back(*m.p, f);
-  if (!alone_) work_added();
+  if (!alone_) work_added(*m.p);
 }
 
 inline void scheduler::push_back(processor& p, fiber* f) noexcept {
@@ -288,11 +289,13 @@ void scheduler::machine_main(machine& m) noexcept {
 fiber* scheduler::find_work(machine& m) noexcept {
   for (;;) {
     fiber* f = pick_with_stack(m);
+    if (f == nullptr && m.busy_since != 0) m.busy += platform::now() - std::exchange(m.busy_since, 0);
     if (f == nullptr && may_spin(m)) {
       f = steal(m);
       if (f != nullptr && f->memory == nullptr && !give_stack(m, f)) continue;
     }
     if (f != nullptr) {
+      if (m.on_trial && m.busy_since == 0) m.busy_since = platform::now();
       if (m.spinning) stop_spinning(m);
       return f;
     }

@@ -21,8 +21,10 @@ namespace heddle::detail {
 /// 2. A machine that goes idle counts its processor idle and itself not spinning first, then executes a heavy barrier,
 ///    and then looks at all queues once more. So who publishes needs no fence between the two.
 /// 3. A spinning machine that finds work stops spinning; if it was the last, it looks in the same way, and wakes
-/// another
-///    for what it sees.
+///    another for what it sees.
+/// 4. Wakes that find next to nothing to do make it reluctant: of two fibers that take turns on one processor, a wake
+///    for each turn costs more than the fibers do. Then a machine is not woken for each fiber that waits alone; the
+///    monitor looks at its next round whether one still waits, and wakes a machine for it (no monitor, no reluctance).
 class scheduler {
  public:
   scheduler(const options& o, unsigned procs);
@@ -72,9 +74,13 @@ class scheduler {
   /// Takes the processor of a machine that is in user code, if it still is and `tick` still holds, and gives
   /// it to another machine. False if it could not be had.
   bool revoke(machine& m, processor& p, std::uint32_t tick) noexcept;
-  /// Wakes a machine if a processor is idle while work is queued or a timer is due.
-  void balance(nanoseconds_t now) noexcept;
-  bool work_visible() const noexcept;
+  /// Wakes a machine if a processor is idle while a timer is due or work is queued; when reluctant, only if `stuck`
+  /// says that the work waits behind a fiber that has run since the last round, or if there is more than a lone one.
+  void balance(nanoseconds_t now, bool stuck) noexcept;
+  /// Whether a queue holds more than `more_than` fibers, or the global one any.
+  bool work_visible(std::uint32_t more_than = 0) const noexcept;
+  /// Whether wakes for lone fibers are being spared: then the monitor must look.
+  bool reluctant() const noexcept { return futile_.load(std::memory_order_relaxed) > trusted_wakes; }
   bool all_idle() noexcept;
   /// Nothing runs, nothing is pending, and no other thread of the process could change that.
   bool deadlocked() noexcept;
@@ -133,6 +139,16 @@ class scheduler {
     // seq_cst, both: one order with the counts' changes.
     if (idle_count_.load(std::memory_order_seq_cst) != 0 && spinning_.load(std::memory_order_seq_cst) == 0) wake_one();
   }
+  /// The same for work added to the queues of p, by its owner.
+  void work_added(processor& p) noexcept {
+    platform::light_barrier();  // as above
+    // seq_cst, both: as above.
+    if (idle_count_.load(std::memory_order_seq_cst) != 0 && spinning_.load(std::memory_order_seq_cst) == 0 &&
+        !(reluctant() && spares_wake(p)))
+      wake_one();
+  }
+  bool spares_wake(processor& p) noexcept;
+  void judge_wake(machine& m) noexcept;
   void wake_one() noexcept;
   bool work_left_behind() const noexcept;
   bool may_spin(machine& m) noexcept;
@@ -169,6 +185,7 @@ class scheduler {
   alignas(64) atomic<std::size_t> global_size_{0};
   atomic<std::uint32_t> idle_count_{0};
   atomic<std::uint32_t> starved_count_{0};
+  atomic<std::uint32_t> futile_{0};  // wakes in a row that were not worth it
   // Machines that look for work without having any; written by anyone.
   alignas(64) atomic<std::uint32_t> spinning_{0};
   atomic<std::uint32_t> drained_{0};  // 1 when no fiber is left and drain() was asked for
@@ -182,12 +199,19 @@ class scheduler {
   stack_pool& pool_of(const fiber& f) noexcept;
   std::uint32_t stack_class(std::size_t size);
 
-  // How long a thief leaves a runnext alone before it takes it, in pauses: some microseconds.
+  // runnext_patience: how long a thief leaves a runnext alone before it takes it, in pauses: some microseconds.
+  // trusted_wakes: as many in a row may be futile; each further one halves the wakes, most_spared times at most.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
   static constexpr unsigned runnext_patience = 4;
+  static constexpr std::uint32_t trusted_wakes = 0;
+  static constexpr std::uint32_t most_spared = 2;
 #else
   static constexpr unsigned runnext_patience = 256;
+  static constexpr std::uint32_t trusted_wakes = 4;
+  static constexpr std::uint32_t most_spared = 12;
 #endif
+  // What a machine must find to do so that waking it was worth it: what the wake costs the waker.
+  static constexpr nanoseconds_t worth_a_wake = 5'000;
   const bool alone_;  // one processor: nobody steals, nobody spins
   monitor monitor_;
   friend class monitor;

@@ -140,6 +140,21 @@ void meet_after_yields() {
   other.join();
 }
 
+/// The same after turns of two fibers, which are not worth a wake of the other machine.
+void meet_after_turns() {
+  heddle::channel<int> there, back;
+  auto echo = heddle::spawn([&] {
+    for (const int n : there) back.send(n);
+  });
+  for (int i = 0; i != 2; ++i) {
+    there.send(i);
+    model::check(back.receive() == i, "a value was lost");
+  }
+  meet_running<2>();
+  there.close();
+  echo.join();
+}
+
 void counts_under_a_mutex() {
   heddle::mutex m;
   model::data<int> count{0};
@@ -440,6 +455,7 @@ BOOST_AUTO_TEST_CASE(join_an_exception) { right(4000, 2, false, joins_an_excepti
 BOOST_AUTO_TEST_CASE(drain) { right(4000, 2, false, leaves_fibers_behind); }
 BOOST_AUTO_TEST_CASE(overflow) { right(4000, 2, false, overflows); }
 BOOST_AUTO_TEST_CASE(no_idle_processor) { right(8000, 2, false, meet_running<2>); }
+BOOST_AUTO_TEST_CASE(no_idle_processor_when_reluctant) { right(8000, 2, true, meet_after_turns); }
 BOOST_AUTO_TEST_CASE(no_idle_processor_after_wakes) { right(8000, 2, false, meet_after_wakes); }
 BOOST_AUTO_TEST_CASE(no_idle_processor_after_yields) { right(8000, 2, false, meet_after_yields); }
 BOOST_AUTO_TEST_CASE(mutex) { right(4000, 2, false, counts_under_a_mutex); }
@@ -496,6 +512,9 @@ BOOST_AUTO_TEST_CASE(join_overwrites_end) { wrong(model::plant::join_overwrites_
 BOOST_AUTO_TEST_CASE(missing_recheck) { wrong(model::plant::missing_recheck, 2, false, meet_running<2>, "livelock"); }
 BOOST_AUTO_TEST_CASE(last_spinner_forgets) {
   wrong(model::plant::last_spinner_forgets, 3, false, meet_running<3>, "livelock");
+}
+BOOST_AUTO_TEST_CASE(reluctant_without_monitor) {
+  wrong(model::plant::reluctant_without_monitor, 2, false, meet_after_turns, "livelock");
 }
 BOOST_AUTO_TEST_CASE(machine_stays_listed) { wrong(model::plant::machine_stays_listed, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(machine_believes_any_wake) { wrong(model::plant::machine_believes_any_wake, 2, false, joins); }

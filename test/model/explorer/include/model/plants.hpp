@@ -29,6 +29,7 @@ enum class plant : std::uint8_t {
   // runtime/src/idle.cpp
   missing_recheck,            ///< a machine goes to sleep without a last look at the queues
   recheck_without_barrier,    ///< it looks without the heavy barrier that makes others' pushes visible
+  reluctant_without_monitor,  ///< wakes are spared though no monitor makes up for them
   last_spinner_forgets,       ///< the last spinner that finds work wakes nobody for the rest
   machine_stays_listed,       ///< an idle machine that is woken stays in the idle list
   machine_believes_any_wake,  ///< an idle machine takes any return from futex_wait for the end
