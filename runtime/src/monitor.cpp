@@ -31,7 +31,7 @@ void monitor::run() noexcept {
   // acquire: so that nothing of the runtime is touched after stop().
   while (stop_.load(std::memory_order_acquire) == 0) {
     const nanoseconds_t now = platform::now();
-    interval = round(now) ? shortest : std::min(2 * interval, sched_.reluctant() ? reluctant : longest);
+    interval = next_interval(round(now), interval);
     if (!sched_.all_idle()) {
       idle_since = no_deadline;
     } else if (idle_since == no_deadline) {
@@ -43,51 +43,67 @@ void monitor::run() noexcept {
       interval = shortest;
       continue;
     }
-    sleep(interval == shortest ? awake : doze, now + interval);
+    sleep(interval == shortest || calls_are_short() ? awake : doze, now + interval);
   }
 }
 
-bool monitor::round(nanoseconds_t now) noexcept {
-  bool calls = false;
+nanoseconds_t monitor::next_interval(sight s, nanoseconds_t last) noexcept {
+  if (s == sight::blocked) {
+    short_calls_ = 0;
+    return shortest;
+  }
+  if (s == sight::call && !calls_are_short()) {
+    ++short_calls_;
+    return shortest;
+  }
+  // Is it still the same call after a short while?
+  if (calls_are_short()) return s == sight::call && last != shortest ? shortest : while_short;
+  return std::min(2 * last, sched_.reluctant() ? reluctant : longest);
+}
+
+monitor::sight monitor::round(nanoseconds_t now) noexcept {
+  sight worst = sight::nothing;
   bool stuck = false;
   for (const auto& p : sched_.processors) {
     sighting& seen = sightings_[p->index];
-    calls |= inspect(*p, seen, now);
+    worst = std::max(worst, inspect(*p, seen, now));
     stuck |= seen.since != now && p->waiting() != 0;
   }
   sched_.balance(now, stuck);
-  return calls;
+  return worst;
 }
 
-/// Looks at one processor, and takes it if it must be taken. Returns whether its machine is in an announced call,
-/// or has just lost it: then the next round comes soon.
-bool monitor::inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept {
+/// Looks at one processor, and takes it if it must be taken.
+monitor::sight monitor::inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept {
   // acquire: so that the machine is seen as made; release half in scheduler::attach().
   machine* m = p.owner.load(std::memory_order_acquire);
   // acquire: so that its clock is seen; release half in scheduler::run_machine().
   if (m == nullptr || !m->started.load(std::memory_order_acquire)) {
     seen = {};
-    return false;
+    return sight::nothing;
   }
   const std::uint32_t tick = p.tick.load(std::memory_order_relaxed);
   const std::uint32_t call = m->call.load(std::memory_order_relaxed);
+  const sight untaken = call != 0 ? sight::call : sight::nothing;
   if (m != seen.m || tick != seen.tick || call != seen.call) {
     seen = {m, tick, call, now, 0, 0};
-    return call != 0;
+    // A call is judged at the next round already, so its clock is read now.
+    if (call != 0) seen.read(m->clock, now);
+    return untaken;
   }
-  if (!sched_.work_visible() && sched_.earliest_timer() > now) return call != 0;
-  bool take = call != 0 || now - seen.since >= sched_.slice();
-  // acquire: so that the clock of a machine that has got its processor before its thread ran is seen.
-  if (!take && now - seen.since >= shortest && m->started.load(std::memory_order_acquire)) {
-    // Neither announced nor past its slice: blocked if its CPU clock stands still.
-    const nanoseconds_t cpu = platform::cpu_time(m->clock);
-    take = seen.cpu != 0 && now - seen.cpu_read >= shortest && (cpu - seen.cpu) * 4 < now - seen.cpu_read;
-    if (seen.cpu == 0) {
-      seen.cpu = cpu;
-      seen.cpu_read = now;
-    }
+  if (!sched_.work_visible() && sched_.earliest_timer() > now) return untaken;
+  const bool hogs = now - seen.since >= sched_.slice();
+  bool take = hogs;
+  if (!take && now - seen.since >= shortest / 2) {
+    // Not past its slice: it is blocked if its CPU clock stands still. So is an announced call; one that works in the
+    // kernel keeps its processor, for else there are more threads than processors to run them.
+    if (seen.cpu_read == 0)
+      seen.read(m->clock, now);
+    else
+      take = now - seen.cpu_read >= shortest / 2 &&
+             (platform::cpu_time(m->clock) - seen.cpu) * 4 < now - seen.cpu_read;
   }
-  return (take && sched_.revoke(*m, p, tick)) || call != 0;
+  return take && sched_.revoke(*m, p, tick) && !hogs ? sight::blocked : untaken;
 }
 
 void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {

@@ -40,21 +40,38 @@ class monitor {
     std::uint32_t tick = 0;
     std::uint32_t call = 0;
     nanoseconds_t since = 0;
-    nanoseconds_t cpu = 0;
-    nanoseconds_t cpu_read = 0;
+    nanoseconds_t cpu = 0;       ///< what the machine's CPU clock showed, and when
+    nanoseconds_t cpu_read = 0;  ///< 0: not yet
+    void read(const platform::thread_clock& clock, nanoseconds_t now) noexcept {
+      cpu = platform::cpu_time(clock);
+      cpu_read = now;
+    }
+  };
+  /// What a round has found, the worst of all processors.
+  enum class sight : std::uint8_t {
+    nothing,
+    call,     ///< an announced call that may be short
+    blocked,  ///< one whose processor was taken
   };
   void run() noexcept;
-  bool inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept;
+  sight round(nanoseconds_t now) noexcept;
+  sight inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept;
+  nanoseconds_t next_interval(sight s, nanoseconds_t last) noexcept;
   void sleep(std::uint32_t how, nanoseconds_t deadline) noexcept;
-  bool round(nanoseconds_t now) noexcept;
+  /// Whether so many calls in a row were over before the next round that this one will hardly block either: a round
+  /// costs some 70 us where it interrupts a fiber.
+  bool calls_are_short() const noexcept { return short_calls_ == many_calls; }
 
-  static constexpr nanoseconds_t shortest = 400'000;   // so that an announced call is over within 1 ms
+  static constexpr unsigned many_calls = 50;
+  static constexpr nanoseconds_t shortest = 400'000;       // so that an announced call is over within 1 ms
+  static constexpr nanoseconds_t while_short = 2'000'000;  // or within 3 ms, the first after many short ones
   static constexpr nanoseconds_t reluctant = 800'000;  // so that a fiber for which no machine was woken waits 2 ms
   static constexpr nanoseconds_t longest = 5'000'000;  // so that an unannounced one is within 20 ms
   static constexpr nanoseconds_t before_deep = 50'000'000;
 
   scheduler& sched_;
   std::vector<sighting> sightings_;
+  unsigned short_calls_ = 0;
   atomic<std::uint32_t> nap_{awake};
   atomic<std::uint32_t> stop_{0};
   platform::thread thread_;
