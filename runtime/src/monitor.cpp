@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "platform_services.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -26,6 +27,8 @@ void monitor::wake() noexcept {
 }
 
 void monitor::run() noexcept {
+  // Whoever blocks frees a CPU, so that the monitor runs at once when it is needed; who computes is not in a hurry.
+  platform::interrupt_nobody();
   nanoseconds_t interval = shortest;
   nanoseconds_t idle_since = no_deadline;
   // acquire: so that nothing of the runtime is touched after stop().

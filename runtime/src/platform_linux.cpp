@@ -110,6 +110,12 @@ void thread::join() noexcept {
   handle_ = 0;
 }
 
+void interrupt_nobody() noexcept {
+  // Threads of real-time policies keep them: they would wait for ever behind their like.
+  sched_param parameters{};
+  if (::sched_getscheduler(0) == SCHED_OTHER) ::sched_setscheduler(0, SCHED_BATCH, &parameters);
+}
+
 thread_clock this_thread_clock() noexcept {
   clockid_t clock = CLOCK_THREAD_CPUTIME_ID;
   ::pthread_getcpuclockid(::pthread_self(), &clock);

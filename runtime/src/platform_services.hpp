@@ -12,5 +12,7 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
 /// Kernel threads of this process, or SIZE_MAX if that cannot be known.
 std::size_t process_threads() noexcept;
+/// From now on the calling kernel thread takes the next free CPU when it wakes, and interrupts nobody for it.
+void interrupt_nobody() noexcept;
 
 }  // namespace heddle::detail::platform

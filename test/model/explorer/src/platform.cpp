@@ -224,5 +224,6 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 }
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
+void interrupt_nobody() noexcept {}
 
 }  // namespace heddle::detail::platform
