@@ -102,6 +102,12 @@ void fill(fiber& f, const closure_type& type, void* from) {
   type.relocate(to, from);
 }
 
+void complete(fiber& f) noexcept {
+  f.joiner.store(nullptr, std::memory_order_relaxed);
+  // release: so that who sees the state sees the rest of the block; acquire half in fiber_pool::for_each().
+  f.state.store(fiber_state::fresh, std::memory_order_release);
+}
+
 /// Fills f, or gives it back and rethrows what moving the closure threw.
 template <class GiveBack>
 void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_back) {
@@ -111,9 +117,7 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
     give_back();
     throw;
   }
-  f.joiner.store(nullptr, std::memory_order_relaxed);
-  // release: so that who sees the state sees the rest of the block; acquire half in fiber_pool::for_each().
-  f.state.store(fiber_state::fresh, std::memory_order_release);
+  complete(f);
 }
 
 fiber* start_from_thread(const closure_type& type, void* from, const fiber_options* options) {
@@ -137,6 +141,15 @@ fiber* start_fiber(const closure_type& type, void* from, const fiber_options* op
   machine* m = this_machine();
   if (m == nullptr) return start_from_thread(type, from, options);
   fiber* f = nullptr;
+  if (type.trivial && type.size <= fiber::inline_space && type.align <= 16) [[likely]] {
+    const critical_section in(*m);
+    f = m->sched.make_fiber(m, options);
+    f->closure = &type;
+    type.relocate(f->space, from);
+    complete(*f);
+    m->sched.ready(*m, f);
+    return f;
+  }
   {
     const critical_section in(*m);
     f = m->sched.make_fiber(m, options);
@@ -157,6 +170,10 @@ fiber* start_fiber(const closure_type& type, void* from, const fiber_options* op
 void join_fiber(fiber* f) noexcept {
   // acquire: so that the result is seen; release half in finish_joinable().
   if (f->joiner.load(std::memory_order_acquire) == ended_mark()) return;
+  if (f->state.load(std::memory_order_relaxed) == fiber_state::fresh) {
+    machine* const m = this_machine();
+    if (m != nullptr && m->current != nullptr && m->sched.run_joined(*m, f)) return;
+  }
   struct {
     fiber* awaited;
     waiter self;

@@ -20,6 +20,7 @@ enum class fiber_state : std::uint32_t {
   runnable,  ///< in a run queue, or about to be
   running,   ///< on a machine
   parked,    ///< waits for a wake
+  lending,   ///< joins a fiber that runs on its stack
   ended,     ///< its closure has returned; a join handle still looks at the result
 };
 

@@ -103,8 +103,7 @@ monitor::sight monitor::inspect(processor& p, sighting& seen, nanoseconds_t now)
     if (seen.cpu_read == 0)
       seen.read(m->clock, now);
     else
-      take = now - seen.cpu_read >= shortest / 2 &&
-             (platform::cpu_time(m->clock) - seen.cpu) * 4 < now - seen.cpu_read;
+      take = now - seen.cpu_read >= shortest / 2 && (platform::cpu_time(m->clock) - seen.cpu) * 4 < now - seen.cpu_read;
   }
   return take && sched_.revoke(*m, p, tick) && !hogs ? sight::blocked : untaken;
 }

@@ -65,8 +65,8 @@ class monitor {
   static constexpr unsigned many_calls = 50;
   static constexpr nanoseconds_t shortest = 400'000;       // so that an announced call is over within 1 ms
   static constexpr nanoseconds_t while_short = 2'000'000;  // or within 3 ms, the first after many short ones
-  static constexpr nanoseconds_t reluctant = 800'000;  // so that a fiber for which no machine was woken waits 2 ms
-  static constexpr nanoseconds_t longest = 5'000'000;  // so that an unannounced one is within 20 ms
+  static constexpr nanoseconds_t reluctant = 800'000;      // so that a fiber for which no machine was woken waits 2 ms
+  static constexpr nanoseconds_t longest = 5'000'000;      // so that an unannounced one is within 20 ms
   static constexpr nanoseconds_t before_deep = 50'000'000;
 
   scheduler& sched_;

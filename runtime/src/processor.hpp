@@ -32,6 +32,17 @@ class alignas(64) processor {
     if (fiber* f = woken.pop()) return f;
     return fresh.pop();
   }
+  /// Takes f, a fresh fiber, if its turn is next by the fast rules; false if it is not, or a thief has it.
+  bool take_if_next(fiber* f) noexcept {
+    if (fairness <= 1) return false;
+    if (woken.peek_next() == f) {
+      if (woken.take_next() == nullptr && !HEDDLE_PLANTED(joined_though_stolen)) return false;
+    } else if (fresh.newest() != f || fresh.pop() == nullptr) {
+      return false;
+    }
+    --fairness;
+    return true;
+  }
   std::uint32_t waiting() const noexcept {
     return static_cast<std::uint32_t>(woken.peek_next() != nullptr) + woken.size() + fresh.size();
   }

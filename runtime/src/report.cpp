@@ -26,6 +26,7 @@ const char* state_name(fiber_state s) noexcept {
     case fiber_state::runnable: return "runnable";
     case fiber_state::running: return "running";
     case fiber_state::parked: return "parked";
+    case fiber_state::lending: return "joins a fiber on its own stack";
     case fiber_state::ended: return "ended, not joined";
   }
   return "?";

@@ -188,6 +188,13 @@ class fresh_queue {
     return f;
   }
 
+  /// Owner only. What pop() would return if no thief came first, or null.
+  fiber* newest() const noexcept {
+    const std::uint32_t b = bottom_.load(std::memory_order_relaxed) - 1;
+    if (static_cast<std::int32_t>(b - top_.load(std::memory_order_relaxed)) < 0) return nullptr;
+    return slots_[b % queue_capacity].load(std::memory_order_relaxed);
+  }
+
   /// Thief, or the owner out of fairness. The oldest; null if empty or if another was faster.
   fiber* steal() noexcept {
     // acquire: so that bottom is read after top.

@@ -387,6 +387,40 @@ void scheduler::fiber_main(switch_argument raw) {
   }
 }
 
+// The joiner waits until f has ended, so f may stand on its shoulders: no stack and no switch is needed, whether or not
+// f suspends. Nothing else resumes the joiner meanwhile, since no waiter of it is in f.
+bool scheduler::run_joined(machine& m, fiber* f) noexcept {
+  fiber& self = *m.current;
+  const stack& s = *self.memory;
+  const auto used = static_cast<std::size_t>(s.bottom + s.size - static_cast<char*>(__builtin_frame_address(0)));
+  if (used > s.size / 16 || f->stack_class != self.stack_class) return false;
+  m.enter();
+  if (m.p == nullptr || !m.p->take_if_next(f)) {
+    m.leave();
+    return false;
+  }
+  if (m.p->timers.next_hint() != no_deadline) [[unlikely]]
+    run_timers(m, *m.p);
+  if (m.call.load(std::memory_order_relaxed) != 0) m.call.store(0, std::memory_order_relaxed);
+  self.state.store(fiber_state::lending, std::memory_order_relaxed);
+  self.save_exceptions(*m.exceptions);
+  *m.exceptions = {};
+  f->memory = self.memory;
+  prepare(m, f);
+  m.leave();
+  run_closure(*f);
+  machine* const now = this_machine();  // the fibers may have moved
+  if (now == nullptr) forked_child_returned();
+  now->enter();
+  f->joiner.store(ended_mark(), std::memory_order_relaxed);
+  count_ended(*now);
+  now->current = &self;
+  self.state.store(fiber_state::running, std::memory_order_relaxed);
+  self.restore_exceptions(*now->exceptions);
+  now->leave();
+  return true;
+}
+
 // --- stacks and control blocks ------------------------------------------------------------------------------
 
 bool scheduler::give_stack(machine& m, fiber* f) noexcept { return take_stack(m, f) || starve(m, f); }

@@ -44,6 +44,10 @@ class scheduler {
   void park(machine& m, commit_fn commit, void* arg) noexcept;
   /// Lets others run, if there are any, and leaves.
   void yield(machine& m) noexcept;
+  /// Runs f, which the running fiber joins, on that fiber's stack, to its end; false if f must have its own: it has
+  /// begun, another is before it, or the stack has been used for more than a sixteenth. From outside, and outside
+  /// when it returns.
+  bool run_joined(machine& m, fiber* f) noexcept;
   /// After a blocking call that cost the machine its processor: gets another, or queues the fiber globally.
   /// Returns inside, on the machine that the fiber has then.
   machine& regain(machine& m) noexcept;

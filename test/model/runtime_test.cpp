@@ -63,6 +63,18 @@ void joins() {
   auto b = heddle::spawn([] { return 22; });
   model::check(a.join() + b.join() == 42, "a result was lost");
 }
+/// The joined fiber begins on the stack of the joiner, or a thief has it; there it suspends and may move.
+void joins_one_that_waits() {
+  platform::atomic<int> begun{0};
+  heddle::channel<int> c;
+  auto receiver = heddle::spawn([&] {
+    model::check(begun.fetch_add(1, std::memory_order_relaxed) == 0, "begun twice");
+    return c.receive().value();
+  });
+  heddle::go([&] { c.send(42); });
+  auto joiner = heddle::spawn([&] { return receiver.join(); });
+  model::check(joiner.join() == 42, "a result was lost");
+}
 void joins_an_exception() {
   auto a = heddle::spawn([]() -> int { throw std::runtime_error("expected"); });
   heddle::this_fiber::yield();
@@ -451,6 +463,7 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(two_processors)
 BOOST_AUTO_TEST_CASE(spawn_and_join) { right(8000, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(spawn_and_join_with_monitor) { right(4000, 2, true, joins); }
+BOOST_AUTO_TEST_CASE(join_one_that_waits) { right(8000, 2, false, joins_one_that_waits); }
 BOOST_AUTO_TEST_CASE(join_an_exception) { right(4000, 2, false, joins_an_exception); }
 BOOST_AUTO_TEST_CASE(drain) { right(4000, 2, false, leaves_fibers_behind); }
 BOOST_AUTO_TEST_CASE(overflow) { right(4000, 2, false, overflows); }
@@ -509,6 +522,9 @@ BOOST_AUTO_TEST_CASE(recheck_without_barrier) {
   wrong(model::plant::recheck_without_barrier, 3, false, meet_running<3>, "livelock");
 }
 BOOST_AUTO_TEST_CASE(join_overwrites_end) { wrong(model::plant::join_overwrites_end, 2, false, joins, "deadlock"); }
+BOOST_AUTO_TEST_CASE(joined_though_stolen) {
+  wrong(model::plant::joined_though_stolen, 2, false, joins_one_that_waits);
+}
 BOOST_AUTO_TEST_CASE(missing_recheck) { wrong(model::plant::missing_recheck, 2, false, meet_running<2>, "livelock"); }
 BOOST_AUTO_TEST_CASE(last_spinner_forgets) {
   wrong(model::plant::last_spinner_forgets, 3, false, meet_running<3>, "livelock");

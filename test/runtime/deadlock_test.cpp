@@ -59,6 +59,20 @@ BOOST_AUTO_TEST_CASE(on_one_processor_too, *boost::unit_test::enable_if<!heddle:
   BOOST_TEST(end.says("all fibers are asleep"));
 }
 
+BOOST_AUTO_TEST_CASE(shows_who_joins_whom, *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
+  const auto end = death_of([] {
+    heddle::run(
+        [] {
+          heddle::channel<int> never;
+          heddle::spawn(heddle::fiber_options{.name = "joined"}, [&] { waits_in_vain(never); }).join();
+        },
+        {.procs = 1});
+  });
+  BOOST_TEST(end.signal == SIGABRT);
+  BOOST_TEST(end.says("\"main\": joins a fiber on its own stack"));
+  BOOST_TEST(end.says("\"joined\": parked"));
+}
+
 BOOST_AUTO_TEST_CASE(is_not_seen_while_something_can_still_wake) {
   heddle::run([] {
     heddle::channel<int> c;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -53,6 +54,71 @@ BOOST_AUTO_TEST_CASE(arguments_are_decayed_and_moved) {
     int there = 1;
     heddle::spawn([](int& n) { n = 2; }, std::ref(there)).join();
     BOOST_TEST(there == 2);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(who_joins_a_fiber_that_has_not_begun_lends_it_its_stack_and_nothing_else) {
+  std::atomic<int> wrong{0};  // the two may run at once, which Boost.Test's checks do not allow
+  const auto check = [&](bool right) { wrong += right ? 0 : 1; };
+  for (const unsigned procs : {1u, 2u}) {
+    heddle::run(
+        [&] {
+          for (int i = 0; i != times(2000); ++i) {
+            const auto mine = heddle::this_fiber::get_id();
+            heddle::this_fiber::name("joiner");
+            try {
+              throw i;
+            } catch (...) {
+              auto h = heddle::spawn([&] {
+                const auto id = heddle::this_fiber::get_id();
+                check(id != mine);
+                check(heddle::this_fiber::name().empty());
+                check(!std::current_exception());
+                if (i % 2 != 0) heddle::this_fiber::yield();
+                if (i % 100 == 1) heddle::this_fiber::sleep_for(10us);
+                check(heddle::this_fiber::get_id() == id);
+                if (i % 3 == 0) throw std::runtime_error("from within");
+                return i;
+              });
+              const auto id = h.get_id();
+              check(id != mine);
+              try {
+                check(h.join() == i && i % 3 != 0);
+              } catch (const std::runtime_error&) {
+                check(i % 3 == 0);
+              }
+              check(heddle::this_fiber::get_id() == mine);
+              check(heddle::this_fiber::name() == "joiner");
+              try {
+                throw;
+              } catch (int again) {
+                check(again == i);
+              }
+            }
+          }
+        },
+        {.procs = procs});
+  }
+  BOOST_TEST(wrong == 0);
+}
+
+BOOST_AUTO_TEST_CASE(joins_within_joins_do_not_pile_up_on_one_stack) {
+  struct descent {
+    static int to(int depth) {
+      std::array<volatile char, 512> frame;  // 20,000 of them are 40 times a stack
+      frame[0] = 1;
+      return depth == 0 ? 0 : frame[0] + heddle::spawn([depth] { return to(depth - 1); }).join();
+    }
+  };
+  const int depth = times(20'000);
+  BOOST_TEST(heddle::run([depth] { return descent::to(depth); }) == depth);
+  const std::size_t twice = std::size_t{512} << 10;
+  heddle::run([twice] {  // its own size means its own stack
+    heddle::spawn(heddle::fiber_options{.stack_size = twice}, [twice] {
+      std::vector<char> used(1);
+      volatile char* const frame = static_cast<char*>(__builtin_alloca(twice - 16384));
+      frame[0] = used[0];
+    }).join();
   });
 }
 

@@ -162,12 +162,12 @@ BOOST_AUTO_TEST_CASE(a_chain_of_fresh_fibers_starves_nobody) {
         };
         bool woken = false;
         auto sleeper = heddle::spawn([&] {
-          heddle::this_fiber::sleep_for(1ms);
+          heddle::this_fiber::sleep_for(100us);
           woken = true;
         });
         int turns = 0;
         auto other = heddle::spawn([&] {
-          while (turns < 10 || !woken) {
+          while (turns < 3 || !woken) {  // each turn comes after all links so far, so their number doubles
             ++turns;
             heddle::this_fiber::yield();
           }

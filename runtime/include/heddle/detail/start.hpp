@@ -34,6 +34,7 @@ struct closure_type {
   void (*run)(void* at);                   ///< runs; a detached one also destroys itself
   void (*destroy)(void* at) noexcept;      ///< a joinable one: when nobody needs the result any more
   bool joinable;
+  bool trivial;  ///< relocate copies bytes, so that it may run inside the runtime
 };
 
 /// Makes a fiber of the closure at `from` and makes it runnable. Joinable: the caller must join and release it, or
@@ -74,7 +75,8 @@ struct detached_closure {
     }
   }
   static void destroy(void*) noexcept {}
-  static constexpr closure_type type{sizeof(Call), alignof(Call), relocate, run, destroy, false};
+  static constexpr closure_type type{
+      sizeof(Call), alignof(Call), relocate, run, destroy, false, std::is_trivially_copyable_v<Call>};
 };
 
 struct nothing {};
@@ -126,9 +128,10 @@ struct joinable_closure {
 };
 
 template <class Call>
-inline constexpr closure_type joinable_type{sizeof(joinable_closure<Call>),   alignof(joinable_closure<Call>),
-                                            joinable_closure<Call>::relocate, joinable_closure<Call>::run,
-                                            joinable_closure<Call>::destroy,  true};
+inline constexpr closure_type joinable_type{sizeof(joinable_closure<Call>),    alignof(joinable_closure<Call>),
+                                            joinable_closure<Call>::relocate,  joinable_closure<Call>::run,
+                                            joinable_closure<Call>::destroy,   true,
+                                            std::is_trivially_copyable_v<Call>};
 
 template <class F, class... A>
 using invocation_of = invocation<std::decay_t<F>, std::decay_t<A>...>;

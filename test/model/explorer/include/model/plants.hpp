@@ -24,6 +24,7 @@ enum class plant : std::uint8_t {
 
   // runtime/src/scheduler.cpp, fiber.cpp
   overflow_loses_newest,  ///< the fiber that made the ring overflow is forgotten
+  joined_though_stolen,   ///< a joiner runs the fiber it joins although a thief has it already
   join_overwrites_end,    ///< a joiner does not look whether the fiber has ended meanwhile
 
   // runtime/src/idle.cpp
