@@ -48,6 +48,10 @@ function(heddle_add_module name)
     $<$<COMPILE_LANGUAGE:CXX>:-fstack-clash-protection;-ftls-model=initial-exec>)
   heddle_warnings(${target})
   heddle_sanitize(${target} PUBLIC)
+  # Lock ranks change a layout, so whoever uses the library must agree.
+  if(HEDDLE_SANITIZE OR CMAKE_BUILD_TYPE STREQUAL "Debug")
+    target_compile_definitions(${target} PUBLIC HEDDLE_LOCK_RANKS=1)
+  endif()
   if(BUILD_SHARED_LIBS AND NOT HEDDLE_SANITIZE)
     # Instantiations of std templates are visible whatever the compiler is told: the linker keeps them in.
     set(map ${PROJECT_SOURCE_DIR}/cmake/heddle.map)

@@ -29,7 +29,7 @@ fiber_pool& fiber_pool::instance() noexcept {
 }
 
 void fiber_pool::trim() noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   if (free_.count != built_) return;
   for (const slab& s : slabs_) {
     for (std::size_t i = 0; i != s.used; ++i) s.fibers[i].~fiber();
@@ -52,7 +52,7 @@ void fiber_pool::clear(fiber& f) noexcept {
 
 void fiber_pool::put(fiber* f) noexcept {
   clear(*f);
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   free_.push(f);
 }
 
@@ -63,7 +63,7 @@ void fiber_pool::grow() {
 }
 
 void fiber_pool::get(fiber_list& out, std::size_t n) {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   for (; n != 0; --n) {
     fiber* f = free_.pop();
     if (f == nullptr) {
@@ -77,7 +77,7 @@ void fiber_pool::get(fiber_list& out, std::size_t n) {
 }
 
 void fiber_pool::put(fiber_list& from, std::size_t n) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   for (; n != 0; --n) free_.push(from.pop());
 }
 

@@ -108,11 +108,11 @@ class fiber_pool {
   /// Frees all slabs if every block is here.
   void trim() noexcept;
   /// Around fork(): the pool is at rest meanwhile.
-  void before_fork() noexcept { lock_.lock(); }
-  void after_fork() noexcept { lock_.unlock(); }
-  /// Calls f(fiber&) for every block that is not free.
+  void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.lock(); }
+  void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }
+  /// Calls f(fiber&) for every block that is not free. Without the lock: for reports, when the process is about to end.
   template <class F>
-  void for_each(F f) {
+  void for_each(F f) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     for (const slab& s : slabs_)
       for (std::size_t i = 0; i != s.used; ++i)
         // acquire: so that the name and id of a fiber are seen with its state; release half in start_fiber().
@@ -126,12 +126,12 @@ class fiber_pool {
     std::size_t size;
     std::size_t used;  ///< built so far, from the front
   };
-  void grow();
+  void grow() HEDDLE_REQUIRES(lock_);
 
-  std::size_t built_ = 0;
-  thread_mutex lock_;
-  fiber_list free_;
-  std::vector<slab> slabs_;
+  thread_mutex lock_{lock_rank::pool};
+  std::size_t built_ HEDDLE_GUARDED_BY(lock_) = 0;
+  fiber_list free_ HEDDLE_GUARDED_BY(lock_);
+  std::vector<slab> slabs_ HEDDLE_GUARDED_BY(lock_);
 };
 
 }  // namespace heddle::detail

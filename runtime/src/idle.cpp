@@ -47,7 +47,7 @@ void scheduler::unlist_machine(machine& m) noexcept {
 }
 
 void scheduler::attach(machine& m, processor& p) noexcept {
-  std::lock_guard<thread_mutex> hold(m.handoff);
+  const thread_lock hold(m.handoff);
   m.p = &p;
   m.revoked.store(0, std::memory_order_relaxed);
   // release: so that who sees the owner sees the processor as its last owner left it; acquire half in the monitor.
@@ -67,13 +67,13 @@ void scheduler::wake_one() noexcept {
   std::uint32_t none = 0;
   // seq_cst: counted as spinning before it is awake, in one order with who else adds work and looks.
   if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
-  std::unique_lock<thread_mutex> hold(lock_);
+  lock_.lock();
   processor* p = stopping_ ? nullptr : pop_processor();
   if (p == nullptr) {
     spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as above
-    return;
+    return lock_.unlock();
   }
-  hand_over(hold, *p, true);
+  hand_over(*p, true);
 }
 
 /// While reluctant: whether a fiber just added to p waits alone, and it is not the turn of one to be woken for.
@@ -94,7 +94,7 @@ void scheduler::judge_wake(machine& m) noexcept {
 }
 
 /// Gives p, which is in no list, to a sleeping machine or to a new one. Releases the lock.
-void scheduler::hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bool spinning) noexcept {
+void scheduler::hand_over(processor& p, bool spinning) noexcept {
   machine* m = idle_machines_;
   // The timekeeper last: the others need no new one.
   if (m != nullptr && m == timekeeper_ && m->next_idle != nullptr) m = m->next_idle;
@@ -106,11 +106,11 @@ void scheduler::hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bo
   if (m == nullptr) {
     push_processor(p);
     if (spinning) spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as in wake_one()
-    return;
+    return lock_.unlock();
   }
   m->spinning = m->on_trial = spinning;
   attach(*m, p);
-  hold.unlock();
+  lock_.unlock();
   // release: so that the machine sees its processor; acquire half in sleep() and in the thread's start.
   m->wake_word.store(1, std::memory_order_release);
   platform::futex_wake(m->wake_word, 1);
@@ -186,7 +186,7 @@ bool scheduler::work_visible(std::uint32_t more_than) const noexcept {
 bool scheduler::go_idle(machine& m) noexcept {
   bool was_spinning = false;
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     if (stopping_) return false;
     if (global_.head != nullptr || feed_starved(*m.p)) return true;
     processor& p = *m.p;
@@ -205,42 +205,45 @@ bool scheduler::go_idle(machine& m) noexcept {
 /// A listed machine that has seen something to do takes an idle processor; false if there is none. True too if it
 /// has been given one meanwhile.
 bool scheduler::wake_up_with_processor(machine& m) noexcept {
-  std::unique_lock<thread_mutex> hold(lock_);
-  if (!m.listed || stopping_) return false;
-  processor* p = pop_processor();
-  if (p == nullptr) return false;
-  unlist_machine(m);
-  attach(m, *p);
-  if (!alone_) {
-    m.spinning = m.on_trial = true;
-    spinning_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: one order with who adds work and looks
+  {
+    const thread_lock hold(lock_);
+    if (!m.listed || stopping_) return false;
+    processor* p = pop_processor();
+    if (p == nullptr) return false;
+    unlist_machine(m);
+    attach(m, *p);
+    if (!alone_) {
+      m.spinning = m.on_trial = true;
+      spinning_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: one order with who adds work and looks
+    }
   }
-  hold.unlock();
   monitor_.work_begins();
   return true;
 }
 
 bool scheduler::await_processor(machine& m) noexcept {
+  bool attached = false;
   {
-    std::unique_lock<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     --detached_;
     if (stopping_) return false;
     if (processor* p = pop_processor()) {
       attach(m, *p);
-      hold.unlock();
-      monitor_.work_begins();
-      return true;
+      attached = true;
+    } else {
+      list_machine(m);
+      check_drained();
     }
-    list_machine(m);
-    check_drained();
   }
-  return sleep(m);
+  if (!attached) return sleep(m);
+  monitor_.work_begins();
+  return true;
 }
 
 /// Makes a listed machine the timekeeper if the earliest timer is earlier than what the present one waits for.
 /// Returns the deadline to sleep to.
 nanoseconds_t scheduler::keep_time(machine& m) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   const nanoseconds_t earliest = earliest_timer();
   if (!m.listed || earliest >= timekeeper_deadline_) return no_deadline;
   if (HEDDLE_PLANTED(timekeeper_stays) && timekeeper_ != nullptr) return no_deadline;
@@ -260,7 +263,7 @@ bool scheduler::sleep(machine& m) noexcept {
     if (wake_up_with_processor(m)) return true;
     deadline = no_deadline;  // all processors are busy, and who runs looks at the timers too
   }
-  std::lock_guard<thread_mutex> hold(m.handoff);
+  const thread_lock hold(m.handoff);
   return m.p != nullptr;
 }
 
@@ -273,17 +276,17 @@ nanoseconds_t scheduler::earliest_timer() const noexcept {
 // --- taking a processor away ------------------------------------------------------------------------------------
 
 bool machine::enter_slow() noexcept {
-  std::lock_guard<thread_mutex> hold(handoff);
+  const thread_lock hold(handoff);
   return p != nullptr;
 }
 
 bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     if (idle_machines_ == nullptr && machines_.size() >= settings.max_machines) return false;
   }
   {
-    std::lock_guard<thread_mutex> hold(m.handoff);
+    const thread_lock hold(m.handoff);
     if (p.owner.load(std::memory_order_relaxed) != &m) return false;
     m.revoked.store(1, std::memory_order_relaxed);
     if (!HEDDLE_PLANTED(revoke_without_barrier)) platform::heavy_barrier();  // light half in machine::enter()
@@ -296,9 +299,9 @@ bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
     m.p = nullptr;
     p.owner.store(nullptr, std::memory_order_relaxed);
   }
-  std::unique_lock<thread_mutex> hold(lock_);
+  lock_.lock();
   ++detached_;
-  hand_over(hold, p, false);
+  hand_over(p, false);
   return true;
 }
 

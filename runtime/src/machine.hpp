@@ -75,7 +75,7 @@ class alignas(64) machine {
   atomic<std::uint32_t> call{0};
   std::uint32_t calls = 0;
 
-  alignas(64) thread_mutex handoff;
+  alignas(64) thread_mutex handoff{lock_rank::handoff};
   /// Sleeps here: 0 asleep, 1 woken (with or without a processor).
   atomic<std::uint32_t> wake_word{0};
   bool spinning = false;         ///< counted in scheduler::spinning_

@@ -132,14 +132,15 @@ scheduler::~scheduler() {
 /// Throws std::system_error if no thread can be had for the first machine or the monitor: later ones can be done
 /// without.
 void scheduler::start() {
-  std::unique_lock<thread_mutex> hold(lock_);
-  machine* first = new_machine();
-  if (first == nullptr)
-    throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
-                            "heddle: no kernel thread for the first machine");
-  processor* p = pop_processor();
-  attach(*first, *p);
-  hold.unlock();
+  machine* first = nullptr;
+  {
+    const thread_lock hold(lock_);
+    first = new_machine();
+    if (first == nullptr)
+      throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                              "heddle: no kernel thread for the first machine");
+    attach(*first, *pop_processor());
+  }
   first->wake_word.store(1, std::memory_order_release);  // release: so that it sees its processor
   platform::futex_wake(first->wake_word, 1);
   if (!settings.monitor) return;
@@ -162,7 +163,7 @@ void scheduler::run_machine(machine& m) noexcept {
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock
   platform::set_thread_slot(&m);
   {
-    std::lock_guard<thread_mutex> hold(m.handoff);
+    const thread_lock hold(m.handoff);
     if (m.p == nullptr) return;
   }
   machine_main(m);
@@ -172,7 +173,7 @@ void scheduler::run_machine(machine& m) noexcept {
 void scheduler::drain() noexcept {
   count_parked_thread(+1);
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     draining_ = true;
     drained_.store(0, std::memory_order_relaxed);
     check_drained();
@@ -182,10 +183,12 @@ void scheduler::drain() noexcept {
   count_parked_thread(-1);
 }
 
-void scheduler::stop() noexcept {
+// The machines are joined without the lock, which the last of them take: no new one is made once the monitor has ended
+// and stopping_ is set.
+void scheduler::stop() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   monitor_.stop();
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     stopping_ = true;
     for (machine* m = idle_machines_; m != nullptr; m = m->next_idle) {
       m->wake_word.store(1, std::memory_order_release);  // release: so that it sees the stop
@@ -203,7 +206,7 @@ std::size_t scheduler::alive() const noexcept {
 }
 
 bool scheduler::all_idle() noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   return idle_count_.load(std::memory_order_relaxed) == processors.size() && detached_ == 0;
 }
 
@@ -211,7 +214,7 @@ bool scheduler::deadlocked() noexcept {
   if (!all_idle() || alive() == 0 || earliest_timer() != no_deadline || work_visible()) return false;
   std::size_t ours = 0;
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     ours = machines_.size() + 1;  // and the monitor
   }
   // Parked before and after: a thread that parks meanwhile may have started one that was not counted, and one that
@@ -249,10 +252,10 @@ statistics scheduler::count() noexcept {
   n.queued = global_size_.load(std::memory_order_relaxed);
   for (const auto& p : processors) n.timers += p->timers.size();
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     n.machines = machines_.size();
   }
-  std::lock_guard<thread_mutex> hold(pools_lock_);
+  const thread_lock hold(pools_lock_);
   for (const auto& pool : pools_) n.stacks += pool->made();
   return n;
 }

@@ -75,7 +75,7 @@ void scheduler::inject(fiber* f) noexcept {
 
 void scheduler::inject_list(fiber_list& l) noexcept {
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     global_.append(l);
     // seq_cst: so that the look at the idle count follows it; other half in go_idle().
     global_size_.store(global_.count, std::memory_order_seq_cst);
@@ -104,7 +104,7 @@ fiber* scheduler::fair_pick(processor& p) noexcept {
   if (p.oldest_fresh_turn)
     if (fiber* f = p.fresh.steal()) return f;
   if (global_size_.load(std::memory_order_relaxed) != 0 || starved_count_.load(std::memory_order_relaxed) != 0) {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     feed_starved(p);
     if (fiber* f = global_.pop()) {
       global_size_.store(global_.count, std::memory_order_relaxed);
@@ -115,7 +115,7 @@ fiber* scheduler::fair_pick(processor& p) noexcept {
 }
 
 fiber* scheduler::take_global(processor& p) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   fiber* first = global_.pop();
   if (first == nullptr) return nullptr;
   const std::size_t share = std::min<std::size_t>(global_.count / processors.size() + 1, queue_capacity / 2) - 1;
@@ -257,15 +257,18 @@ void scheduler::yield(machine& m) noexcept {
 }
 
 machine& scheduler::regain(machine& m) noexcept {
+  bool attached = false;
   {
-    std::unique_lock<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     if (processor* p = pop_processor()) {
       --detached_;
       attach(m, *p);
-      hold.unlock();
-      monitor_.work_begins();
-      return m;
+      attached = true;
     }
+  }
+  if (attached) {
+    monitor_.work_begins();
+    return m;
   }
   fiber* self = m.current;
   m.current = nullptr;
@@ -456,7 +459,7 @@ void scheduler::release_stack(machine& m, stack* s) noexcept {
     return;
   fiber_list again;
   {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     again.append(starved_);
     starved_count_.store(0, std::memory_order_relaxed);
   }
@@ -466,7 +469,7 @@ void scheduler::release_stack(machine& m, stack* s) noexcept {
 /// No memory for the stack of f: tries once more with what idle processors keep, true if that helps. Else f waits for
 /// whoever gives a stack back, or goes idle with stacks that it keeps.
 [[gnu::noinline]] bool scheduler::starve(machine& m, fiber* f) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   // Before the last try: who gives a stack to the pool after that try sees the count, by the pool's lock.
   starved_count_.store(static_cast<std::uint32_t>(starved_.count + 1), std::memory_order_relaxed);
   for (processor* p = idle_processors_; p != nullptr; p = p->next_idle)
@@ -493,14 +496,14 @@ bool scheduler::feed_starved(processor& p) noexcept {
 
 stack_pool& scheduler::pool_of(const fiber& f) noexcept {
   if (f.stack_class == 0) return *default_pool_;
-  std::lock_guard<thread_mutex> hold(pools_lock_);
+  const thread_lock hold(pools_lock_);
   return *pools_[f.stack_class];
 }
 
 std::uint32_t scheduler::stack_class(std::size_t size) {
   check_stack_size(size);
   if (size == settings.stack_size) return 0;
-  std::lock_guard<thread_mutex> hold(pools_lock_);
+  const thread_lock hold(pools_lock_);
   for (std::uint32_t i = 0; i != pools_.size(); ++i)
     if (pools_[i]->slot_size() == (size + 4095) / 4096 * 4096) return i;
   pools_.push_back(std::make_unique<stack_pool>(size));

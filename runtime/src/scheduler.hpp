@@ -130,7 +130,7 @@ class scheduler {
   bool give_stack(machine& m, fiber* f) noexcept;
   bool take_stack(machine& m, fiber* f) noexcept;
   bool starve(machine& m, fiber* f) noexcept;
-  bool feed_starved(processor& p) noexcept;
+  bool feed_starved(processor& p) noexcept HEDDLE_REQUIRES(lock_);
   void release_stack(machine& m, stack* s) noexcept;
   void push_back(processor& p, fiber* f) noexcept;
   void overflow(processor& p, fiber* f) noexcept;
@@ -152,7 +152,7 @@ class scheduler {
       wake_one();
   }
   bool spares_wake(processor& p) noexcept;
-  void judge_wake(machine& m) noexcept;
+  void judge_wake(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void wake_one() noexcept;
   bool work_left_behind() const noexcept;
   bool may_spin(machine& m) noexcept;
@@ -162,28 +162,28 @@ class scheduler {
   bool sleep(machine& m) noexcept;
   nanoseconds_t keep_time(machine& m) noexcept;
   bool wake_up_with_processor(machine& m) noexcept;
-  void list_machine(machine& m) noexcept;
-  void unlist_machine(machine& m) noexcept;
-  processor* pop_processor() noexcept;
-  void push_processor(processor& p) noexcept;
+  void list_machine(machine& m) noexcept HEDDLE_REQUIRES(lock_);
+  void unlist_machine(machine& m) noexcept HEDDLE_REQUIRES(lock_);
+  processor* pop_processor() noexcept HEDDLE_REQUIRES(lock_);
+  void push_processor(processor& p) noexcept HEDDLE_REQUIRES(lock_);
   void attach(machine& m, processor& p) noexcept;
   void detach(machine& m) noexcept;
-  void hand_over(std::unique_lock<thread_mutex>& hold, processor& p, bool spinning) noexcept;
-  machine* new_machine() noexcept;
-  void check_drained() noexcept;
+  void hand_over(processor& p, bool spinning) noexcept HEDDLE_RELEASE(lock_);
+  machine* new_machine() noexcept HEDDLE_REQUIRES(lock_);
+  void check_drained() noexcept HEDDLE_REQUIRES(lock_);
 
-  thread_mutex lock_;  // guards everything down to the next comment
-  fiber_list global_;
-  fiber_list starved_;  // fresh fibers for which there was no memory for a stack
-  processor* idle_processors_ = nullptr;
-  machine* idle_machines_ = nullptr;
-  machine* timekeeper_ = nullptr;  // the idle machine that sleeps until the earliest timer
-  nanoseconds_t timekeeper_deadline_ = no_deadline;
-  std::deque<std::unique_ptr<machine>> machines_;
-  int detached_ = 0;  // machines that run a fiber without a processor
-  bool stopping_ = false;
-  bool draining_ = false;
-  bool machine_limit_reported_ = false;
+  thread_mutex lock_{lock_rank::scheduler};
+  fiber_list global_ HEDDLE_GUARDED_BY(lock_);
+  fiber_list starved_ HEDDLE_GUARDED_BY(lock_);  // fresh fibers for which there was no memory for a stack
+  processor* idle_processors_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  machine* idle_machines_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  machine* timekeeper_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // the idle machine that sleeps until the earliest timer
+  nanoseconds_t timekeeper_deadline_ HEDDLE_GUARDED_BY(lock_) = no_deadline;
+  std::deque<std::unique_ptr<machine>> machines_ HEDDLE_GUARDED_BY(lock_);
+  int detached_ HEDDLE_GUARDED_BY(lock_) = 0;  // machines that run a fiber without a processor
+  bool stopping_ HEDDLE_GUARDED_BY(lock_) = false;
+  bool draining_ HEDDLE_GUARDED_BY(lock_) = false;
+  bool machine_limit_reported_ HEDDLE_GUARDED_BY(lock_) = false;
 
   // Written under the lock, read by anyone.
   alignas(64) atomic<std::size_t> global_size_{0};
@@ -197,9 +197,9 @@ class scheduler {
   // Fibers made less fibers ended without a processor at hand.
   atomic<std::uint64_t> elsewhere_{0};
 
-  std::vector<std::unique_ptr<stack_pool>> pools_;  // [0] is the default size; guarded by pools_lock_
+  thread_mutex pools_lock_{lock_rank::registry};
+  std::vector<std::unique_ptr<stack_pool>> pools_ HEDDLE_GUARDED_BY(pools_lock_);  // [0] is the default size
   stack_pool* default_pool_ = nullptr;
-  thread_mutex pools_lock_;
   stack_pool& pool_of(const fiber& f) noexcept;
   std::uint32_t stack_class(std::size_t size);
 

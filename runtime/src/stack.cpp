@@ -151,7 +151,7 @@ stack* stack_pool::cut() noexcept {
 }
 
 bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   std::size_t got = 0;
   for (; got != n; ++got) {
     stack* s = free_.pop();
@@ -167,7 +167,7 @@ bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
 }
 
 void stack_pool::put(stack_list& from, std::size_t n) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   for (; n != 0; --n) free_.push(from.pop());
 }
 

@@ -67,27 +67,30 @@ class stack_pool {
   /// Takes `n` stacks from `from`.
   void put(stack_list& from, std::size_t n) noexcept;
   /// Slots ever cut: the high-water mark.
-  std::size_t made() const noexcept { return made_; }
+  std::size_t made() noexcept {
+    const thread_lock hold(lock_);
+    return made_;
+  }
 
   static constexpr std::size_t batch = 32;
 
  private:
-  bool reserve() noexcept;
-  stack* cut() noexcept;
-  void guard(char* slots, std::size_t count) noexcept;
+  bool reserve() noexcept HEDDLE_REQUIRES(lock_);
+  stack* cut() noexcept HEDDLE_REQUIRES(lock_);
+  void guard(char* slots, std::size_t count) noexcept HEDDLE_REQUIRES(lock_);
 
   struct reservation {
     char* base;
     std::size_t bytes;
   };
-  thread_mutex lock_;
   const std::size_t slot_size_;
-  stack_list free_;
-  std::vector<reservation> reservations_;
-  char* cursor_ = nullptr;  // next slot of the newest reservation
-  char* end_ = nullptr;
-  char* guarded_ = nullptr;  // slots below this have their guard
-  std::size_t made_ = 0;
+  thread_mutex lock_{lock_rank::pool};
+  stack_list free_ HEDDLE_GUARDED_BY(lock_);
+  std::vector<reservation> reservations_ HEDDLE_GUARDED_BY(lock_);
+  char* cursor_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // next slot of the newest reservation
+  char* end_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  char* guarded_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this have their guard
+  std::size_t made_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
 
 /// Tells ThreadSanitizer and Valgrind of a stack that begins or ends its life.

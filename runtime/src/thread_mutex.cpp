@@ -2,6 +2,9 @@
 #include "heddle/detail/thread_mutex.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
 
 namespace heddle::detail {
 
@@ -16,7 +19,7 @@ void thread_mutex::lock_slow() noexcept {
 #endif
   for (unsigned spent = 0, wait = first; spent < patience; spent += wait, wait = std::min(2 * wait, longest)) {
     for (unsigned i = 0; i != wait; ++i) platform::cpu_relax();
-    if (state_.load(std::memory_order_relaxed) == free && try_lock()) return;
+    if (state_.load(std::memory_order_relaxed) == free && try_to_hold()) return;
   }
   // acquire: so that what the last holder wrote is seen; release half in unlock().
   std::uint32_t mark = contended;
@@ -25,5 +28,37 @@ void thread_mutex::lock_slow() noexcept {
     if (HEDDLE_PLANTED(lock_forgets_sleepers)) mark = held;
   }
 }
+
+#if defined(HEDDLE_LOCK_RANKS) && HEDDLE_LOCK_RANKS
+
+namespace {
+
+/// How many locks of each rank the kernel thread holds. A commit function unlocks on the thread that locked.
+std::array<int, 6>& held_locks() noexcept {
+  thread_local std::array<int, 6> held{};
+  return held;
+}
+
+const char* name_of(std::size_t rank) noexcept {
+  constexpr std::array<const char*, 6> names{"none", "primitive", "scheduler", "handoff", "registry", "pool"};
+  return names[rank];
+}
+
+}  // namespace
+
+void thread_mutex::note_locked() noexcept {
+  std::array<int, 6>& counts = held_locks();
+  const auto mine = static_cast<std::size_t>(rank_);
+  for (std::size_t r = rank_ == lock_rank::primitive ? mine + 1 : mine; r != counts.size(); ++r) {
+    if (counts[r] == 0) continue;
+    std::fprintf(stderr, "heddle: a lock of rank %s is taken under one of rank %s\n", name_of(mine), name_of(r));
+    std::abort();
+  }
+  ++counts[mine];
+}
+
+void thread_mutex::note_unlocked() noexcept { --held_locks()[static_cast<std::size_t>(rank_)]; }
+
+#endif
 
 }  // namespace heddle::detail

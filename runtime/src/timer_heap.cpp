@@ -4,7 +4,7 @@
 namespace heddle::detail {
 
 void timer_heap::add(timer& t) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   heap_.push_back(&t);
   t.index = heap_.size() - 1;
   sift_up(t.index);
@@ -12,7 +12,7 @@ void timer_heap::add(timer& t) noexcept {
 }
 
 bool timer_heap::remove(timer& t) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   if (t.index == timer::absent) return false;
   const bool first = t.index == 0;
   take_out(t.index);
@@ -21,7 +21,7 @@ bool timer_heap::remove(timer& t) noexcept {
 }
 
 timer* timer_heap::expire(nanoseconds_t now) noexcept {
-  std::lock_guard<thread_mutex> hold(lock_);
+  const thread_lock hold(lock_);
   if (heap_.empty() || heap_.front()->deadline > now) return nullptr;
   timer* t = heap_.front();
   take_out(0);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 #include <vector>
 
 #include "heddle/detail/thread_mutex.hpp"
@@ -26,7 +25,7 @@ struct timer {
 ///    thieves, and by the machine that sleeps until the earliest of all.
 class timer_heap {
  public:
-  /// Adds `t`. O(log n). Throws nothing: room is reserved by `reserve()`.
+  /// Adds `t`. O(log n). Ends the process if there is no memory for 8 more bytes of heap.
   void add(timer& t) noexcept;
   /// Removes `t`; false if it has already been taken out. O(log n).
   bool remove(timer& t) noexcept;
@@ -40,26 +39,26 @@ class timer_heap {
   /// The same for the owner, who only has to see its own.
   nanoseconds_t next_hint() const noexcept { return next_.load(std::memory_order_relaxed); }
   std::size_t size() noexcept {
-    std::lock_guard<thread_mutex> hold(lock_);
+    const thread_lock hold(lock_);
     return heap_.size();
   }
 
  private:
   static constexpr std::size_t arity = 4;
-  void place(std::size_t i, timer* t) noexcept {
+  void place(std::size_t i, timer* t) noexcept HEDDLE_REQUIRES(lock_) {
     heap_[i] = t;
     t->index = i;
   }
-  void sift_up(std::size_t i) noexcept;
-  void sift_down(std::size_t i) noexcept;
-  void take_out(std::size_t i) noexcept;
-  void publish() noexcept {
+  void sift_up(std::size_t i) noexcept HEDDLE_REQUIRES(lock_);
+  void sift_down(std::size_t i) noexcept HEDDLE_REQUIRES(lock_);
+  void take_out(std::size_t i) noexcept HEDDLE_REQUIRES(lock_);
+  void publish() noexcept HEDDLE_REQUIRES(lock_) {
     // seq_cst: so that the looks at idle machines that follow come after it; other half in next().
     next_.store(heap_.empty() ? no_deadline : heap_.front()->deadline, std::memory_order_seq_cst);
   }
 
-  thread_mutex lock_;
-  std::vector<timer*> heap_;
+  thread_mutex lock_{lock_rank::pool};
+  std::vector<timer*> heap_ HEDDLE_GUARDED_BY(lock_);
   atomic<nanoseconds_t> next_{no_deadline};
 };
 

@@ -91,7 +91,8 @@ bool mutex::wait_turn(attempt& self) noexcept {
     queue_.push_front(self.waiter);
   else
     queue_.push_back(self.waiter);
-  self.waiter.park([](void* m) { static_cast<mutex*>(m)->queue_lock_.unlock(); }, this);
+  self.waiter.park([](void* m) { static_cast<mutex*>(m)->queue_lock_.unlock_in_commit(); }, this);
+  queue_lock_.unlocked_by_commit();
   self.looked = 0;
   self.awake = self.waiter.result == try_again;
   if (self.awake) return false;

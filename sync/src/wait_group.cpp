@@ -40,7 +40,8 @@ void wait_group::wait_slow() noexcept {
   lock_.lock();
   if (!announce() && !HEDDLE_PLANTED(waits_for_nobody)) return lock_.unlock();
   queue_.push_back(self);
-  self.park([](void* group) { static_cast<wait_group*>(group)->lock_.unlock(); }, this);
+  self.park([](void* group) { static_cast<wait_group*>(group)->lock_.unlock_in_commit(); }, this);
+  lock_.unlocked_by_commit();
 }
 
 /// Makes sure that the last done() will look into the queue. False: the count is zero, nothing to wait for.

@@ -110,11 +110,11 @@ BOOST_AUTO_TEST_CASE(joins_within_joins_do_not_pile_up_on_one_stack) {
       return depth == 0 ? 0 : frame[0] + heddle::spawn([depth] { return to(depth - 1); }).join();
     }
   };
-  const int depth = times(20'000);
-  BOOST_TEST(heddle::run([depth] { return descent::to(depth); }) == depth);
-  const std::size_t twice = std::size_t{512} << 10;
-  heddle::run([twice] {  // its own size means its own stack
-    heddle::spawn(heddle::fiber_options{.stack_size = twice}, [twice] {
+  constexpr int depth = times(20'000);
+  BOOST_TEST(heddle::run([] { return descent::to(depth); }) == depth);
+  constexpr std::size_t twice = std::size_t{512} << 10;
+  heddle::run([] {  // its own size means its own stack
+    heddle::spawn(heddle::fiber_options{.stack_size = twice}, [] {
       std::vector<char> used(1);
       volatile char* const frame = static_cast<char*>(__builtin_alloca(twice - 16384));
       frame[0] = used[0];

@@ -93,7 +93,7 @@ class mutex {
 
   detail::atomic<std::uint32_t> state_{0};
   detail::thread_mutex queue_lock_;
-  detail::fifo<detail::waiter> queue_;  // guarded by queue_lock_
+  detail::fifo<detail::waiter> queue_ HEDDLE_GUARDED_BY(queue_lock_);
 };
 
 }  // namespace heddle

@@ -93,7 +93,7 @@ class wait_group {
 
   detail::atomic<std::uint64_t> state_{0};
   detail::thread_mutex lock_;
-  detail::fifo<detail::waiter> queue_;  // guarded by lock_
+  detail::fifo<detail::waiter> queue_ HEDDLE_GUARDED_BY(lock_);
 };
 
 }  // namespace heddle

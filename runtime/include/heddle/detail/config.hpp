@@ -10,3 +10,18 @@
 
 /// Marks what the shared libraries export; everything else is hidden.
 #define HEDDLE_EXPORT __attribute__((visibility("default")))
+
+/// What a lock guards and who must hold it: checked by clang's -Wthread-safety, unknown to gcc.
+#if defined(__clang__)
+#define HEDDLE_THREAD_SAFETY(x) __attribute__((x))
+#else
+#define HEDDLE_THREAD_SAFETY(x)
+#endif
+#define HEDDLE_CAPABILITY(what) HEDDLE_THREAD_SAFETY(capability(what))
+#define HEDDLE_SCOPED_CAPABILITY HEDDLE_THREAD_SAFETY(scoped_lockable)
+#define HEDDLE_GUARDED_BY(lock) HEDDLE_THREAD_SAFETY(guarded_by(lock))
+#define HEDDLE_REQUIRES(...) HEDDLE_THREAD_SAFETY(requires_capability(__VA_ARGS__))
+#define HEDDLE_ACQUIRE(...) HEDDLE_THREAD_SAFETY(acquire_capability(__VA_ARGS__))
+#define HEDDLE_TRY_ACQUIRE(...) HEDDLE_THREAD_SAFETY(try_acquire_capability(__VA_ARGS__))
+#define HEDDLE_RELEASE(...) HEDDLE_THREAD_SAFETY(release_capability(__VA_ARGS__))
+#define HEDDLE_NO_THREAD_SAFETY_ANALYSIS HEDDLE_THREAD_SAFETY(no_thread_safety_analysis)

@@ -3,9 +3,20 @@
 
 #include <cstdint>
 
+#include "heddle/detail/config.hpp"
 #include "heddle/detail/platform.hpp"
 
 namespace heddle::detail {
+
+/// What a lock may be taken under: only locks of a lower rank are held by then. Checked at run time in Debug builds and
+/// under the sanitizers (HEDDLE_LOCK_RANKS).
+enum class lock_rank : std::uint32_t {
+  primitive = 1,  ///< inside a mutex, channel ...: held while its waiter parks or is woken; several by address
+  scheduler = 2,  ///< scheduler::lock_
+  handoff = 3,    ///< machine::handoff
+  registry = 4,   ///< scheduler::pools_lock_
+  pool = 5,       ///< stacks, control blocks, timers: under it nothing is locked
+};
 
 /// The lock below all others: guards the few words inside a primitive for some tens of nanoseconds.
 /// Blocks the kernel thread (a short spin, then a futex), so nothing may suspend a fiber while holding it;
@@ -14,28 +25,68 @@ namespace heddle::detail {
 ///
 /// The word: 0 free, 1 held, 2 held and perhaps somebody sleeps. Anyone may write 1 over 0 (lock) or 2 over
 /// anything (about to sleep); only the holder writes 0.
-class thread_mutex {
+class HEDDLE_CAPABILITY("mutex") thread_mutex {
  public:
-  bool try_lock() noexcept {
-    std::uint32_t expected = free;
-    // acquire: so that what the last holder wrote is seen; release half in unlock().
-    return state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
+#if defined(HEDDLE_LOCK_RANKS) && HEDDLE_LOCK_RANKS
+  constexpr explicit thread_mutex(lock_rank r = lock_rank::primitive) noexcept : rank_(r) {}
+#else
+  constexpr explicit thread_mutex(lock_rank = lock_rank::primitive) noexcept {}
+#endif
+  thread_mutex(const thread_mutex&) = delete;
+  thread_mutex& operator=(const thread_mutex&) = delete;
+
+  bool try_lock() noexcept HEDDLE_TRY_ACQUIRE(true) {
+    if (!try_to_hold()) return false;
+    note_locked();
+    return true;
   }
-  void lock() noexcept {
-    if (!try_lock()) [[unlikely]]
+  void lock() noexcept HEDDLE_ACQUIRE() {
+    note_locked();
+    if (!try_to_hold()) [[unlikely]]
       lock_slow();
   }
-  void unlock() noexcept {
+  void unlock() noexcept HEDDLE_RELEASE() {
+    note_unlocked();
     // release: so that the next holder sees what this one wrote; acquire half in try_lock(), lock_slow().
     if (state_.exchange(free, std::memory_order_release) == contended && !HEDDLE_PLANTED(unlock_without_wake))
         [[unlikely]]
       platform::futex_wake(state_, 1);
   }
+  /// What a commit function calls for the fiber that locked it and has just been suspended.
+  void unlock_in_commit() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { unlock(); }
+  /// What that fiber says when it is resumed, for the analysis alone.
+  void unlocked_by_commit() noexcept HEDDLE_RELEASE() {}
 
  private:
   enum : std::uint32_t { free = 0, held = 1, contended = 2 };
+  bool try_to_hold() noexcept {
+    std::uint32_t expected = free;
+    // acquire: so that what the last holder wrote is seen; release half in unlock().
+    return state_.compare_exchange_strong(expected, held, std::memory_order_acquire, std::memory_order_relaxed);
+  }
   HEDDLE_EXPORT void lock_slow() noexcept;
   atomic<std::uint32_t> state_{free};
+#if defined(HEDDLE_LOCK_RANKS) && HEDDLE_LOCK_RANKS
+  /// Ends the process, naming both ranks, if the thread holds a lock that must not be held by then.
+  HEDDLE_EXPORT void note_locked() noexcept;
+  HEDDLE_EXPORT void note_unlocked() noexcept;
+  const lock_rank rank_;
+#else
+  void note_locked() noexcept {}
+  void note_unlocked() noexcept {}
+#endif
+};
+
+/// Holds a thread_mutex for a scope, as std::lock_guard does, in words that the analysis understands.
+class HEDDLE_SCOPED_CAPABILITY thread_lock {
+ public:
+  explicit thread_lock(thread_mutex& m) noexcept HEDDLE_ACQUIRE(m) : mutex_(m) { m.lock(); }
+  ~thread_lock() HEDDLE_RELEASE() { mutex_.unlock(); }
+  thread_lock(const thread_lock&) = delete;
+  thread_lock& operator=(const thread_lock&) = delete;
+
+ private:
+  thread_mutex& mutex_;
 };
 
 }  // namespace heddle::detail
