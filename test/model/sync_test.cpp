@@ -109,7 +109,8 @@ void waiter_parks_and_wakes() {
     s.lock.lock();
     if (s.value == 1) return s.lock.unlock();
     s.queued = &self;
-    self.park([](void* lock) { static_cast<heddle::detail::thread_mutex*>(lock)->unlock(); }, &s.lock);
+    self.park([](void* lock) { static_cast<heddle::detail::thread_mutex*>(lock)->unlock_in_commit(); }, &s.lock);
+    s.lock.unlocked_by_commit();
     model::check(s.value == 1 && self.result == 7, "woken too early");
   });
   s.lock.lock();
