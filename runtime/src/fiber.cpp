@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "fiber.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
+#include <functional>
 #include <new>
+#include <utility>
 
+#include "platform_services.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -18,7 +21,7 @@ constexpr std::size_t slab_bytes = 8 * sizeof(fiber);
 #else
 constexpr std::size_t slab_bytes = std::size_t{32} << 10;
 #endif
-constexpr std::align_val_t slab_alignment{alignof(fiber)};
+constexpr std::align_val_t slab_alignment{4096};  // so that its pages can be given back
 }  // namespace
 
 fiber_pool& fiber_pool::instance() noexcept {
@@ -37,7 +40,7 @@ void fiber_pool::trim() noexcept {
   }
   std::vector<slab>().swap(slabs_);
   free_ = {};
-  built_ = 0;
+  built_ = least_free_ = unbuilt_ = 0;
 }
 
 void fiber_pool::clear(fiber& f) noexcept {
@@ -58,27 +61,68 @@ void fiber_pool::put(fiber* f) noexcept {
 
 void fiber_pool::grow() {
   if (slabs_.size() == slabs_.capacity()) slabs_.reserve(2 * slabs_.size() + 8);
-  void* const memory = ::operator new(slab_bytes, slab_alignment);
-  slabs_.push_back({static_cast<fiber*>(memory), slab_bytes / sizeof(fiber), 0});
+  auto* const memory = static_cast<fiber*>(::operator new(slab_bytes, slab_alignment));
+  const auto at = std::upper_bound(slabs_.begin(), slabs_.end(), memory,
+                                   [](const fiber* m, const slab& s) { return std::less<>()(m, s.fibers); });
+  unbuilt_ = static_cast<std::size_t>(slabs_.insert(at, {memory, slab_bytes / sizeof(fiber), 0}) - slabs_.begin());
+}
+
+/// A block that has not been used since its slab got its memory.
+fiber* fiber_pool::build() {
+  while (unbuilt_ < slabs_.size() && slabs_[unbuilt_].used == slabs_[unbuilt_].size) ++unbuilt_;
+  if (unbuilt_ == slabs_.size()) grow();
+  slab& s = slabs_[unbuilt_];
+  ++built_;
+  return ::new (s.fibers + s.used++) fiber;
 }
 
 void fiber_pool::get(fiber_list& out, std::size_t n) {
   const thread_lock hold(lock_);
   for (; n != 0; --n) {
-    fiber* f = free_.pop();
-    if (f == nullptr) {
-      if (slabs_.empty() || slabs_.back().used == slabs_.back().size) grow();
-      slab& last = slabs_.back();
-      f = ::new (last.fibers + last.used++) fiber;
-      ++built_;
-    }
-    out.push(f);
+    fiber* const f = free_.pop();
+    out.push(f != nullptr ? f : build());
   }
+  least_free_ = std::min(least_free_, free_.count);
 }
 
 void fiber_pool::put(fiber_list& from, std::size_t n) noexcept {
   const thread_lock hold(lock_);
   for (; n != 0; --n) free_.push(from.pop());
+}
+
+bool fiber_pool::give_back() noexcept {
+  const thread_lock hold(lock_);
+  std::vector<std::size_t> idle;
+  try {
+    idle.resize(slabs_.size());
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
+  // The list is first in, first out: what has lain here for long is at its head.
+  const std::size_t n = std::min(least_free_, free_.count);
+  const auto slab_of = [this](const fiber* f) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    const auto after = std::upper_bound(slabs_.begin(), slabs_.end(), f,
+                                        [](const fiber* a, const slab& s) { return std::less<>()(a, s.fibers); });
+    return static_cast<std::size_t>(after - slabs_.begin()) - 1;
+  };
+  fiber_list cold;
+  while (cold.count != n) cold.push(free_.pop());
+  least_free_ = free_.count;
+  for (const fiber* f = cold.head; f != nullptr; f = f->next) ++idle[slab_of(f)];
+  fiber_list kept;
+  while (fiber* f = cold.pop())
+    if (const std::size_t s = slab_of(f); idle[s] != slabs_[s].used) kept.push(f);
+  for (std::size_t s = 0; s != idle.size(); ++s) {
+    if (idle[s] == 0 || idle[s] != slabs_[s].used) continue;
+    // Zeros are free blocks to for_each(), which may look at any time.
+    static_assert(static_cast<std::uint32_t>(fiber_state::free) == 0);
+    built_ -= std::exchange(slabs_[s].used, 0);
+    platform::drop_pages(slabs_[s].fibers, slab_bytes);
+    unbuilt_ = std::min(unbuilt_, s);
+  }
+  kept.append(free_);
+  free_ = kept;
+  return least_free_ != 0;
 }
 
 char* copy_name(std::string_view name) {

@@ -107,6 +107,9 @@ class fiber_pool {
   static void clear(fiber& f) noexcept;
   /// Frees all slabs if every block is here.
   void trim() noexcept;
+  /// Gives back the memory of slabs that nobody has used since the last call; their addresses stay. True if some blocks
+  /// have not lain here long enough.
+  bool give_back() noexcept;
   /// Around fork(): the pool is at rest meanwhile.
   void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.lock(); }
   void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }
@@ -124,14 +127,17 @@ class fiber_pool {
   struct slab {
     fiber* fibers;
     std::size_t size;
-    std::size_t used;  ///< built so far, from the front
+    std::size_t used;  ///< built so far, from the front; 0 again when its memory has been given back
   };
   void grow() HEDDLE_REQUIRES(lock_);
+  fiber* build() HEDDLE_REQUIRES(lock_);
 
   thread_mutex lock_{lock_rank::pool};
   std::size_t built_ HEDDLE_GUARDED_BY(lock_) = 0;
   fiber_list free_ HEDDLE_GUARDED_BY(lock_);
-  std::vector<slab> slabs_ HEDDLE_GUARDED_BY(lock_);
+  std::size_t least_free_ HEDDLE_GUARDED_BY(lock_) = 0;  // since the last give_back()
+  std::vector<slab> slabs_ HEDDLE_GUARDED_BY(lock_);     // by address
+  std::size_t unbuilt_ HEDDLE_GUARDED_BY(lock_) = 0;     // slabs before this one are built
 };
 
 }  // namespace heddle::detail

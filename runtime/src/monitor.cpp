@@ -31,17 +31,24 @@ void monitor::run() noexcept {
   platform::interrupt_nobody();
   nanoseconds_t interval = shortest;
   nanoseconds_t idle_since = no_deadline;
+  nanoseconds_t given_back = platform::now();
+  bool kept = true;  // memory that may be given back later
   // acquire: so that nothing of the runtime is touched after stop().
   while (stop_.load(std::memory_order_acquire) == 0) {
     const nanoseconds_t now = platform::now();
     interval = next_interval(round(now), interval);
+    if (now - given_back >= memory_period) {
+      given_back = now;
+      kept = sched_.give_back_memory();
+    }
     if (!sched_.all_idle()) {
       idle_since = no_deadline;
+      kept = true;
     } else if (idle_since == no_deadline) {
       idle_since = now;
     } else if (now - idle_since >= before_deep) {
       if (sched_.settings.detect_deadlock && sched_.deadlocked()) sched_.report_deadlock();
-      sleep(deep, no_deadline);
+      sleep(deep, kept ? given_back + memory_period : no_deadline);
       idle_since = no_deadline;
       interval = shortest;
       continue;

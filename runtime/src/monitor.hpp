@@ -67,6 +67,7 @@ class monitor {
   static constexpr nanoseconds_t while_short = 2'000'000;  // or within 3 ms, the first after many short ones
   static constexpr nanoseconds_t reluctant = 800'000;      // so that a fiber for which no machine was woken waits 2 ms
   static constexpr nanoseconds_t longest = 5'000'000;      // so that an unannounced one is within 20 ms
+  static constexpr nanoseconds_t memory_period = 2'000'000'000;  // what was not needed for so long is given back
   static constexpr nanoseconds_t before_deep = 50'000'000;
 
   scheduler& sched_;

@@ -3,6 +3,7 @@
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -109,6 +110,8 @@ void thread::join() noexcept {
   ::pthread_join(handle_, nullptr);
   handle_ = 0;
 }
+
+void drop_pages(void* at, std::size_t bytes) noexcept { ::madvise(at, bytes, MADV_DONTNEED); }
 
 void interrupt_nobody() noexcept {
   // Threads of real-time policies keep them: they would wait for ever behind their like.

@@ -12,6 +12,8 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
 /// Kernel threads of this process, or SIZE_MAX if that cannot be known.
 std::size_t process_threads() noexcept;
+/// Gives the memory of whole pages back; they read as zeros then.
+void drop_pages(void* at, std::size_t bytes) noexcept;
 /// From now on the calling kernel thread takes the next free CPU when it wakes, and interrupts nobody for it.
 void interrupt_nobody() noexcept;
 

@@ -12,6 +12,7 @@
 
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
+#include "overflow.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 #include "settings.hpp"
@@ -64,6 +65,7 @@ void start_runtime(const options& given, bool lazy) {
   const options o = effective_options(given);
   auto made = std::make_unique<scheduler>(o, o.procs);
   made->start();
+  if (o.report_overflow) overflow_watch::begin();
   s.lazy = lazy;
   // release: so that plain threads see the scheduler whole; acquire half in scheduler::active(), visit.
   s.active.store(made.release(), std::memory_order_release);
@@ -82,6 +84,7 @@ void end_runtime() noexcept {
     s.active.store(ending, std::memory_order_release);  // release: as in start_runtime()
   }
   ending->stop();
+  if (ending->settings.report_overflow) overflow_watch::end();
   delete ending;
 }
 
@@ -166,7 +169,10 @@ void scheduler::run_machine(machine& m) noexcept {
     const thread_lock hold(m.handoff);
     if (m.p == nullptr) return;
   }
-  machine_main(m);
+  {
+    const signal_stack handlers;
+    machine_main(m);
+  }
   platform::set_thread_slot(nullptr);
 }
 
@@ -244,6 +250,28 @@ bool scheduler::call_with_work_behind() noexcept {
   return false;
 }
 
+bool scheduler::give_back_memory() noexcept {
+  std::size_t n = 1;
+  bool more = fibers.give_back();
+  for (std::size_t i = 0; i != n; ++i) {
+    stack_pool* pool = nullptr;
+    {
+      const thread_lock hold(pools_lock_);
+      n = pools_.size();
+      pool = pools_[i].get();
+    }
+    more |= pool->give_back();
+  }
+  return more;
+}
+
+std::size_t scheduler::deepest_stack() noexcept {
+  const thread_lock hold(pools_lock_);
+  std::size_t most = 0;
+  for (const auto& pool : pools_) most = std::max(most, pool->deepest());
+  return most;
+}
+
 statistics scheduler::count() noexcept {
   statistics n;
   n.fibers = alive();
@@ -289,6 +317,11 @@ void shutdown() {
 unsigned processors() noexcept {
   if (const detail::visit s; s) return static_cast<unsigned>(s->processors.size());
   return detail::usable_processors();
+}
+
+std::size_t deepest_stack() noexcept {
+  const detail::visit s;
+  return s ? s->deepest_stack() : 0;
 }
 
 statistics stats() noexcept {

@@ -81,6 +81,9 @@ class scheduler {
   /// Wakes a machine if a processor is idle while a timer is due or work is queued; when reluctant, only if `stuck`
   /// says that the work waits behind a fiber that has run since the last round, or if there is more than a lone one.
   void balance(nanoseconds_t now, bool stuck) noexcept;
+  /// Gives back the memory of stacks and control blocks that were not needed since the last call. True if more is kept
+  /// for now.
+  bool give_back_memory() noexcept;
   /// Whether a queue holds more than `more_than` fibers, or the global one any.
   bool work_visible(std::uint32_t more_than = 0) const noexcept;
   /// Whether wakes for lone fibers are being spared: then the monitor must look.
@@ -102,6 +105,7 @@ class scheduler {
   void stop() noexcept;
   std::size_t alive() const noexcept;
   statistics count() noexcept;
+  std::size_t deepest_stack() noexcept;
 
   const options settings;
   std::vector<std::unique_ptr<processor>> processors;

@@ -56,6 +56,7 @@ constexpr key keys[] = {
     {"machines", 1, 1'000'000, [](options& o, std::size_t v) { o.max_machines = static_cast<unsigned>(v); }},
     {"deadlock", 0, 1, [](options& o, std::size_t v) { o.detect_deadlock = v != 0; }},
     {"monitor", 0, 1, [](options& o, std::size_t v) { o.monitor = v != 0; }},
+    {"overflow", 0, 1, [](options& o, std::size_t v) { o.report_overflow = v != 0; }},
     {"abort_conf", 0, 1, [](options& o, std::size_t v) { o.abort_conf = v != 0; }},
 };
 

@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <cstdio>
-#include <mutex>
+#include <iterator>
 #include <new>
 
 #if defined(__has_include)
@@ -68,6 +69,11 @@ guard_kind guard_in_use() noexcept {
   return kind;
 }
 
+char* header_of(char* slot, std::size_t slot_size) noexcept {
+  const std::size_t colour = reinterpret_cast<std::uintptr_t>(slot) / slot_size % colours;
+  return slot + slot_size - header_size - colour * colour_step;
+}
+
 bool protect(char* at) noexcept {
   if (guard_in_use() == guard_kind::marker) return ::madvise(at, page, advice_guard_install) == 0;
   return ::mprotect(at, page, PROT_NONE) == 0;
@@ -94,6 +100,12 @@ stack_pool::~stack_pool() {
   for (const reservation& r : reservations_) ::munmap(r.base, r.bytes);
 }
 
+stack_pool::reservation& stack_pool::holder(const char* slot) noexcept {
+  const auto after = std::upper_bound(reservations_.begin(), reservations_.end(), slot,
+                                      [](const char* at, const reservation& r) { return at < r.base; });
+  return *std::prev(after);
+}
+
 bool stack_pool::reserve() noexcept {
   // The first is small; each one doubles, so that a million stacks need few.
   const std::size_t first = std::max<std::size_t>(slot_size_ * batch, std::size_t{4} << 20);
@@ -107,7 +119,11 @@ bool stack_pool::reserve() noexcept {
     HEDDLE_UNPOISON(p, bytes);
     ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
     try {
-      reservations_.push_back({static_cast<char*>(p), bytes});
+      char* const base = static_cast<char*>(p);
+      empty_.reserve(empty_.size() + made_ + bytes / slot_size_);
+      const auto after = std::upper_bound(reservations_.begin(), reservations_.end(), base,
+                                          [](const char* at, const reservation& r) { return at < r.base; });
+      reservations_.insert(after, {base, bytes, 0});
     } catch (const std::bad_alloc&) {
       ::munmap(p, bytes);
       return false;
@@ -141,7 +157,13 @@ stack* stack_pool::cut() noexcept {
   }
   char* const slot = cursor_;
   cursor_ += slot_size_;
-  char* const header = slot + slot_size_ - header_size - (made_++ % colours) * colour_step;
+  ++made_;
+  return build(slot);
+}
+
+/// The header of a new stack in a slot that has its guard; touches its highest page.
+stack* stack_pool::build(char* slot) noexcept {
+  char* const header = header_of(slot, slot_size_);
   stack* s = ::new (header) stack;
   s->bottom = slot + page;
   s->size = static_cast<std::size_t>(header - s->bottom);
@@ -155,15 +177,114 @@ bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
   std::size_t got = 0;
   for (; got != n; ++got) {
     stack* s = free_.pop();
-    // A cut stack is touched by its header, so only one is cut at a time.
+    // A new stack is touched by its header, so only one is made at a time.
     if (s == nullptr) {
       if (got != 0) break;
-      s = cut();
+      if (empty_.empty()) {
+        s = cut();
+      } else {
+        --holder(empty_.back()).empty;
+        s = build(empty_.back());
+        empty_.pop_back();
+      }
     }
     if (s == nullptr) break;
     out.push(s);
   }
+  least_free_ = std::min(least_free_, free_.count);
   return got != 0;
+}
+
+/// Takes out of the books, and returns by address, the reservations that hold nothing but idle and empty slots.
+std::vector<stack_pool::reservation> stack_pool::take_unused(const std::vector<stack*>& idle) {
+  std::vector<std::size_t> unused(reservations_.size());
+  for (std::size_t i = 0; i != unused.size(); ++i) unused[i] = reservations_[i].empty;
+  for (const stack* s : idle) ++unused[static_cast<std::size_t>(&holder(s->bottom) - reservations_.data())];
+  std::vector<reservation> gone;
+  for (std::size_t i = 0; i != unused.size(); ++i) {
+    const reservation& r = reservations_[i];
+    if (unused[i] == r.bytes / slot_size_ && r.base + r.bytes != end_) gone.push_back(r);
+  }
+  if (gone.empty()) return gone;
+  std::erase_if(empty_, [&](const char* slot) { return within(gone, slot); });
+  std::erase_if(reservations_, [&](const reservation& r) { return within(gone, r.base); });
+  for (const reservation& r : gone) made_ -= r.bytes / slot_size_;
+  return gone;
+}
+
+bool stack_pool::within(const std::vector<reservation>& by_address, const char* at) noexcept {
+  const auto after = std::upper_bound(by_address.begin(), by_address.end(), at,
+                                      [](const char* a, const reservation& r) { return a < r.base; });
+  return after != by_address.begin() && at < std::prev(after)->base + std::prev(after)->bytes;
+}
+
+bool stack_pool::give_back() noexcept {
+  std::vector<stack*> idle;
+  std::vector<char*> emptied;
+  std::vector<reservation> gone;
+  bool more = false;
+  try {
+    const thread_lock hold(lock_);
+    const std::size_t n = std::min(least_free_, free_.count);
+    const std::size_t warm = free_.count - n;
+    more = warm != 0;
+    least_free_ = warm;
+    if (n == 0) return more;
+    idle.reserve(n);
+    emptied.reserve(n);
+    stack_list newest;
+    while (newest.count != warm) newest.push(free_.pop());
+    while (stack* s = free_.pop()) idle.push_back(s);
+    while (stack* s = newest.pop()) free_.push(s);
+    gone = take_unused(idle);
+  } catch (const std::bad_alloc&) {
+    const thread_lock hold(lock_);
+    for (stack* s : idle) free_.push(s);
+    return true;
+  }
+  // Nobody else knows the idle ones now. They are emptied without the lock, and only then offered again.
+  for (stack* s : idle) {
+    char* const slot = s->bottom - page;
+    retire_stack(*s);
+    if (within(gone, slot)) continue;
+    HEDDLE_UNPOISON(slot + page, slot_size_ - page);
+    ::madvise(slot + page, slot_size_ - page, MADV_DONTNEED);
+    emptied.push_back(slot);
+  }
+  for (const reservation& r : gone) {
+    HEDDLE_UNPOISON(r.base, r.bytes);
+    ::munmap(r.base, r.bytes);
+  }
+  const thread_lock hold(lock_);
+  for (char* slot : emptied) {
+    empty_.push_back(slot);
+    ++holder(slot).empty;
+  }
+  return more;
+}
+
+/// Reads what fibers may be writing: only whether it was ever other than zero matters.
+[[gnu::no_sanitize("address", "thread")]] std::size_t stack_pool::deepest() noexcept {
+  const thread_lock hold(lock_);
+  std::vector<unsigned char> resident;
+  try {
+    resident.resize(slot_size_ / page);
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+  std::size_t most = 0;
+  for (const reservation& r : reservations_) {
+    const char* const end = r.base + r.bytes == end_ ? cursor_ : r.base + r.bytes;
+    for (char* slot = r.base; slot != end; slot += slot_size_) {
+      if (::mincore(slot, slot_size_, resident.data()) != 0) continue;
+      const char* const top = header_of(slot, slot_size_);
+      const char* at = slot + page;
+      while (at < top && (resident[static_cast<std::size_t>(at - slot) / page] & 1) == 0) at += page;
+      while (at < top && *reinterpret_cast<const volatile std::uint64_t*>(at) == 0) at += sizeof(std::uint64_t);
+      if (at < top) most = std::max(most, static_cast<std::size_t>(top - at));
+    }
+  }
+  return most;
 }
 
 void stack_pool::put(stack_list& from, std::size_t n) noexcept {

@@ -52,7 +52,9 @@ enum class guard_kind : std::uint8_t {
 /// cache is empty or too full.
 ///
 /// 1. A slot is guard page, usable bytes, header; slots of a reservation lie side by side.
-/// 2. A reservation is unmapped only by the destructor, when no fiber is left.
+/// 2. A cut slot is a stack in somebody's hands, a stack in `free_`, or an address in `empty_`: then it has its guard,
+///    and no memory.
+/// 3. A reservation all of whose slots are free or empty may be unmapped, the newest not.
 class stack_pool {
  public:
   /// `size`: bytes of a slot, guard and header included; rounded up to pages.
@@ -66,28 +68,41 @@ class stack_pool {
   bool get(stack_list& out, std::size_t batch) noexcept;
   /// Takes `n` stacks from `from`.
   void put(stack_list& from, std::size_t n) noexcept;
-  /// Slots ever cut: the high-water mark.
+  /// Slots that are cut now: the high-water mark since memory was last given back.
   std::size_t made() noexcept {
     const thread_lock hold(lock_);
     return made_;
   }
+  /// Gives the memory of those stacks back to the system that have lain in the free list since the last call. True if
+  /// some lie there still, for the next call. O(free stacks); system calls without the lock.
+  bool give_back() noexcept;
+  /// Bytes of the deepest stack that were ever written, among those that have memory. O(stacks).
+  std::size_t deepest() noexcept;
 
   static constexpr std::size_t batch = 32;
+  static constexpr std::size_t guard_size = 4096;
 
  private:
-  bool reserve() noexcept HEDDLE_REQUIRES(lock_);
-  stack* cut() noexcept HEDDLE_REQUIRES(lock_);
-  void guard(char* slots, std::size_t count) noexcept HEDDLE_REQUIRES(lock_);
-
   struct reservation {
     char* base;
     std::size_t bytes;
+    std::size_t empty;  ///< slots in empty_
   };
+  bool reserve() noexcept HEDDLE_REQUIRES(lock_);
+  stack* build(char* slot) noexcept;
+  reservation& holder(const char* slot) noexcept HEDDLE_REQUIRES(lock_);
+  std::vector<reservation> take_unused(const std::vector<stack*>& idle) HEDDLE_REQUIRES(lock_);
+  static bool within(const std::vector<reservation>& by_address, const char* at) noexcept;
+  stack* cut() noexcept HEDDLE_REQUIRES(lock_);
+  void guard(char* slots, std::size_t count) noexcept HEDDLE_REQUIRES(lock_);
+
   const std::size_t slot_size_;
   thread_mutex lock_{lock_rank::pool};
   stack_list free_ HEDDLE_GUARDED_BY(lock_);
-  std::vector<reservation> reservations_ HEDDLE_GUARDED_BY(lock_);
-  char* cursor_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // next slot of the newest reservation
+  std::size_t least_free_ HEDDLE_GUARDED_BY(lock_) = 0;             // since the last give_back()
+  std::vector<reservation> reservations_ HEDDLE_GUARDED_BY(lock_);  // by address
+  std::vector<char*> empty_ HEDDLE_GUARDED_BY(lock_);               // has room for all that are cut
+  char* cursor_ HEDDLE_GUARDED_BY(lock_) = nullptr;                 // next slot of the newest reservation
   char* end_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   char* guarded_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this have their guard
   std::size_t made_ HEDDLE_GUARDED_BY(lock_) = 0;

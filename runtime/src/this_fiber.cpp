@@ -84,6 +84,13 @@ std::string_view name() noexcept {
   return f != nullptr && f->name != nullptr ? std::string_view(f->name) : std::string_view();
 }
 
+[[gnu::noinline]] std::size_t stack_used() noexcept {
+  const detail::fiber* f = detail::running();
+  if (f == nullptr) return 0;
+  const char* const here = static_cast<const char*>(__builtin_frame_address(0));
+  return static_cast<std::size_t>(f->memory->bottom + f->memory->size - here);
+}
+
 void name(std::string_view n) {
   detail::fiber* f = detail::running();
   if (f == nullptr) return;

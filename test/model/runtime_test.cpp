@@ -340,9 +340,9 @@ void hogs() {
   done.wait();
 }
 
-/// Long silence, after which the monitor is needed at once.
+/// Long silence, all memory given back, after which the monitor is needed at once.
 void blocks_after_a_long_sleep() {
-  heddle::this_fiber::sleep_for(200ms);
+  heddle::this_fiber::sleep_for(10s);
   blocks_until_another_runs();
 }
 

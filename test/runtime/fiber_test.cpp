@@ -339,18 +339,4 @@ BOOST_AUTO_TEST_CASE(many_parked_fibers_and_few_mappings) {
       {.procs = 2});
 }
 
-BOOST_AUTO_TEST_CASE(an_overflow_hits_the_guard, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
-  const auto end = death_of([] {
-    heddle::run([] {
-      auto recurse = [](auto& self, int depth) -> int {
-        volatile char frame[1024];
-        frame[depth % 1024] = 1;
-        return depth < 0 ? 0 : self(self, depth + 1) + frame[0];
-      };
-      heddle::spawn([&] { return recurse(recurse, 0); }).join();
-    });
-  });
-  BOOST_TEST(end.signal == SIGSEGV);
-}
-
 BOOST_AUTO_TEST_SUITE_END()

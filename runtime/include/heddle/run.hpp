@@ -30,6 +30,9 @@ struct options {
   /// Takes processors from fibers that block or do not let go (key `monitor`, 0 or 1). Without it a blocked
   /// fiber blocks its processor, and deadlock is not seen.
   bool monitor = true;
+  /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (key `overflow`, 0
+  /// or 1). While the runtime runs its handler stands before those of the program, and passes on what is not its own.
+  bool report_overflow = true;
   /// Makes an error in `HEDDLE` fatal: exit status 2 (key `abort_conf`, 0 or 1).
   bool abort_conf = false;
 };
@@ -42,7 +45,7 @@ struct statistics {
   std::size_t spinning = 0;         ///< machines that look for work
   std::size_t queued = 0;           ///< fibers in the global queue
   std::size_t timers = 0;           ///< sleepers
-  std::size_t stacks = 0;           ///< ever made, the high-water mark
+  std::size_t stacks = 0;           ///< made, in use or kept for reuse
 };
 
 namespace detail {
@@ -85,5 +88,9 @@ HEDDLE_EXPORT unsigned processors() noexcept;
 
 /// Live counts; O(processors). From anywhere.
 HEDDLE_EXPORT statistics stats() noexcept;
+
+/// Bytes of the deepest of all stacks that fibers of the running runtime have written to, to choose `stack_size` by; 0
+/// if none runs. What was given back to the system since does not count. O(stacks), a system call each. From anywhere.
+HEDDLE_EXPORT std::size_t deepest_stack() noexcept;
 
 }  // namespace heddle

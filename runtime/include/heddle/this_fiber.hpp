@@ -44,6 +44,10 @@ HEDDLE_EXPORT std::string_view name() noexcept;
 /// Names the fiber, for reports; copied. Ignored on a plain thread. Throws std::bad_alloc.
 HEDDLE_EXPORT void name(std::string_view n);
 
+/// Bytes of the stack between its top and the caller; 0 on a plain thread. A fiber that runs on the stack of the one
+/// that joins it counts that one's part too. O(1). deepest_stack() has the most that any fiber ever used.
+HEDDLE_EXPORT std::size_t stack_used() noexcept;
+
 /// Suspends the fiber for at least `d` of monotonic time; blocks only the fiber. O(log sleepers).
 template <class Rep, class Period>
 void sleep_for(std::chrono::duration<Rep, Period> d) {

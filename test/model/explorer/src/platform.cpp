@@ -4,6 +4,8 @@
 // then a line in the trace.
 #include "heddle/detail/platform.hpp"
 
+#include <cstring>
+
 #include "model/data.hpp"
 #include "model/model.hpp"
 #include "scheduler.hpp"
@@ -225,5 +227,6 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
 void interrupt_nobody() noexcept {}
+void drop_pages(void* at, std::size_t bytes) noexcept { std::memset(at, 0, bytes); }
 
 }  // namespace heddle::detail::platform

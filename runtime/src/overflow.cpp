@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "overflow.hpp"
+
+#include <execinfo.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "report.hpp"
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+
+#if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN) || (defined(HEDDLE_MODEL) && HEDDLE_MODEL)
+
+// The sanitizers report an overflow themselves, and know every stack; models have none.
+void overflow_watch::begin() noexcept {}
+void overflow_watch::end() noexcept {}
+signal_stack::signal_stack() noexcept = default;
+signal_stack::~signal_stack() = default;
+
+#else
+
+namespace {
+
+constexpr std::array<int, 2> signals{SIGSEGV, SIGBUS};
+std::array<struct sigaction, signals.size()> before;  // written before our handler is installed
+constexpr std::size_t signal_stack_size = std::size_t{64} << 10;
+
+struct sigaction& action_before(int signal) noexcept {
+  return before[signal == signals[0] ? 0 : 1];
+}
+
+/// Whether the address lies in the guard of the stack that f runs on.
+bool below(const fiber* f, const char* address) noexcept {
+  return f != nullptr && f->memory != nullptr && address < f->memory->bottom &&
+         address >= f->memory->bottom - stack_pool::guard_size;
+}
+
+void report(const fiber& f, const char* address) noexcept {
+  const stack& s = *f.memory;
+  std::array<char, 128> who;
+  std::array<char, 512> text;
+  const int n =
+      std::snprintf(text.data(), text.size(),
+                    "heddle: stack overflow in %s: all %zu bytes from %p to %p are used, and the fault is %td "
+                    "below; give it a larger stack_size (HEDDLE=stack=...)\n",
+                    describe(f, who.data(), who.size()), s.size, static_cast<void*>(s.bottom),
+                    static_cast<void*>(s.bottom + s.size), s.bottom - address);
+  (void)!::write(STDERR_FILENO, text.data(), std::min(static_cast<std::size_t>(n), text.size() - 1));
+  std::array<void*, 32> frames;
+  ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), static_cast<int>(frames.size())), STDERR_FILENO);
+}
+
+void on_fault(int signal, siginfo_t* info, void* context) {
+  const machine* const m = this_machine();
+  const char* const address = static_cast<const char*>(info->si_addr);
+  // A code above 0 comes from the kernel: somebody's kill() says nothing about an address.
+  if (m != nullptr && info->si_code > 0 && below(m->current, address)) report(*m->current, address);
+  const struct sigaction& others = action_before(signal);
+  if ((others.sa_flags & SA_SIGINFO) != 0) return others.sa_sigaction(signal, info, context);
+  if (others.sa_handler == SIG_IGN && info->si_code <= 0) return;
+  if (others.sa_handler != SIG_DFL && others.sa_handler != SIG_IGN) return others.sa_handler(signal);
+  struct sigaction fatal {};
+  fatal.sa_handler = SIG_DFL;
+  ::sigaction(signal, &fatal, nullptr);
+  if (info->si_code <= 0) ::raise(signal);  // blocked until we return; a fault comes again by itself
+}
+
+}  // namespace
+
+void overflow_watch::begin() noexcept {
+  void* frame = nullptr;
+  ::backtrace(&frame, 1);  // the first one allocates
+  struct sigaction ours {};
+  ours.sa_sigaction = on_fault;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  for (const int signal : signals) {
+    ::sigaction(signal, nullptr, &action_before(signal));
+    ::sigaction(signal, &ours, nullptr);
+  }
+}
+
+void overflow_watch::end() noexcept {
+  for (const int signal : signals) {
+    struct sigaction now {};
+    ::sigaction(signal, nullptr, &now);
+    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
+      ::sigaction(signal, &action_before(signal), nullptr);
+  }
+}
+
+signal_stack::signal_stack() noexcept {
+  void* p = ::mmap(nullptr, signal_stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return;  // an overflow then ends the process without a report
+  stack_t ours{};
+  ours.ss_sp = memory_ = p;
+  ours.ss_size = signal_stack_size;
+  ::sigaltstack(&ours, nullptr);
+}
+
+signal_stack::~signal_stack() {
+  if (memory_ == nullptr) return;
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  ::sigaltstack(&none, nullptr);
+  ::munmap(memory_, signal_stack_size);
+}
+
+#endif
+
+}  // namespace heddle::detail

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What lies below a stack, what is said when it is hit, how much is used, and where the memory goes.
+#define BOOST_TEST_MODULE runtime_stack
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <fstream>
+#include <thread>
+#include <vector>
+
+#include "heddle/heddle.hpp"
+#include "support/death.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+/// Visible from outside, so that backtraces can name them.
+int runs_over(int depth) {
+  volatile char frame[1024];
+  frame[depth % 1024] = 1;
+  return depth < 0 ? 0 : runs_over(depth + 1) + frame[0];
+}
+int has_a_large_frame(std::size_t at) {
+  volatile char frame[300 << 10];
+  frame[at] = 1;  // the lowest byte: far below the guard
+  return frame[at];
+}
+
+namespace {
+
+using namespace std::chrono_literals;
+using heddle::testing::death;
+using heddle::testing::death_of;
+
+constexpr bool native = !heddle::testing::sanitized;  // the sanitizers report in their own words
+
+/// Runs f as the first fiber of a process of its own, where SIGSEGV is nobody's.
+template <class F>
+death death_in_fiber(F f, heddle::options o = {}) {
+  return death_of([&] {
+    ::signal(SIGSEGV, SIG_DFL);
+    heddle::run(f, o);
+  });
+}
+
+std::size_t resident_bytes() {
+  std::size_t mapped = 0;
+  std::size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> mapped >> resident;
+  return resident * 4096;
+}
+
+volatile sig_atomic_t faults = 0;
+void* const nowhere = nullptr;
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(stacks, heddle::testing::leak_check)
+
+// --- overflow ------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(an_overflow_names_the_fiber_its_range_and_its_frames, *boost::unit_test::enable_if<native>()) {
+  const auto end = death_in_fiber([] {
+    auto weaver = heddle::spawn(heddle::fiber_options{.name = "weaver"}, [] { return runs_over(0); });
+    heddle::this_fiber::yield();
+    weaver.join();
+  });
+  BOOST_TEST(end.signal == SIGSEGV);
+  BOOST_TEST(end.says("stack overflow in fiber "), end.text);
+  BOOST_TEST(end.says("\"weaver\": all "), end.text);
+  BOOST_TEST(end.says("bytes from 0x"), end.text);
+  BOOST_TEST(end.says("runs_over"), end.text);
+}
+
+BOOST_AUTO_TEST_CASE(also_on_the_stack_of_the_joiner, *boost::unit_test::enable_if<native>()) {
+  const auto end = death_in_fiber(
+      [] { heddle::spawn(heddle::fiber_options{.name = "joined"}, [] { return runs_over(0); }).join(); });
+  BOOST_TEST(end.signal == SIGSEGV);
+  BOOST_TEST(end.says("\"joined\": all "), end.text);
+}
+
+BOOST_AUTO_TEST_CASE(a_large_frame_does_not_jump_the_guard, *boost::unit_test::enable_if<native>()) {
+  const auto end = death_in_fiber([] {
+    heddle::channel<int> never;
+    // Neighbours above and below.
+    for (int i = 0; i != 3; ++i) heddle::go([&] { (void)never.receive(); });
+    heddle::this_fiber::yield();
+    auto weaver = heddle::spawn(heddle::fiber_options{.name = "weaver"}, [] { return has_a_large_frame(0); });
+    heddle::this_fiber::yield();
+    weaver.join();
+  });
+  BOOST_TEST(end.signal == SIGSEGV);
+  BOOST_TEST(end.says("stack overflow in fiber "), end.text);
+}
+
+BOOST_AUTO_TEST_CASE(may_be_left_unreported, *boost::unit_test::enable_if<native>()) {
+  const auto end = death_in_fiber([] { runs_over(0); }, {.report_overflow = false});
+  BOOST_TEST(end.signal == SIGSEGV);
+  BOOST_TEST(end.text.empty(), end.text);
+}
+
+BOOST_AUTO_TEST_CASE(other_faults_go_to_who_had_the_signal, *boost::unit_test::enable_if<native>()) {
+  const auto by_default = death_in_fiber([] { *static_cast<volatile int*>(nowhere) = 1; });
+  BOOST_TEST(by_default.signal == SIGSEGV);
+  BOOST_TEST(by_default.text.empty(), by_default.text);
+  const auto sent = death_in_fiber([] { ::raise(SIGSEGV); });
+  BOOST_TEST(sent.signal == SIGSEGV);
+  BOOST_TEST(sent.text.empty(), sent.text);
+  const auto handled = death_of([] {
+    ::signal(SIGSEGV, [](int) {
+      (void)!::write(2, "theirs\n", 7);
+      ::_exit(3);
+    });
+    heddle::run([] { *static_cast<volatile int*>(nowhere) = 1; });
+  });
+  BOOST_TEST(handled.status == 3);
+  BOOST_TEST(handled.text == "theirs\n");
+}
+
+BOOST_AUTO_TEST_CASE(signals_are_given_back, *boost::unit_test::enable_if<native>()) {
+  struct sigaction mine {};
+  mine.sa_handler = [](int) { faults = faults + 1; };
+  struct sigaction others {};
+  ::sigaction(SIGSEGV, &mine, &others);
+  heddle::run([] {});
+  struct sigaction after {};
+  ::sigaction(SIGSEGV, &others, &after);
+  BOOST_TEST((after.sa_handler == mine.sa_handler));
+}
+
+// --- use -------------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(use_is_known) {
+  BOOST_TEST(heddle::this_fiber::stack_used() == 0u);
+  BOOST_TEST(heddle::deepest_stack() == 0u);
+  heddle::run([] {
+    auto h = heddle::spawn([] {
+      const std::size_t first = heddle::this_fiber::stack_used();
+      const std::size_t inside = [] {
+        volatile char frame[100'000];
+        for (std::size_t i = 0; i < sizeof frame; i += 64) frame[i] = 1;
+        const std::size_t used = heddle::this_fiber::stack_used();
+        frame[1] = 1;  // the call above is not the last thing done here
+        return used;
+      }();
+      BOOST_TEST(first > 0u);
+      if (native) BOOST_TEST(first < 4096u);
+      BOOST_TEST(inside > first);
+      if (native) BOOST_TEST(inside - first >= 100'000u);
+      if (native) BOOST_TEST(inside - first < 101'000u);
+    });
+    heddle::this_fiber::yield();
+    h.join();
+    if (!native) return;
+    BOOST_TEST(heddle::deepest_stack() >= 100'000u);
+    BOOST_TEST(heddle::deepest_stack() < 110'000u);
+  });
+}
+
+// --- memory ----------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(memory_goes_back_after_a_burst, *boost::unit_test::enable_if<native>()) {
+  heddle::run(
+      [] {
+        const auto burst = [](int n) {
+          heddle::channel<int> gate;
+          std::vector<heddle::join_handle<void>> all;
+          for (int i = 0; i != n; ++i) all.push_back(heddle::spawn([&] { (void)gate.receive(); }));
+          while (heddle::stats().stacks < static_cast<std::size_t>(n)) heddle::this_fiber::yield();
+          gate.close();
+          for (auto& h : all) h.join();
+        };
+        burst(1000);
+        ::malloc_trim(0);
+        const std::size_t first = resident_bytes();
+        burst(50'000);
+        ::malloc_trim(0);
+        const std::size_t after_burst = resident_bytes();
+        BOOST_TEST(after_burst > first + 50'000u * 4096u);
+        const auto start = std::chrono::steady_clock::now();
+        std::size_t now = after_burst;
+        while (now > first + first / 10 && std::chrono::steady_clock::now() - start < 10s) {
+          heddle::this_fiber::sleep_for(100ms);
+          now = resident_bytes();
+        }
+        BOOST_TEST_MESSAGE((first >> 10) << " KiB before, " << (after_burst >> 10) << " after, " << (now >> 10)
+                                         << " at last");
+        BOOST_TEST(now <= first + first / 10);
+        // What has been given back is there when it is needed again.
+        burst(2000);
+      },
+      {.procs = 2});
+}
+
+BOOST_AUTO_TEST_CASE(bursts_of_many_sizes_again_and_again) {
+  const auto until = std::chrono::steady_clock::now() + (native ? 6s : 10s);  // some periods of giving back
+  heddle::run(
+      [until] {
+        for (int n = 1; std::chrono::steady_clock::now() < until; n = n * 7 % 1009) {
+          heddle::wait_group all(static_cast<std::uint32_t>(n));
+          std::atomic<long> sum{0};
+          for (int i = 0; i != n; ++i)
+            heddle::go({.stack_size = std::size_t{16384} << (i % 3)}, [&, i] {
+              volatile char frame[4000];
+              frame[0] = static_cast<char>(i);
+              heddle::this_fiber::sleep_for(1ms);
+              sum += frame[0] == static_cast<char>(i) ? i : -1'000'000;
+              all.done();
+            });
+          all.wait();
+          BOOST_TEST_REQUIRE(sum == static_cast<long>(n) * (n - 1) / 2);
+        }
+      },
+      {.procs = 2});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
