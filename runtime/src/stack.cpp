@@ -74,6 +74,13 @@ char* header_of(char* slot, std::size_t slot_size) noexcept {
   return slot + slot_size - header_size - colour * colour_step;
 }
 
+/// ASan's shadow outlives munmap, and the last frames of ended fibers never returned: whoever has the addresses next,
+/// be it a thread with its thread-locals, must not find their poison.
+void unmap(char* at, std::size_t bytes) noexcept {
+  HEDDLE_UNPOISON(at, bytes);
+  ::munmap(at, bytes);
+}
+
 bool protect(char* at) noexcept {
   if (guard_in_use() == guard_kind::marker) return ::madvise(at, page, advice_guard_install) == 0;
   return ::mprotect(at, page, PROT_NONE) == 0;
@@ -97,7 +104,7 @@ stack_pool::stack_pool(std::size_t size) noexcept : slot_size_((size + page - 1)
 
 stack_pool::~stack_pool() {
   while (stack* s = free_.pop()) retire_stack(*s);
-  for (const reservation& r : reservations_) ::munmap(r.base, r.bytes);
+  for (const reservation& r : reservations_) unmap(r.base, r.bytes);
 }
 
 stack_pool::reservation& stack_pool::holder(const char* slot) noexcept {
@@ -115,8 +122,6 @@ bool stack_pool::reserve() noexcept {
     void* p =
         ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (p == MAP_FAILED) continue;
-    // ASan's shadow outlives munmap: the last frames of an earlier runtime's fibers never returned.
-    HEDDLE_UNPOISON(p, bytes);
     ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
     try {
       char* const base = static_cast<char*>(p);
@@ -251,10 +256,7 @@ bool stack_pool::give_back() noexcept {
     ::madvise(slot + page, slot_size_ - page, MADV_DONTNEED);
     emptied.push_back(slot);
   }
-  for (const reservation& r : gone) {
-    HEDDLE_UNPOISON(r.base, r.bytes);
-    ::munmap(r.base, r.bytes);
-  }
+  for (const reservation& r : gone) unmap(r.base, r.bytes);
   const thread_lock hold(lock_);
   for (char* slot : emptied) {
     empty_.push_back(slot);

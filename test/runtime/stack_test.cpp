@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(bursts_of_many_sizes_again_and_again) {
           heddle::wait_group all(static_cast<std::uint32_t>(n));
           std::atomic<long> sum{0};
           for (int i = 0; i != n; ++i)
-            heddle::go({.stack_size = std::size_t{16384} << (i % 3)}, [&, i] {
+            heddle::go({.stack_size = std::size_t{native ? 16384u : 131072u} << (i % 3)}, [&, i] {
               volatile char frame[4000];
               frame[0] = static_cast<char>(i);
               heddle::this_fiber::sleep_for(1ms);
