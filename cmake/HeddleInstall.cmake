@@ -16,6 +16,15 @@ endforeach()
 install(TARGETS heddle heddle_runtime heddle_sync EXPORT heddle-targets)
 install(EXPORT heddle-targets NAMESPACE heddle:: DESTINATION ${heddle_cmake_dir})
 
+# gdb loads a script by itself from below its own data directory, under the library's full name; a moved tree or a static
+# library wants `source <prefix>/share/heddle/heddle-gdb.py`.
+set(heddle_gdb_script ${PROJECT_SOURCE_DIR}/runtime/gdb/heddle-gdb.py)
+install(FILES ${heddle_gdb_script} DESTINATION ${CMAKE_INSTALL_DATADIR}/heddle)
+if(BUILD_SHARED_LIBS)
+  install(FILES ${heddle_gdb_script} DESTINATION ${CMAKE_INSTALL_DATADIR}/gdb/auto-load${CMAKE_INSTALL_FULL_LIBDIR}
+          RENAME libheddle_runtime.so.${PROJECT_VERSION}-gdb.py)
+endif()
+
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/heddle-config.cmake.in heddle-config.cmake
   INSTALL_DESTINATION ${heddle_cmake_dir} NO_SET_AND_CHECK_MACRO)
 # Until 1.0 a minor version may break what the one before promised.

@@ -2,12 +2,14 @@
 #include "fiber.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <new>
 #include <utility>
 
+#include "debug_layout.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 
@@ -24,10 +26,11 @@ constexpr std::size_t slab_bytes = std::size_t{32} << 10;
 constexpr std::align_val_t slab_alignment{4096};  // so that its pages can be given back
 }  // namespace
 
+alignas(fiber_pool) unsigned char fiber_pool::space_[sizeof(fiber_pool)];
+
 fiber_pool& fiber_pool::instance() noexcept {
   // Never destroyed: handles may be released while the process ends.
-  alignas(fiber_pool) static unsigned char space[sizeof(fiber_pool)];
-  static fiber_pool* const pool = ::new (space) fiber_pool;
+  static fiber_pool* const pool = ::new (space_) fiber_pool;
   return *pool;
 }
 
@@ -260,5 +263,38 @@ void release_fiber(fiber* f) noexcept {
 
 void* fiber_closure(fiber* f) noexcept { return f->closure_address(); }
 std::uint64_t fiber_number(const fiber* f) noexcept { return f->id; }
+
+// The types are no standard layout; both compilers know the offsets all the same.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+// --- for debuggers; in this file, since it is part of every program with fibers -----------------------------------
+
+#if defined(HEDDLE_FAST_SWITCH) && HEDDLE_FAST_SWITCH
+constexpr std::uint64_t context_kind = 1;
+#else
+constexpr std::uint64_t context_kind = 0;
+#endif
+
+struct debug_layout_access {
+  static constexpr debug_layout_table table{
+      .version = 1,
+      .context_kind = context_kind,
+      .pool = fiber_pool::space_,
+      .pool_slabs = offsetof(fiber_pool, slabs_),
+      .slab_size = sizeof(fiber_pool::slab),
+      .slab_fibers = offsetof(fiber_pool::slab, fibers),
+      .slab_used = offsetof(fiber_pool::slab, used),
+      .fiber_size = sizeof(fiber),
+      .fiber_state = offsetof(fiber, state),
+      .fiber_id = offsetof(fiber, id),
+      .fiber_name = offsetof(fiber, name),
+      .fiber_context = offsetof(fiber, context),
+      .fiber_memory = offsetof(fiber, memory),
+      .stack_bottom = offsetof(stack, bottom),
+      .stack_size = offsetof(stack, size),
+  };
+};
+
+[[gnu::used]] constinit const debug_layout_table debug_layout = debug_layout_access::table;
 
 }  // namespace heddle::detail

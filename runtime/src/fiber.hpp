@@ -124,6 +124,8 @@ class fiber_pool {
   static constexpr std::size_t batch = 32;
 
  private:
+  friend struct debug_layout_access;
+  static unsigned char space_[];
   struct slab {
     fiber* fibers;
     std::size_t size;
