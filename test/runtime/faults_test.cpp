@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -142,7 +143,46 @@ long syscall(long number, ...) noexcept {
 }
 }
 
+namespace {
+
+/// Frames until the guard, if there is one.
+int runs_over(int depth) {
+  volatile char frame[1024];
+  frame[depth % 1024] = 1;
+  return depth < 0 ? 0 : runs_over(depth + 1) + frame[0];
+}
+
+/// A process in which so many percent of the system calls for guards fail, and a fiber overflows.
+heddle::testing::death overflow_with(int markers_refused, int mappings_refused) {
+  return death_of([&] {
+    ::signal(SIGSEGV, SIG_DFL);
+    const refusing markers(of_madvise, markers_refused);
+    const refusing descriptors(of_descriptor, markers_refused);
+    const refusing mappings(of_mprotect, mappings_refused);
+    heddle::run([] {
+      auto h = heddle::spawn([] { return runs_over(0); });
+      heddle::this_fiber::yield();
+      h.join();
+    });
+  });
+}
+
+}  // namespace
+
 BOOST_FIXTURE_TEST_SUITE(faults, heddle::testing::leak_check)
+
+// First, while this process has not yet found out which guards its kernel has.
+BOOST_AUTO_TEST_CASE(an_overflow_is_caught_by_each_kind_of_guard) {
+  const auto by_the_kernels_choice = overflow_with(0, 0);
+  BOOST_TEST(by_the_kernels_choice.signal == SIGSEGV);
+  BOOST_TEST(by_the_kernels_choice.says("stack overflow in fiber"), by_the_kernels_choice.text);
+  const auto by_mapping = overflow_with(100, 0);
+  BOOST_TEST(by_mapping.signal == SIGSEGV);
+  BOOST_TEST(by_mapping.says("stack overflow in fiber"), by_mapping.text);
+  const auto unguarded = overflow_with(100, 100);
+  BOOST_TEST(unguarded.signal != 0);  // of whatever it hits
+  BOOST_TEST(unguarded.says("no guard page for fiber stacks any more"), unguarded.text);
+}
 
 // --- memory for stacks ---------------------------------------------------------------------------------------------
 
