@@ -33,8 +33,8 @@ enum class fiber_state : std::uint32_t {
 ///    detach that is the handle.
 class alignas(64) fiber : public execution {
  public:
-  fiber* next = nullptr;  ///< in the one list that holds it
-  const closure_type* closure = nullptr;
+  fiber* next = nullptr;   ///< in the one list that holds it
+  fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
   std::uint32_t stack_class = 0;  ///< 0: the default size; else index of the pool plus one
 
@@ -45,9 +45,12 @@ class alignas(64) fiber : public execution {
   static constexpr std::size_t inline_space = 88;
   void* big_closure = nullptr;  ///< where the closure is if it does not fit inline
   alignas(16) unsigned char space[inline_space];
+  const closure_type* closure = nullptr;
 
   void* closure_address() noexcept { return big_closure != nullptr ? big_closure : space; }
 };
+
+static_assert(sizeof(fiber) == 192);
 
 /// What `joiner` holds when the fiber has ended.
 inline waiter* ended_mark() noexcept { return reinterpret_cast<waiter*>(std::uintptr_t{1}); }

@@ -19,6 +19,20 @@ void queue_again(void* argument) {
   m.sched.ready_last(m, static_cast<fiber*>(m.departed));
 }
 
+// --- cold fibers -------------------------------------------------------------------------------------------
+
+/// How far ahead of the one that is taken from the global queue the blocks are fetched: a list is walked no faster than
+/// memory answers, one block at a time.
+constexpr std::uint32_t looked_ahead = 8;
+
+/// Fetches what resuming f touches first: the saved registers and the frames above them.
+inline void prefetch_stack(const fiber& f) noexcept {
+  if (f.ahead != nullptr) __builtin_prefetch(f.ahead);
+  if (f.context == nullptr) return;
+  const char* const at = static_cast<const char*>(f.context);
+  for (int line = 0; line != 4; ++line) __builtin_prefetch(at + 64 * line);
+}
+
 }  // namespace
 
 // --- making fibers runnable --------------------------------------------------------------------------------
@@ -51,7 +65,11 @@ inline void scheduler::push_back(processor& p, fiber* f) noexcept {
   std::array<fiber*, queue_capacity> half;
   fiber_list batch;
   const std::uint32_t n = p.woken.take_half(half.data());
-  for (std::uint32_t i = 0; i != n; ++i) batch.push(half[i]);
+  for (std::uint32_t i = 0; i != n; ++i) {
+    batch.push(half[i]);
+    half[i]->ahead = i + looked_ahead < n ? half[i + looked_ahead] : nullptr;
+  }
+  f->ahead = nullptr;
   if (!HEDDLE_PLANTED(overflow_loses_newest)) batch.push(f);
   inject_list(batch);
 }
@@ -119,8 +137,10 @@ fiber* scheduler::take_global(processor& p) noexcept {
   fiber* first = global_.pop();
   if (first == nullptr) return nullptr;
   const std::size_t share = std::min<std::size_t>(global_.count / processors.size() + 1, queue_capacity / 2) - 1;
+  prefetch_stack(*first);
   for (std::size_t i = 0; i != share && global_.head != nullptr; ++i) {
     fiber* f = global_.pop();
+    prefetch_stack(*f);
     if (p.woken.push(f)) continue;
     global_.push(f);
     break;

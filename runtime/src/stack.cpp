@@ -266,7 +266,7 @@ bool stack_pool::give_back() noexcept {
 }
 
 /// Reads what fibers may be writing: only whether it was ever other than zero matters.
-[[gnu::no_sanitize("address", "thread")]] std::size_t stack_pool::deepest() noexcept {
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] std::size_t stack_pool::deepest() noexcept {
   const thread_lock hold(lock_);
   std::vector<unsigned char> resident;
   try {
