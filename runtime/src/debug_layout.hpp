@@ -13,10 +13,9 @@ namespace heddle::detail {
 /// the end and a changed meaning gets a new version.
 struct debug_layout_table {
   std::uint64_t version;
-  std::uint64_t
-      context_kind;          ///< what a suspended context holds: 0 as Boost.Context's jump leaves it, 1 the fast switch
-  const void* pool;          ///< the fiber_pool
-  std::uint64_t pool_slabs;  ///< in the pool: a std::vector of slabs (two pointers: begin, end)
+  std::uint64_t context_kind;  ///< what a suspended context holds: 0 as Boost.Context's jump left it, 1 the fast switch
+  const void* pool;            ///< the fiber_pool
+  std::uint64_t pool_slabs;    ///< in the pool: a std::vector of slabs (two pointers: begin, end)
   std::uint64_t slab_size, slab_fibers, slab_used;
   std::uint64_t fiber_size, fiber_state, fiber_id, fiber_name, fiber_context, fiber_memory;
   std::uint64_t stack_bottom, stack_size;

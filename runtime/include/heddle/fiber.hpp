@@ -84,8 +84,8 @@ class [[nodiscard]] join_handle {
   fiber_id get_id() const noexcept { return fiber_id(fiber_ ? detail::fiber_number(fiber_) : 0); }
 
   /// Waits until the fiber has ended; blocks the fiber or the plain thread. Returns its value.
-  /// A fiber that has not begun may run on the stack of the fiber that joins it, if fifteen sixteenths of that are
-  /// free. \throws what the fiber threw; std::logic_error if not joinable.
+  /// A fiber that has not begun may run on the stack of its joiner, if fifteen sixteenths of that are free.
+  /// \throws what the fiber threw; std::logic_error if not joinable.
   R join() {
     if (fiber_ == nullptr) throw std::logic_error("heddle::join_handle::join: nothing to join");
     detail::join_fiber(fiber_);
