@@ -24,10 +24,18 @@ int runs_over(int depth) {
   frame[depth % 1024] = 1;
   return depth < 0 ? 0 : runs_over(depth + 1) + frame[0];
 }
-int has_a_large_frame(std::size_t at) {
+[[gnu::noinline]] int has_a_large_frame(std::size_t at) {
   volatile char frame[300 << 10];
-  frame[at] = 1;  // the lowest byte: far below the guard
+  frame[at] = 1;                               // the lowest byte: far below the guard
+  asm volatile("" : : "r"(frame) : "memory");  // all of it is needed
   return frame[at];
+}
+[[gnu::noinline]] std::size_t used_below_a_large_frame() {
+  volatile char frame[100'000];
+  for (std::size_t i = 0; i < sizeof frame; i += 64) frame[i] = 1;
+  const std::size_t used = heddle::this_fiber::stack_used();
+  frame[1] = 1;  // the call above is not the last thing done here
+  return used;
 }
 
 namespace {
@@ -140,13 +148,7 @@ BOOST_AUTO_TEST_CASE(use_is_known) {
   heddle::run([] {
     auto h = heddle::spawn([] {
       const std::size_t first = heddle::this_fiber::stack_used();
-      const std::size_t inside = [] {
-        volatile char frame[100'000];
-        for (std::size_t i = 0; i < sizeof frame; i += 64) frame[i] = 1;
-        const std::size_t used = heddle::this_fiber::stack_used();
-        frame[1] = 1;  // the call above is not the last thing done here
-        return used;
-      }();
+      const std::size_t inside = used_below_a_large_frame();
       BOOST_TEST(first > 0u);
       if (native) BOOST_TEST(first < 4096u);
       BOOST_TEST(inside > first);
