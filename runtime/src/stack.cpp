@@ -153,7 +153,14 @@ void stack_pool::guard(char* slots, std::size_t count) noexcept {
   }
 }
 
-stack* stack_pool::cut() noexcept {
+/// A slot with its guard and without a stack: one that was emptied, or else a new one; null if there is no memory.
+char* stack_pool::take_slot() noexcept {
+  if (!empty_.empty()) {
+    char* const slot = empty_.back();
+    empty_.pop_back();
+    --holder(slot).empty;
+    return slot;
+  }
   if (cursor_ == end_ && !reserve()) return nullptr;
   if (cursor_ == guarded_) {
     const std::size_t n = std::min(batch, static_cast<std::size_t>(end_ - cursor_) / slot_size_);
@@ -163,7 +170,7 @@ stack* stack_pool::cut() noexcept {
   char* const slot = cursor_;
   cursor_ += slot_size_;
   ++made_;
-  return build(slot);
+  return slot;
 }
 
 /// The header of a new stack in a slot that has its guard; touches its highest page.
@@ -178,26 +185,19 @@ stack* stack_pool::build(char* slot) noexcept {
 }
 
 bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
-  const thread_lock hold(lock_);
-  std::size_t got = 0;
-  for (; got != n; ++got) {
-    stack* s = free_.pop();
-    // A new stack is touched by its header, so only one is made at a time.
-    if (s == nullptr) {
-      if (got != 0) break;
-      if (empty_.empty()) {
-        s = cut();
-      } else {
-        --holder(empty_.back()).empty;
-        s = build(empty_.back());
-        empty_.pop_back();
-      }
-    }
-    if (s == nullptr) break;
-    out.push(s);
+  char* slot = nullptr;
+  {
+    const thread_lock hold(lock_);
+    std::size_t got = 0;
+    for (; got != n && free_.head != nullptr; ++got) out.push(free_.pop());
+    least_free_ = std::min(least_free_, free_.count);
+    if (got != 0) return true;
+    slot = take_slot();
   }
-  least_free_ = std::min(least_free_, free_.count);
-  return got != 0;
+  if (slot == nullptr) return false;
+  // Only one at a time, since its header touches a page; and without the lock, since that is a page fault.
+  out.push(build(slot));
+  return true;
 }
 
 /// Takes out of the books, and returns by address, the reservations that hold nothing but idle and empty slots.

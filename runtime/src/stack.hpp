@@ -93,7 +93,7 @@ class stack_pool {
   reservation& holder(const char* slot) noexcept HEDDLE_REQUIRES(lock_);
   std::vector<reservation> take_unused(const std::vector<stack*>& idle) HEDDLE_REQUIRES(lock_);
   static bool within(const std::vector<reservation>& by_address, const char* at) noexcept;
-  stack* cut() noexcept HEDDLE_REQUIRES(lock_);
+  char* take_slot() noexcept HEDDLE_REQUIRES(lock_);
   void guard(char* slots, std::size_t count) noexcept HEDDLE_REQUIRES(lock_);
 
   const std::size_t slot_size_;
