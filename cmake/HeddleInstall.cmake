@@ -14,6 +14,11 @@ foreach(module runtime sync)
           FILES_MATCHING PATTERN "*.hpp")
 endforeach()
 install(TARGETS heddle heddle_runtime heddle_sync EXPORT heddle-targets)
+if(TARGET heddle_segmented)
+  install(TARGETS heddle_segmented EXPORT heddle-targets)
+  install(PROGRAMS ${PROJECT_SOURCE_DIR}/runtime/segmented/as DESTINATION ${heddle_assembler_dir})
+  install(FILES ${PROJECT_SOURCE_DIR}/runtime/segmented/foreign_x86_64.S DESTINATION ${heddle_assembler_dir})
+endif()
 install(EXPORT heddle-targets NAMESPACE heddle:: DESTINATION ${heddle_cmake_dir})
 
 # gdb loads a script by itself from below its own data directory, under the library's full name; a moved tree or a static

@@ -34,4 +34,6 @@ heddle_switchable(HEDDLE_INSTALL ${PROJECT_IS_TOP_LEVEL} "Generate the install t
 heddle_switchable(HEDDLE_WERROR OFF "Make warnings errors in heddle's own code")
 heddle_choice(HEDDLE_SWITCH boost "How fibers switch: Boost.Context, or our own code that leaves out the FPU control words"
               boost fast)
+heddle_choice(HEDDLE_SEGMENTED "AUTO" "Offer heddle::segmented: AUTO where it can be had" AUTO ON OFF)
+heddle_choice(HEDDLE_SEGMENTED_LINKER "AUTO" "The linker for code that links heddle::segmented" AUTO gold lld)
 heddle_choice(HEDDLE_SANITIZE "" "Build with a sanitizer" "" address thread)

@@ -5,6 +5,8 @@
 
 #include <cxxabi.h>
 
+#include <cstdint>
+
 #include "stack.hpp"
 #include "switch.hpp"
 
@@ -38,18 +40,30 @@ inline exception_state* thread_exception_state() noexcept {
 ///
 /// 1. `context` is valid exactly while the execution is suspended; the one that runs next writes it.
 /// 2. The exception state travels with it, since the ABI keeps it per thread.
+/// 3. `memory` and `limit` of the running one change as its stack grows; see segment.hpp.
 struct execution {
   void* context = nullptr;
-  exception_state exceptions;
-  stack* memory = nullptr;  ///< null until a fiber first runs
+  void* caught = nullptr;
+  unsigned uncaught = 0;
+  std::uint32_t stack_class = 0;  ///< of a fiber: index of the pool of its first stack
+  stack* memory = nullptr;        ///< null until a fiber first runs
+  char* limit = nullptr;          ///< memory->limit, at hand for the switch
 
   void save_exceptions(const exception_state& of_thread) noexcept {
-    exceptions.caught = of_thread.caught;
-    exceptions.uncaught = of_thread.uncaught;
+    caught = of_thread.caught;
+    uncaught = of_thread.uncaught;
   }
   void restore_exceptions(exception_state& of_thread) const noexcept {
-    of_thread.caught = exceptions.caught;
-    of_thread.uncaught = exceptions.uncaught;
+    of_thread.caught = caught;
+    of_thread.uncaught = uncaught;
+  }
+  void restart_exceptions() noexcept {
+    caught = nullptr;
+    uncaught = 0;
+  }
+  void stand_on(stack& s) noexcept {
+    memory = &s;
+    limit = s.limit;
   }
 };
 

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "debug_layout.hpp"
+#include "heddle/detail/trusted.hpp"
+#include "heddle/large_stack.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 
@@ -21,7 +23,7 @@ namespace {
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
 constexpr std::size_t slab_bytes = 8 * sizeof(fiber);
 #else
-constexpr std::size_t slab_bytes = std::size_t{32} << 10;
+constexpr std::size_t slab_bytes = std::size_t{256} << 10;
 #endif
 constexpr std::align_val_t slab_alignment{4096};  // so that its pages can be given back
 }  // namespace
@@ -48,9 +50,9 @@ void fiber_pool::trim() noexcept {
 
 void fiber_pool::clear(fiber& f) noexcept {
   if (f.big_closure != nullptr) [[unlikely]]
-    ::operator delete(f.big_closure, std::align_val_t(f.closure->align));
+    on_home_stack([&] { ::operator delete(f.big_closure, std::align_val_t(f.closure->align)); });
   if (f.name != nullptr) [[unlikely]] {
-    free_name(f.name);
+    on_home_stack([&] { free_name(f.name); });
     f.name = nullptr;
   }
   f.state.store(fiber_state::free, std::memory_order_relaxed);
@@ -172,7 +174,7 @@ fiber* start_from_thread(const closure_type& type, void* from, const fiber_optio
     ensure_started();
     const visit s;
     if (!s) continue;  // it has just ended
-    fiber* f = s->make_fiber(nullptr, options);
+    fiber* f = s->make_fiber(nullptr, type, options);
     fill_or_else(*f, type, from, [&] {
       s->count_ended_elsewhere();
       fiber_pool::instance().put(f);
@@ -182,24 +184,11 @@ fiber* start_from_thread(const closure_type& type, void* from, const fiber_optio
   }
 }
 
-}  // namespace
-
-fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options) {
-  machine* m = this_machine();
-  if (m == nullptr) return start_from_thread(type, from, options);
+fiber* start_from_fiber(machine* m, const closure_type& type, void* from, const fiber_options* options) {
   fiber* f = nullptr;
-  if (type.trivial && type.size <= fiber::inline_space && type.align <= 16) [[likely]] {
-    const critical_section in(*m);
-    f = m->sched.make_fiber(m, options);
-    f->closure = &type;
-    type.relocate(f->space, from);
-    complete(*f);
-    m->sched.ready(*m, f);
-    return f;
-  }
   {
     const critical_section in(*m);
-    f = m->sched.make_fiber(m, options);
+    f = m->sched.make_fiber(m, type, options);
   }
   // Moving the closure is user code: it runs outside, and may even suspend, so the machine is asked for again.
   fill_or_else(*f, type, from, [&] {
@@ -212,6 +201,34 @@ fiber* start_fiber(const closure_type& type, void* from, const fiber_options* op
   const critical_section in(*m);
   m->sched.ready(*m, f);
   return f;
+}
+
+/// The destructor of a closure, which may not be compiled for a small stack.
+void destroy_closure(fiber& f) noexcept {
+  if (f.closure->segmented || !stack_grows()) return f.closure->destroy(f.closure_address());
+  call_on_large_stack(
+      [](void* at) { static_cast<fiber*>(at)->closure->destroy(static_cast<fiber*>(at)->closure_address()); }, &f,
+      large_stack);
+}
+
+}  // namespace
+
+fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options) {
+  machine* m = this_machine();
+  if (m == nullptr) return start_from_thread(type, from, options);
+  if (options == nullptr && type.trivial && type.size <= fiber::inline_space && type.align <= 16) [[likely]] {
+    const critical_section in(*m);
+    if (fiber* const f = m->sched.make_fiber_at_hand(*m, type)) [[likely]] {
+      f->closure = &type;
+      type.relocate(f->space, from);
+      complete(*f);
+      m->sched.ready(*m, f);
+      return f;
+    }
+  }
+  if (!stack_grows()) return start_from_fiber(m, type, from, options);
+  // User code that may need anything, and may throw.
+  return on_large_stack([&] { return start_from_fiber(m, type, from, options); });
 }
 
 void join_fiber(fiber* f) noexcept {
@@ -251,7 +268,7 @@ void detach_fiber(fiber* f) noexcept {
 }
 
 void release_fiber(fiber* f) noexcept {
-  f->closure->destroy(f->closure_address());
+  destroy_closure(*f);
   if (machine* m = this_machine()) {
     const critical_section in(*m);
     m->sched.free_fiber(*m, f);
@@ -259,6 +276,11 @@ void release_fiber(fiber* f) noexcept {
     fiber_pool::instance().put(f);
     if (scheduler::active() == nullptr) fiber_pool::instance().trim();  // the last handle of a runtime that has ended
   }
+}
+
+void exception_escaped() noexcept {
+  on_home_stack([] { report_escaped_exception(); });
+  std::abort();  // not reached
 }
 
 void* fiber_closure(fiber* f) noexcept { return f->closure_address(); }

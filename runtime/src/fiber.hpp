@@ -36,7 +36,6 @@ class alignas(64) fiber : public execution {
   fiber* next = nullptr;   ///< in the one list that holds it
   fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
-  std::uint32_t stack_class = 0;  ///< 0: the default size; else index of the pool plus one
 
   std::uint64_t id = 0;
   char* name = nullptr;  ///< malloc'ed, or null

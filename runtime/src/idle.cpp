@@ -65,6 +65,10 @@ void scheduler::check_drained() noexcept {
 // --- waking -----------------------------------------------------------------------------------------------------
 
 void scheduler::wake_one() noexcept {
+  on_home_stack([this] { wake_one_here(); });
+}
+
+void scheduler::wake_one_here() noexcept {
   std::uint32_t none = 0;
   // seq_cst: counted as spinning before it is awake, in one order with who else adds work and looks.
   if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;

@@ -3,6 +3,7 @@
 
 #include "execution.hpp"
 #include "processor.hpp"
+#include "segment.hpp"
 
 namespace heddle::detail {
 
@@ -44,6 +45,7 @@ class alignas(64) machine {
     m.commit = commit;
     m.commit_argument = arg;
     from.save_exceptions(*m.exceptions);
+    set_stack_limit(to.limit);
     void* fake_stack = nullptr;
     sanitizer_leave(&fake_stack, to);
     const transfer t = switch_context(to.context, &m);
@@ -69,11 +71,13 @@ class alignas(64) machine {
   exception_state* exceptions = nullptr;  ///< this thread's, its address cached
   scheduler& sched;
   execution home;
-  stack home_stack;
-
+  atomic<std::uintptr_t>* limit_slot = nullptr;  ///< this thread's, for the monitor
   /// Number of the announced blocking call the machine is in, 0 if in none. Written by the machine.
   atomic<std::uint32_t> call{0};
   std::uint32_t calls = 0;
+  segment_cache growth;              ///< segments at hand for stacks that grow
+  atomic<std::uint32_t> preempt{0};  ///< 1: its fiber is to yield; set by the monitor, see segment.hpp
+  stack home_stack;
 
   alignas(64) thread_mutex handoff{lock_rank::handoff};
   /// Sleeps here: 0 asleep, 1 woken (with or without a processor).

@@ -68,12 +68,14 @@ nanoseconds_t monitor::next_interval(sight s, nanoseconds_t last) noexcept {
   }
   // Is it still the same call after a short while?
   if (calls_are_short()) return s == sight::call && last != shortest ? shortest : while_short;
-  return std::min(2 * last, sched_.reluctant() ? reluctant : longest);
+  const nanoseconds_t most = sched_.reluctant() ? reluctant : longest;
+  return std::min(2 * last, someone_preemptible_ ? std::min(most, std::max(shortest, sched_.slice() / 4)) : most);
 }
 
 monitor::sight monitor::round(nanoseconds_t now) noexcept {
   sight worst = sight::nothing;
   bool stuck = false;
+  someone_preemptible_ = false;
   for (const auto& p : sched_.processors) {
     sighting& seen = sightings_[p->index];
     worst = std::max(worst, inspect(*p, seen, now));
@@ -103,6 +105,14 @@ monitor::sight monitor::inspect(processor& p, sighting& seen, nanoseconds_t now)
   }
   if (!sched_.work_visible() && sched_.earliest_timer() > now) return untaken;
   const bool hogs = now - seen.since >= sched_.slice();
+  if (can_preempt(*m)) {
+    // Asked a little early, so that it has yielded within two slices although it is seen and looked at late.
+    someone_preemptible_ = true;
+    if (now - seen.since >= sched_.slice() / 4 * 3 && now - seen.since < 2 * sched_.slice()) {
+      preempt(*m);
+      return untaken;
+    }
+  }
   bool take = hogs;
   if (!take && now - seen.since >= shortest / 2) {
     // Not past its slice: it is blocked if its CPU clock stands still. So is an announced call; one that works in the
@@ -113,6 +123,20 @@ monitor::sight monitor::inspect(processor& p, sighting& seen, nanoseconds_t now)
       take = now - seen.cpu_read >= shortest / 2 && (platform::cpu_time(m->clock) - seen.cpu) * 4 < now - seen.cpu_read;
   }
   return take && sched_.revoke(*m, p, tick) && !hogs ? sight::blocked : untaken;
+}
+
+/// Whether the machine runs a fiber whose functions look whether they are to yield.
+bool monitor::can_preempt(const machine& m) const noexcept {
+  return sched_.settings.preempt && m.limit_slot != nullptr && m.limit_slot->load(std::memory_order_relaxed) != 0;
+}
+
+/// Asks it to yield: whoever runs there now, at worst a fiber that need not.
+void monitor::preempt(machine& m) noexcept {
+  m.preempt.store(1, std::memory_order_relaxed);
+  std::uintptr_t limit = m.limit_slot->load(std::memory_order_relaxed);
+  if (limit != 0 && (limit & preempt_mark) == 0)
+    m.limit_slot->compare_exchange_strong(limit, limit | preempt_mark, std::memory_order_relaxed,
+                                          std::memory_order_relaxed);
 }
 
 void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {

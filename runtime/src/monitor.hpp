@@ -55,6 +55,8 @@ class monitor {
   };
   void run() noexcept;
   sight round(nanoseconds_t now) noexcept;
+  bool can_preempt(const machine& m) const noexcept;
+  static void preempt(machine& m) noexcept;
   sight inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept;
   nanoseconds_t next_interval(sight s, nanoseconds_t last) noexcept;
   void sleep(std::uint32_t how, nanoseconds_t deadline) noexcept;
@@ -73,6 +75,7 @@ class monitor {
   scheduler& sched_;
   std::vector<sighting> sightings_;
   unsigned short_calls_ = 0;
+  bool someone_preemptible_ = false;  // and past a round, while others wait
   atomic<std::uint32_t> nap_{awake};
   atomic<std::uint32_t> stop_{0};
   platform::thread thread_;

@@ -15,6 +15,17 @@
 
 namespace heddle::detail {
 
+void report_growth(const fiber& f, std::size_t need, std::size_t has, const char* why) noexcept {
+  std::array<char, 128> who;
+  std::fprintf(
+      stderr,
+      "heddle: stack overflow in %s: a frame of %zu bytes does not fit, its segments have %zu bytes already, and "
+      "%s (HEDDLE=max_stack=...)\n",
+      describe(f, who.data(), who.size()), need, has, why);
+  std::array<void*, 32> frames;
+  ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), static_cast<int>(frames.size())), STDERR_FILENO);
+}
+
 #if defined(HEDDLE_ASAN) || defined(HEDDLE_TSAN) || (defined(HEDDLE_MODEL) && HEDDLE_MODEL)
 
 // The sanitizers report an overflow themselves, and know every stack; models have none.
@@ -37,7 +48,7 @@ struct sigaction& action_before(int signal) noexcept {
 
 /// Whether the address lies in the guard of the stack that f runs on.
 bool below(const fiber* f, const char* address) noexcept {
-  return f != nullptr && f->memory != nullptr && address < f->memory->bottom &&
+  return f != nullptr && f->memory != nullptr && f->memory->pool->guarded() && address < f->memory->bottom &&
          address >= f->memory->bottom - stack_pool::guard_size;
 }
 
@@ -48,9 +59,12 @@ void report(const fiber& f, const char* address) noexcept {
   const int n =
       std::snprintf(text.data(), text.size(),
                     "heddle: stack overflow in %s: all %zu bytes from %p to %p are used, and the fault is %td "
-                    "below; give it a larger stack_size (HEDDLE=stack=...)\n",
+                    "below; %s\n",
                     describe(f, who.data(), who.size()), s.size, static_cast<void*>(s.bottom),
-                    static_cast<void*>(s.bottom + s.size), s.bottom - address);
+                    static_cast<void*>(s.bottom + s.size), s.bottom - address,
+                    s.limit == nullptr ? "give it a larger stack_size (HEDDLE=stack=...)"
+                                       : "code not compiled with -fsplit-stack ran there: call it by "
+                                         "heddle::on_large_stack");
   (void)!::write(STDERR_FILENO, text.data(), std::min(static_cast<std::size_t>(n), text.size() - 1));
   std::array<void*, 32> frames;
   ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), static_cast<int>(frames.size())), STDERR_FILENO);

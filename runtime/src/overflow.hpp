@@ -3,7 +3,15 @@
 // A fiber that runs over its stack faults on the guard below it. Here the fault becomes a report.
 #pragma once
 
+#include <cstddef>
+
 namespace heddle::detail {
+
+class fiber;
+
+/// Says on stderr that the stack of f cannot grow by `need` bytes beyond the `has` that it has, and why, with a
+/// backtrace.
+void report_growth(const fiber& f, std::size_t need, std::size_t has, const char* why) noexcept;
 
 /// Takes SIGSEGV and SIGBUS. A fault on the guard of the running fiber's stack is reported with the fiber's name, the
 /// range and a backtrace; then, as with every other fault, whoever had the signal before has it: the process dies of it

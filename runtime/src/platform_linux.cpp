@@ -15,18 +15,25 @@
 #include <system_error>
 
 #include "heddle/detail/platform.hpp"
+#include "heddle/detail/preemption.hpp"
 #include "heddle/detail/thread_mutex.hpp"
+#include "heddle/detail/trusted.hpp"
 #include "platform_services.hpp"
 
 #ifdef HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
 
+extern "C" {
+// Assembly reads it too.
+constinit thread_local void* heddle_thread_slot __attribute__((visibility("hidden"))) = nullptr;
+}
+
 namespace heddle::detail {
+constinit thread_local unsigned unpreemptible = 0;
+
 namespace platform {
 namespace {
-
-thread_local void* slot = nullptr;
 
 bool register_membarrier() noexcept {
   return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
@@ -67,11 +74,11 @@ void yield_thread() noexcept { ::sched_yield(); }
 [[gnu::noinline]] void* thread_slot() noexcept {
   // The empty asm keeps the compiler from knowing that two calls give the same.
   asm volatile("" ::: "memory");
-  return slot;
+  return heddle_thread_slot;
 }
 [[gnu::noinline]] void set_thread_slot(void* value) noexcept {
   asm volatile("" ::: "memory");
-  slot = value;
+  heddle_thread_slot = value;
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "fiber.hpp"
@@ -10,6 +11,10 @@
 namespace heddle::detail {
 
 class machine;
+
+/// Stack classes of which processors keep free ones: the default size, and both sizes of first segments. Further
+/// classes are sizes that fibers have asked for.
+enum : std::uint32_t { default_stack = 0, segment_stack = 1, small_segment_stack = 2, common_stacks = 3 };
 
 /// P: the right to run fibers, and everything that goes with it. There are as many as may run at once.
 ///
@@ -77,7 +82,7 @@ class alignas(64) processor {
   processor* next_idle = nullptr;  ///< in the idle list, under the scheduler's lock
 
   fiber_list free_fibers;
-  stack_list free_stacks;
+  std::array<stack_list, common_stacks> free_stacks;  ///< by stack class
 };
 
 inline void count_one(atomic<std::uint64_t>& counter) noexcept {

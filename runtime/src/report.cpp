@@ -80,12 +80,21 @@ void report_fibers(fiber_pool& fibers) noexcept {
   if (n > most) std::fprintf(stderr, "... and %zu more\n", n - most);
 }
 
-void check_stack_size(std::size_t size) {
+void check_stack_size(std::size_t size, bool grows) {
   constexpr std::size_t least = std::size_t{16} << 10;
   constexpr std::size_t most = std::size_t{64} << 20;
   if (size < least || size > most)
-    throw std::invalid_argument("heddle: stack_size " + std::to_string(size) +
-                                " is out of range: 16384 (16K) to 67108864 (64M) bytes");
+    throw std::invalid_argument("heddle: stack_size " + std::to_string(size) + " is out of range: " +
+                                (grows ? "1024, 2048, or " : "") + "16384 (16K) to 67108864 (64M) bytes");
+}
+
+void refuse_segments(bool compiled) {
+  throw std::invalid_argument(
+      compiled
+          ? "heddle: stack_kind::segmented: the linker of this program has not raised the headroom of functions that "
+            "call foreign code; link it with gold or lld (target heddle::segmented)"
+          : "heddle: stack_kind::segmented: the fiber's function was not compiled for segmented stacks; link its "
+            "target with heddle::segmented");
 }
 
 void forked_child_returned() noexcept {
@@ -94,7 +103,7 @@ void forked_child_returned() noexcept {
   ::_exit(70);
 }
 
-void exception_escaped() noexcept {
+void report_escaped_exception() noexcept {
   std::array<char, 128> who{"a fiber"};
   if (machine* m = this_machine(); m != nullptr && m->current != nullptr) describe(*m->current, who.data(), who.size());
   const std::type_info* type = abi::__cxa_current_exception_type();

@@ -18,7 +18,13 @@ void report_fibers(fiber_pool& fibers) noexcept;
 const char* describe(const fiber& f, char* buffer, std::size_t size) noexcept;
 
 /// Throws std::invalid_argument that names the size and the limits.
-void check_stack_size(std::size_t size);
+void check_stack_size(std::size_t size, bool grows = false);
+/// Throws std::invalid_argument: a segmented stack was asked for, and cannot be had for code that was compiled for it,
+/// or was not.
+[[noreturn]] void refuse_segments(bool compiled);
+
+/// Ends the process, naming the running fiber and the exception in flight.
+[[noreturn]] void report_escaped_exception() noexcept;
 
 /// A fiber returned in a forked child, where no scheduler is left to go on with.
 [[noreturn]] void forked_child_returned() noexcept;

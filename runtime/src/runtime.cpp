@@ -116,9 +116,18 @@ void ensure_started() {
 
 // --- the scheduler's own part ----------------------------------------------------------------------------------
 
-scheduler::scheduler(const options& o, unsigned procs) : settings(o), alone_(procs == 1), monitor_(*this) {
+scheduler::scheduler(const options& o, unsigned procs)
+    : settings(o),
+      segments_usable_(has_segments && linker_raises_headroom()),
+      segmented_class_(!segments_usable_        ? default_stack
+                       : o.segment_size == 1024 ? small_segment_stack
+                                                : segment_stack),
+      alone_(procs == 1),
+      monitor_(*this) {
   pools_.push_back(std::make_unique<stack_pool>(o.stack_size));
-  default_pool_ = pools_.front().get();
+  for (const std::size_t size : {segment_slot, small_segment_slot})
+    pools_.push_back(std::make_unique<stack_pool>(size, stack_pool::growing{segment_reserve, 0}));
+  for (std::uint32_t c = 0; c != common_stacks; ++c) common_pools_[c] = pools_[c].get();
   const sharing s = alone_ ? sharing::exclusive : sharing::stealable;
   for (unsigned i = 0; i != procs; ++i) processors.push_back(std::make_unique<processor>(i, s));
   for (unsigned i = procs; i != 0; --i) push_processor(*processors[i - 1]);
@@ -126,7 +135,8 @@ scheduler::scheduler(const options& o, unsigned procs) : settings(o), alone_(pro
 
 scheduler::~scheduler() {
   for (const auto& p : processors) {
-    while (stack* s = p->free_stacks.pop()) retire_stack(*s);
+    for (stack_list& cache : p->free_stacks)
+      while (stack* s = cache.pop()) retire_stack(*s);
     fibers.put(p->free_fibers, p->free_fibers.count);
   }
   fibers.trim();
@@ -162,8 +172,8 @@ void scheduler::run_machine(machine& m) noexcept {
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);
   m.clock = platform::this_thread_clock();
+  m.limit_slot = this_limit_slot();
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock; acquire half there
-  m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock
   platform::set_thread_slot(&m);
   {
     const thread_lock hold(m.handoff);
@@ -250,19 +260,19 @@ bool scheduler::call_with_work_behind() noexcept {
   return false;
 }
 
+stack_pool* scheduler::pool_at(std::size_t stack_class) noexcept {
+  const thread_lock hold(pools_lock_);
+  return stack_class < pools_.size() ? pools_[stack_class].get() : nullptr;
+}
+
 bool scheduler::give_back_memory() noexcept {
-  std::size_t n = 1;
   bool more = fibers.give_back();
-  for (std::size_t i = 0; i != n; ++i) {
-    stack_pool* pool = nullptr;
-    {
-      const thread_lock hold(pools_lock_);
-      n = pools_.size();
-      pool = pools_[i].get();
-    }
+  std::size_t c = default_stack;
+  while (stack_pool* pool = pool_at(c)) {
     more |= pool->give_back();
+    c = c == default_stack && !has_segments ? std::size_t{common_stacks} : c + 1;
   }
-  return more;
+  return (has_segments && segments.give_back()) || more;
 }
 
 std::size_t scheduler::deepest_stack() noexcept {
@@ -285,6 +295,7 @@ statistics scheduler::count() noexcept {
   }
   const thread_lock hold(pools_lock_);
   for (const auto& pool : pools_) n.stacks += pool->made();
+  n.segments = segments.made();
   return n;
 }
 

@@ -62,27 +62,34 @@ inline void scheduler::push_back(processor& p, fiber* f) noexcept {
 }
 
 [[gnu::noinline]] void scheduler::overflow(processor& p, fiber* f) noexcept {
-  std::array<fiber*, queue_capacity> half;
-  fiber_list batch;
-  const std::uint32_t n = p.woken.take_half(half.data());
-  for (std::uint32_t i = 0; i != n; ++i) {
-    batch.push(half[i]);
-    half[i]->ahead = i + looked_ahead < n ? half[i + looked_ahead] : nullptr;
-  }
-  f->ahead = nullptr;
-  if (!HEDDLE_PLANTED(overflow_loses_newest)) batch.push(f);
-  inject_list(batch);
+  on_home_stack([&] {
+    std::array<fiber*, queue_capacity> half;
+    fiber_list batch;
+    const std::uint32_t n = p.woken.take_half(half.data());
+    for (std::uint32_t i = 0; i != n; ++i) {
+      batch.push(half[i]);
+      half[i]->ahead = i + looked_ahead < n ? half[i + looked_ahead] : nullptr;
+    }
+    f->ahead = nullptr;
+    if (!HEDDLE_PLANTED(overflow_loses_newest)) batch.push(f);
+    inject_list(batch);
+  });
 }
 
-void scheduler::push_fresh(processor& p, fiber* f) noexcept {
-  if (p.fresh.push(f)) [[likely]]
-    return;
-  std::array<fiber*, queue_capacity> half;
-  fiber_list batch;
-  const std::uint32_t n = p.fresh.take_half(half.data());
-  for (std::uint32_t i = 0; i != n; ++i) batch.push(half[i]);
-  inject_list(batch);
-  if (!p.fresh.push(f)) inject(f);
+inline void scheduler::push_fresh(processor& p, fiber* f) noexcept {
+  if (!p.fresh.push(f)) [[unlikely]]
+    overflow_fresh(p, f);
+}
+
+[[gnu::noinline]] void scheduler::overflow_fresh(processor& p, fiber* f) noexcept {
+  on_home_stack([&] {
+    std::array<fiber*, queue_capacity> half;
+    fiber_list batch;
+    const std::uint32_t n = p.fresh.take_half(half.data());
+    for (std::uint32_t i = 0; i != n; ++i) batch.push(half[i]);
+    inject_list(batch);
+    if (!p.fresh.push(f)) inject(f);
+  });
 }
 
 void scheduler::inject(fiber* f) noexcept {
@@ -224,10 +231,14 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
 
 /// `f`: null, or a fresh fiber that has been picked already.
 [[gnu::noinline]] fiber* scheduler::pick_slowly(machine& m, fiber* f) noexcept {
-  for (;; f = nullptr) {
-    if (f == nullptr) f = pick(m);
-    if (f == nullptr || f->memory != nullptr || give_stack(m, f)) return f;
-  }
+  if (f != nullptr && take_stack_at_hand(m, f)) return f;
+  on_home_stack([&] {
+    for (;; f = nullptr) {
+      if (f == nullptr) f = pick(m);
+      if (f == nullptr || f->memory != nullptr || give_stack(m, f)) return;
+    }
+  });
+  return f;
 }
 
 // One function down to the switch: after it the processor mispredicts every return, so each frame costs 4 ns.
@@ -298,7 +309,7 @@ machine& scheduler::regain(machine& m) noexcept {
 void scheduler::add_timer(machine& m, timer& t) noexcept {
   // Without a processor any heap will do; the machine goes on to the idle protocol, which looks at them all.
   processor& p = m.p != nullptr ? *m.p : *processors.front();
-  p.timers.add(t);
+  on_home_stack([&] { p.timers.add(t); });  // which may allocate
 }
 
 void scheduler::machine_main(machine& m) noexcept {
@@ -356,16 +367,16 @@ fiber* scheduler::find_work(machine& m) noexcept {
   fiber* f = nullptr;
   if (m->p != nullptr) {
     f = pick_quickly(*m->p);
-    if (f == nullptr) f = pick(*m);
+    if (f == nullptr) on_home_stack([&] { f = pick(*m); });
   }
-  while (f != nullptr && f->memory == nullptr) {
-    if (f->stack_class == 0 ? s->pool == default_pool_ : s->pool == &pool_of(*f)) {
-      f->memory = s;
+  if (f != nullptr && f->memory == nullptr) {
+    if (f->stack_class < common_stacks && s->pool == common_pools_[f->stack_class]) {
+      f->stand_on(*s);
+      set_stack_limit(s->limit);
       prepare(*m, f);
       return f;
     }
-    if (give_stack(*m, f)) break;
-    f = pick(*m);
+    f = pick_slowly(*m, f);
   }
   // The stack goes to a free list as it is, suspended here: who gets it resumes with its own fiber.
   execution free_stack;
@@ -377,6 +388,7 @@ fiber* scheduler::find_work(machine& m) noexcept {
         machine& here = *static_cast<machine*>(arg);
         stack* const freed = here.departed->memory;
         freed->context = here.departed->context;
+        freed->pool->check(*freed);
         here.sched.release_stack(here, freed);
       },
       m);
@@ -416,7 +428,7 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   fiber& self = *m.current;
   const stack& s = *self.memory;
   const auto used = static_cast<std::size_t>(s.bottom + s.size - static_cast<char*>(__builtin_frame_address(0)));
-  if (used > s.size / 16 || f->stack_class != self.stack_class) return false;
+  if (used > s.size / 16 || f->stack_class != self.stack_class || s.limit != nullptr) return false;
   m.enter();
   if (m.p == nullptr || !m.p->take_if_next(f)) {
     m.leave();
@@ -428,7 +440,7 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   self.state.store(fiber_state::lending, std::memory_order_relaxed);
   self.save_exceptions(*m.exceptions);
   *m.exceptions = {};
-  f->memory = self.memory;
+  f->stand_on(*self.memory);
   prepare(m, f);
   m.leave();
   run_closure(*f);
@@ -448,28 +460,38 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
 
 bool scheduler::give_stack(machine& m, fiber* f) noexcept { return take_stack(m, f) || starve(m, f); }
 
+/// True if f has been given one of the free stacks that the processor keeps.
+inline bool scheduler::take_stack_at_hand(machine& m, fiber* f) noexcept {
+  if (f->stack_class >= common_stacks) return false;
+  stack* const s = m.p->free_stacks[f->stack_class].pop();
+  if (s != nullptr) begin_on(*f, *s);
+  return s != nullptr;
+}
+
 inline bool scheduler::take_stack(machine& m, fiber* f) noexcept {
-  stack_list& cache = m.p->free_stacks;
-  if (f->stack_class != 0) {
-    stack_list one;
-    if (!pool_of(*f).get(one, 1)) return false;
-    f->memory = one.pop();
-  } else {
-    if (cache.head == nullptr && !default_pool_->get(cache, stack_pool::batch)) return false;
-    f->memory = cache.pop();
-  }
-  stack& s = *f->memory;
-  f->context = s.context != nullptr ? s.context : make_context(s.bottom + s.size, s.size, fiber_main);
-  f->exceptions = {};
+  if (take_stack_at_hand(m, f)) return true;
+  stack_list one;
+  const bool common = f->stack_class < common_stacks;
+  stack_list& cache = common ? m.p->free_stacks[f->stack_class] : one;
+  if (!pool_of(*f).get(cache, common ? stack_pool::batch : 1)) return false;
+  begin_on(*f, *cache.pop());
   return true;
 }
 
+inline void scheduler::begin_on(fiber& f, stack& s) noexcept {
+  s.next = nullptr;
+  f.stand_on(s);
+  f.context = s.context != nullptr ? s.context : make_context(s.bottom + s.size, s.size, fiber_main);
+  f.restart_exceptions();
+}
+
 void scheduler::release_stack(machine& m, stack* s) noexcept {
-  const bool common = s->pool == default_pool_;
-  if (common && m.p != nullptr) {
-    stack_list& cache = m.p->free_stacks;
+  const auto c = static_cast<std::uint32_t>(std::find(common_pools_.begin(), common_pools_.end(), s->pool) -
+                                            common_pools_.begin());
+  if (c != common_stacks && m.p != nullptr) {
+    stack_list& cache = m.p->free_stacks[c];
     cache.push(s);
-    if (cache.count > 2 * stack_pool::batch) default_pool_->put(cache, stack_pool::batch);
+    if (cache.count > 2 * stack_pool::batch) s->pool->put(cache, stack_pool::batch);
   } else {
     stack_list one;
     one.push(s);
@@ -492,8 +514,7 @@ void scheduler::release_stack(machine& m, stack* s) noexcept {
   const thread_lock hold(lock_);
   // Before the last try: who gives a stack to the pool after that try sees the count, by the pool's lock.
   starved_count_.store(static_cast<std::uint32_t>(starved_.count + 1), std::memory_order_relaxed);
-  for (processor* p = idle_processors_; p != nullptr; p = p->next_idle)
-    default_pool_->put(p->free_stacks, p->free_stacks.count);
+  for (processor* p = idle_processors_; p != nullptr; p = p->next_idle) give_stacks_back(*p);
   if (take_stack(m, f)) {
     starved_count_.store(static_cast<std::uint32_t>(starved_.count), std::memory_order_relaxed);
     return true;
@@ -503,10 +524,20 @@ void scheduler::release_stack(machine& m, stack* s) noexcept {
   return false;
 }
 
+/// Moves the stacks that p keeps to their pools; false if there are none.
+bool scheduler::give_stacks_back(processor& p) noexcept {
+  bool any = false;
+  for (std::uint32_t c = 0; c != common_stacks; ++c) {
+    stack_list& cache = p.free_stacks[c];
+    any |= cache.head != nullptr;
+    if (cache.head != nullptr) common_pools_[c]->put(cache, cache.count);
+  }
+  return any;
+}
+
 /// Offers the stacks that p keeps to the starved; false if there are none of the one or of the other. Under lock_.
 bool scheduler::feed_starved(processor& p) noexcept {
-  if (starved_.head == nullptr || p.free_stacks.head == nullptr) return false;
-  default_pool_->put(p.free_stacks, p.free_stacks.count);
+  if (starved_.head == nullptr || !give_stacks_back(p)) return false;
   global_.append(starved_);
   starved_count_.store(0, std::memory_order_relaxed);
   // seq_cst: as in inject_list().
@@ -515,36 +546,44 @@ bool scheduler::feed_starved(processor& p) noexcept {
 }
 
 stack_pool& scheduler::pool_of(const fiber& f) noexcept {
-  if (f.stack_class == 0) return *default_pool_;
+  if (f.stack_class < common_stacks) return *common_pools_[f.stack_class];
   const thread_lock hold(pools_lock_);
   return *pools_[f.stack_class];
 }
 
-std::uint32_t scheduler::stack_class(std::size_t size) {
-  check_stack_size(size);
-  if (size == settings.stack_size) return 0;
+/// The class for a fiber of that closure, with those options or none. Throws std::invalid_argument.
+inline std::uint32_t scheduler::stack_class(const closure_type& type, const fiber_options* o) {
+  const bool can_grow = type.segmented && segments_usable_;
+  const stack_kind kind = o != nullptr ? o->stack : stack_kind::automatic;
+  const std::size_t size = o != nullptr ? o->stack_size : 0;
+  constexpr std::size_t least_contiguous = std::size_t{16} << 10;
+  const bool grows =
+      kind == stack_kind::segmented || (kind == stack_kind::automatic && can_grow && size < least_contiguous);
+  if (!grows) return size == 0 ? default_stack : sized_stack_class(size, false);
+  if (!can_grow) refuse_segments(type.segmented);
+  if (size == 0) return segmented_class_;
+  return size == 2048 ? segment_stack : size == 1024 ? small_segment_stack : sized_stack_class(size, true);
+}
+
+std::uint32_t scheduler::sized_stack_class(std::size_t size, bool grows) {
+  check_stack_size(size, grows);
+  if (size == settings.stack_size && !grows) return default_stack;
   const thread_lock hold(pools_lock_);
   for (std::uint32_t i = 0; i != pools_.size(); ++i)
-    if (pools_[i]->slot_size() == (size + 4095) / 4096 * 4096) return i;
-  pools_.push_back(std::make_unique<stack_pool>(size));
+    if (pools_[i]->slot_size() == (size + 4095) / 4096 * 4096 && pools_[i]->grows() == grows) return i;
+  const stack_pool::growing g{growth_reserve, foreign_class};
+  pools_.push_back(std::make_unique<stack_pool>(size, grows ? g : stack_pool::growing{0, 0}));
   return static_cast<std::uint32_t>(pools_.size() - 1);
 }
 
-fiber* scheduler::make_fiber(machine* m, const fiber_options* o) {
-  const std::uint32_t size_class = o != nullptr && o->stack_size != 0 ? stack_class(o->stack_size) : 0;
+fiber* scheduler::make_fiber(machine* m, const closure_type& type, const fiber_options* o) {
+  const std::uint32_t size_class = stack_class(type, o);
   char* const name = o != nullptr && !o->name.empty() ? copy_name(o->name) : nullptr;
   fiber* f = nullptr;
-  processor* p = m != nullptr ? m->p : nullptr;
-  if (p != nullptr) {
-    if (p->free_fibers.head == nullptr) fibers.get(p->free_fibers, fiber_pool::batch);
-    f = p->free_fibers.pop();
-    if (p->next_id == p->last_id) {
-      constexpr std::uint64_t block = 1024;
-      p->next_id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * block + 1;
-      p->last_id = p->next_id + block;
-    }
-    f->id = p->next_id++;
-    count_one(p->made);
+  if (m != nullptr && m->p != nullptr) {
+    processor& p = *m->p;
+    if (p.free_fibers.head == nullptr) fibers.get(p.free_fibers, fiber_pool::batch);
+    f = take_fiber(p);
   } else {
     fiber_list one;
     fibers.get(one, 1);
@@ -552,11 +591,37 @@ fiber* scheduler::make_fiber(machine* m, const fiber_options* o) {
     f->id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * 1024 + 1;
     elsewhere_.fetch_add(1, std::memory_order_relaxed);
   }
-  f->stack_class = size_class;
+  clear_fiber(*f, size_class);
   f->name = name;
-  f->memory = nullptr;
-  f->big_closure = nullptr;
   return f;
+}
+
+fiber* scheduler::make_fiber_at_hand(machine& m, const closure_type& type) noexcept {
+  if (m.p == nullptr || m.p->free_fibers.head == nullptr) [[unlikely]]
+    return nullptr;
+  fiber* const f = take_fiber(*m.p);
+  clear_fiber(*f, type.segmented ? segmented_class_ : default_stack);
+  f->name = nullptr;
+  return f;
+}
+
+/// One of the free blocks that p keeps, of which there is one.
+inline fiber* scheduler::take_fiber(processor& p) noexcept {
+  fiber* const f = p.free_fibers.pop();
+  if (p.next_id == p.last_id) {
+    constexpr std::uint64_t block = 1024;
+    p.next_id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * block + 1;
+    p.last_id = p.next_id + block;
+  }
+  f->id = p.next_id++;
+  count_one(p.made);
+  return f;
+}
+
+inline void scheduler::clear_fiber(fiber& f, std::uint32_t stack_class) noexcept {
+  f.stack_class = stack_class;
+  f.memory = nullptr;
+  f.big_closure = nullptr;
 }
 
 void scheduler::count_ended(machine& m) noexcept {

@@ -58,7 +58,9 @@ class scheduler {
   /// Makes f runnable through the global queue.
   void inject(fiber* f) noexcept;
   /// An empty control block of the given stack size, with an id. `m`: null on a plain thread, else inside.
-  fiber* make_fiber(machine* m, const fiber_options* o);
+  fiber* make_fiber(machine* m, const closure_type& type, const fiber_options* o);
+  /// The same without options, if the processor has a free block; else null. Inside.
+  fiber* make_fiber_at_hand(machine& m, const closure_type& type) noexcept;
   void free_fiber(machine& m, fiber* f) noexcept;
   void count_ended(machine& m) noexcept;
   void count_ended_elsewhere() noexcept { elsewhere_.fetch_sub(1, std::memory_order_relaxed); }
@@ -108,6 +110,7 @@ class scheduler {
   std::size_t deepest_stack() noexcept;
 
   const options settings;
+  segment_pools segments;
   std::vector<std::unique_ptr<processor>> processors;
   fiber_pool& fibers = fiber_pool::instance();
 
@@ -133,12 +136,16 @@ class scheduler {
   /// False if there is no memory for one: f then waits in starved_ until another fiber has ended.
   bool give_stack(machine& m, fiber* f) noexcept;
   bool take_stack(machine& m, fiber* f) noexcept;
+  bool take_stack_at_hand(machine& m, fiber* f) noexcept;
+  static void begin_on(fiber& f, stack& s) noexcept;
   bool starve(machine& m, fiber* f) noexcept;
+  bool give_stacks_back(processor& p) noexcept;
   bool feed_starved(processor& p) noexcept HEDDLE_REQUIRES(lock_);
   void release_stack(machine& m, stack* s) noexcept;
   void push_back(processor& p, fiber* f) noexcept;
   void overflow(processor& p, fiber* f) noexcept;
   void push_fresh(processor& p, fiber* f) noexcept;
+  void overflow_fresh(processor& p, fiber* f) noexcept;
   void inject_list(fiber_list& l) noexcept;
 
   // Idle protocol.
@@ -158,6 +165,7 @@ class scheduler {
   bool spares_wake(processor& p) noexcept;
   void judge_wake(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void wake_one() noexcept;
+  void wake_one_here() noexcept;
   bool work_left_behind() const noexcept;
   bool may_spin(machine& m) noexcept;
   void stop_spinning(machine& m) noexcept;
@@ -202,10 +210,16 @@ class scheduler {
   atomic<std::uint64_t> elsewhere_{0};
 
   thread_mutex pools_lock_{lock_rank::registry};
-  std::vector<std::unique_ptr<stack_pool>> pools_ HEDDLE_GUARDED_BY(pools_lock_);  // [0] is the default size
-  stack_pool* default_pool_ = nullptr;
+  std::vector<std::unique_ptr<stack_pool>> pools_ HEDDLE_GUARDED_BY(pools_lock_);  // by stack class
+  std::array<stack_pool*, common_stacks> common_pools_{};                          // the first of them
+  const bool segments_usable_;
+  const std::uint32_t segmented_class_;  // what code compiled for it gets
   stack_pool& pool_of(const fiber& f) noexcept;
-  std::uint32_t stack_class(std::size_t size);
+  stack_pool* pool_at(std::size_t stack_class) noexcept;
+  fiber* take_fiber(processor& p) noexcept;
+  static void clear_fiber(fiber& f, std::uint32_t stack_class) noexcept;
+  std::uint32_t stack_class(const closure_type& type, const fiber_options* o);
+  std::uint32_t sized_stack_class(std::size_t size, bool grows);
 
   // runnext_patience: how long a thief leaves a runnext alone before it takes it, in pauses: some microseconds.
   // trusted_wakes: as many in a row may be futile; each further one halves the wakes, most_spared times at most.

@@ -51,6 +51,9 @@ struct key {
 constexpr key keys[] = {
     {"procs", 1, 4096, [](options& o, std::size_t v) { o.procs = static_cast<unsigned>(v); }},
     {"stack", std::size_t{16} << 10, std::size_t{64} << 20, [](options& o, std::size_t v) { o.stack_size = v; }},
+    {"segment", 1024, 2048, [](options& o, std::size_t v) { o.segment_size = v <= 1024 ? 1024 : 2048; }},
+    {"max_stack", std::size_t{1} << 20, std::size_t{1} << 46, [](options& o, std::size_t v) { o.max_stack = v; }},
+    {"preempt", 0, 1, [](options& o, std::size_t v) { o.preempt = v != 0; }},
     {"slice", 1000, 10'000'000,
      [](options& o, std::size_t v) { o.slice = std::chrono::microseconds(static_cast<long>(v)); }},
     {"machines", 1, 1'000'000, [](options& o, std::size_t v) { o.max_machines = static_cast<unsigned>(v); }},
@@ -101,6 +104,11 @@ void apply_environment(options& o) {
 
 void check(const options& o) {
   check_stack_size(o.stack_size);
+  if (o.segment_size != 1024 && o.segment_size != 2048)
+    throw std::invalid_argument("heddle: segment_size " + std::to_string(o.segment_size) + " is neither 1024 nor 2048");
+  if (o.max_stack < std::size_t{1} << 20)
+    throw std::invalid_argument("heddle: max_stack " + std::to_string(o.max_stack) +
+                                " is out of range: at least 1048576 (1M)");
   if (o.procs > 4096)
     throw std::invalid_argument("heddle: procs " + std::to_string(o.procs) + " is out of range: at most 4096");
   if (o.slice < std::chrono::microseconds(1000))

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <new>
 
@@ -69,11 +70,6 @@ guard_kind guard_in_use() noexcept {
   return kind;
 }
 
-char* header_of(char* slot, std::size_t slot_size) noexcept {
-  const std::size_t colour = reinterpret_cast<std::uintptr_t>(slot) / slot_size % colours;
-  return slot + slot_size - header_size - colour * colour_step;
-}
-
 /// ASan's shadow outlives munmap, and the last frames of ended fibers never returned: whoever has the addresses next,
 /// be it a thread with its thread-locals, must not find their poison.
 void unmap(char* at, std::size_t bytes) noexcept {
@@ -100,11 +96,20 @@ bool protect_many(char* slots, std::size_t count, std::size_t stride) noexcept {
 }
 }  // namespace
 
-stack_pool::stack_pool(std::size_t size) noexcept : slot_size_((size + page - 1) / page * page) {}
+stack_pool::stack_pool(std::size_t size, growing g) noexcept
+    : packed_(size < page),
+      slot_size_(packed_ ? (size + 63) / 64 * 64 : (size + page - 1) / page * page),
+      growing_(g) {}
 
 stack_pool::~stack_pool() {
   while (stack* s = free_.pop()) retire_stack(*s);
   for (const reservation& r : reservations_) unmap(r.base, r.bytes);
+}
+
+char* stack_pool::header_of(char* slot) const noexcept {
+  // Packed ones differ by themselves.
+  const std::size_t colour = packed_ ? 0 : reinterpret_cast<std::uintptr_t>(slot) / slot_size_ % colours;
+  return slot + slot_size_ - header_size - colour * colour_step;
 }
 
 stack_pool::reservation& stack_pool::holder(const char* slot) noexcept {
@@ -141,7 +146,7 @@ bool stack_pool::reserve() noexcept {
 }
 
 void stack_pool::guard(char* slots, std::size_t count) noexcept {
-  if (guard_in_use() == guard_kind::none || protect_many(slots, count, slot_size_)) return;
+  if (packed_ || guard_in_use() == guard_kind::none || protect_many(slots, count, slot_size_)) return;
   for (std::size_t i = 0; i != count; ++i) {
     if (protect(slots + i * slot_size_)) continue;
     std::fprintf(stderr,
@@ -175,11 +180,14 @@ char* stack_pool::take_slot() noexcept {
 
 /// The header of a new stack in a slot that has its guard; touches its highest page.
 stack* stack_pool::build(char* slot) noexcept {
-  char* const header = header_of(slot, slot_size_);
+  char* const header = header_of(slot);
   stack* s = ::new (header) stack;
-  s->bottom = slot + page;
+  s->bottom = slot + (packed_ ? 0 : guard_size);
   s->size = static_cast<std::size_t>(header - s->bottom);
   s->pool = this;
+  if (growing_.reserve != 0) s->limit = s->bottom + growing_.reserve;
+  s->next_class = growing_.next_class;
+  if (packed_) canary_of(*s) = canary;
   announce_stack(*s);
   return s;
 }
@@ -207,14 +215,22 @@ std::vector<stack_pool::reservation> stack_pool::take_unused(const std::vector<s
   for (const stack* s : idle) ++unused[static_cast<std::size_t>(&holder(s->bottom) - reservations_.data())];
   std::vector<reservation> gone;
   for (std::size_t i = 0; i != unused.size(); ++i) {
-    const reservation& r = reservations_[i];
-    if (unused[i] == r.bytes / slot_size_ && r.base + r.bytes != end_) gone.push_back(r);
+    if (unused[i] == cut(reservations_[i])) gone.push_back(reservations_[i]);
   }
   if (gone.empty()) return gone;
   std::erase_if(empty_, [&](const char* slot) { return within(gone, slot); });
   std::erase_if(reservations_, [&](const reservation& r) { return within(gone, r.base); });
-  for (const reservation& r : gone) made_ -= r.bytes / slot_size_;
+  for (const reservation& r : gone) {
+    made_ -= cut(r);
+    if (r.base + r.bytes == end_) cursor_ = end_ = guarded_ = nullptr;  // the newest: the next slot begins another
+  }
   return gone;
+}
+
+/// Slots of the reservation that have been handed out ever.
+std::size_t stack_pool::cut(const reservation& r) const noexcept {
+  return static_cast<std::size_t>(r.base + r.bytes == end_ ? cursor_ - r.base : static_cast<std::ptrdiff_t>(r.bytes)) /
+         slot_size_;
 }
 
 bool stack_pool::within(const std::vector<reservation>& by_address, const char* at) noexcept {
@@ -249,13 +265,11 @@ bool stack_pool::give_back() noexcept {
   }
   // Nobody else knows the idle ones now. They are emptied without the lock, and only then offered again.
   for (stack* s : idle) {
-    char* const slot = s->bottom - page;
+    char* const slot = slot_of(*s);
     retire_stack(*s);
-    if (within(gone, slot)) continue;
-    HEDDLE_UNPOISON(slot + page, slot_size_ - page);
-    ::madvise(slot + page, slot_size_ - page, MADV_DONTNEED);
-    emptied.push_back(slot);
+    if (!within(gone, slot)) emptied.push_back(slot);
   }
+  drop(emptied);
   for (const reservation& r : gone) unmap(r.base, r.bytes);
   const thread_lock hold(lock_);
   for (char* slot : emptied) {
@@ -265,8 +279,30 @@ bool stack_pool::give_back() noexcept {
   return more;
 }
 
+/// Gives the memory of emptied slots back: of packed ones, that of the pages that only such slots have a part in.
+void stack_pool::drop(std::vector<char*>& slots) noexcept {
+  if (!packed_) {
+    for (char* slot : slots) {
+      HEDDLE_UNPOISON(slot + guard_size, slot_size_ - guard_size);
+      ::madvise(slot + guard_size, slot_size_ - guard_size, MADV_DONTNEED);
+    }
+    return;
+  }
+  std::sort(slots.begin(), slots.end());
+  const auto up = [](char* at) { return at + (page - reinterpret_cast<std::uintptr_t>(at) % page) % page; };
+  for (std::size_t i = 0; i != slots.size();) {
+    char* const first = slots[i];
+    char* end = first;
+    for (; i != slots.size() && slots[i] == end; ++i) end += slot_size_;
+    char* const begin = up(first);
+    end -= reinterpret_cast<std::uintptr_t>(end) % page;
+    if (begin < end) ::madvise(begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+  }
+}
+
 /// Reads what fibers may be writing: only whether it was ever other than zero matters.
 [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] std::size_t stack_pool::deepest() noexcept {
+  if (packed_) return 0;  // they have ended where they were full, and went on elsewhere
   const thread_lock hold(lock_);
   std::vector<unsigned char> resident;
   try {
@@ -279,7 +315,7 @@ bool stack_pool::give_back() noexcept {
     const char* const end = r.base + r.bytes == end_ ? cursor_ : r.base + r.bytes;
     for (char* slot = r.base; slot != end; slot += slot_size_) {
       if (::mincore(slot, slot_size_, resident.data()) != 0) continue;
-      const char* const top = header_of(slot, slot_size_);
+      const char* const top = header_of(slot);
       const char* at = slot + page;
       while (at < top && (resident[static_cast<std::size_t>(at - slot) / page] & 1) == 0) at += page;
       while (at < top && *reinterpret_cast<const volatile std::uint64_t*>(at) == 0) at += sizeof(std::uint64_t);
@@ -292,6 +328,15 @@ bool stack_pool::give_back() noexcept {
 void stack_pool::put(stack_list& from, std::size_t n) noexcept {
   const thread_lock hold(lock_);
   for (; n != 0; --n) free_.push(from.pop());
+}
+
+void stack_pool::report_damage(const stack& s) noexcept {
+  std::fprintf(
+      stderr,
+      "heddle: the first segment of a fiber's stack, %zu bytes from %p, has overflowed: code that was not compiled "
+      "with -fsplit-stack ran on it; call such code by heddle::on_large_stack\n",
+      s.size, static_cast<void*>(s.bottom));
+  std::abort();
 }
 
 void announce_stack(stack& s) noexcept {

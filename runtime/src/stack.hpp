@@ -9,15 +9,20 @@
 
 namespace heddle::detail {
 
-/// One stack: this header stands at its top, the frames grow down from it to `bottom`.
+/// One stack, or one segment of a stack: this header stands at its top, the frames grow down from it to `bottom`.
 struct stack {
-  stack* next = nullptr;       ///< in a free list
-  char* bottom = nullptr;      ///< lowest usable byte; the guard lies below
-  std::size_t size = 0;        ///< usable bytes, from bottom to this header
-  void* tsan_fiber = nullptr;  ///< ThreadSanitizer's idea of this stack
-  unsigned valgrind_id = 0;    ///< Valgrind's idea of it
+  stack* next = nullptr;   ///< in a free list; of a segment in use, the one that it goes on from
+  char* bottom = nullptr;  ///< lowest usable byte; the guard, if any, lies below
+  std::size_t size = 0;    ///< usable bytes, from bottom to this header
+  char* limit = nullptr;   ///< lowest byte for frames of code compiled with -fsplit-stack; null: it does not grow
   class stack_pool* pool = nullptr;
   void* context = nullptr;  ///< in a free list: where the next fiber starts; null if none ever ran
+  union {
+    void* tsan_fiber = nullptr;  ///< ThreadSanitizer's idea of this stack
+    void* blocks;                ///< of a segment: its allocas that did not fit; no such under TSan
+  };
+  unsigned valgrind_id = 0;      ///< Valgrind's idea of it
+  std::uint32_t next_class = 0;  ///< the least growth class of the segment that would follow
 };
 
 /// A singly linked list of stacks with a count: a processor's warm cache, or a batch on its way.
@@ -54,11 +59,18 @@ enum class guard_kind : std::uint8_t {
 /// 1. A slot is guard page, usable bytes, header; slots of a reservation lie side by side.
 /// 2. A cut slot is a stack in somebody's hands, a stack in `free_`, or an address in `empty_`: then it has its guard,
 ///    and no memory.
-/// 3. A reservation all of whose slots are free or empty may be unmapped, the newest not.
+/// 3. A reservation all of whose slots are free or empty may be unmapped.
+/// 4. Slots below a page, of stacks that grow, are packed: several to a page, without guard, with a canary at the
+/// bottom.
 class stack_pool {
  public:
-  /// `size`: bytes of a slot, guard and header included; rounded up to pages.
-  explicit stack_pool(std::size_t size) noexcept;
+  /// Of stacks that grow: the bytes kept below their limit, and the class of the segment that would follow.
+  struct growing {
+    std::size_t reserve;
+    std::uint32_t next_class;
+  };
+  /// `size`: bytes of a slot, guard and header included; rounded up to pages, or to cache lines if it is below one.
+  explicit stack_pool(std::size_t size, growing g = {0, 0}) noexcept;
   ~stack_pool();
   stack_pool(const stack_pool&) = delete;
   stack_pool& operator=(const stack_pool&) = delete;
@@ -79,8 +91,20 @@ class stack_pool {
   /// Bytes of the deepest stack that were ever written, among those that have memory. O(stacks).
   std::size_t deepest() noexcept;
 
+  /// Whether its stacks are for code compiled with -fsplit-stack.
+  bool grows() const noexcept { return growing_.reserve != 0; }
+  /// Whether an access right below a stack faults, if guards can be had at all.
+  bool guarded() const noexcept { return !packed_; }
+  /// Ends the process with a message if a stack without guard has overflowed: the one below it is damaged.
+  void check(const stack& s) const noexcept {
+    if (packed_ && canary_of(s) != canary) [[unlikely]]
+      report_damage(s);
+  }
+
   static constexpr std::size_t batch = 32;
   static constexpr std::size_t guard_size = 4096;
+  /// What guard, header and colour take of a slot at most.
+  static constexpr std::size_t overhead = guard_size + 64 + 15 * 128;
 
  private:
   struct reservation {
@@ -88,6 +112,7 @@ class stack_pool {
     std::size_t bytes;
     std::size_t empty;  ///< slots in empty_
   };
+  std::size_t cut(const reservation& r) const noexcept HEDDLE_REQUIRES(lock_);
   bool reserve() noexcept HEDDLE_REQUIRES(lock_);
   stack* build(char* slot) noexcept;
   reservation& holder(const char* slot) noexcept HEDDLE_REQUIRES(lock_);
@@ -96,7 +121,16 @@ class stack_pool {
   char* take_slot() noexcept HEDDLE_REQUIRES(lock_);
   void guard(char* slots, std::size_t count) noexcept HEDDLE_REQUIRES(lock_);
 
+  static std::uint64_t& canary_of(const stack& s) noexcept { return *reinterpret_cast<std::uint64_t*>(s.bottom); }
+  [[noreturn]] static void report_damage(const stack& s) noexcept;
+  char* header_of(char* slot) const noexcept;
+  char* slot_of(const stack& s) const noexcept { return s.bottom - (packed_ ? 0 : guard_size); }
+  void drop(std::vector<char*>& slots) noexcept;
+
+  static constexpr std::uint64_t canary = 0x9E3779B97F4A7C15;
+  const bool packed_;
   const std::size_t slot_size_;
+  const growing growing_;
   thread_mutex lock_{lock_rank::pool};
   stack_list free_ HEDDLE_GUARDED_BY(lock_);
   std::size_t least_free_ HEDDLE_GUARDED_BY(lock_) = 0;             // since the last give_back()

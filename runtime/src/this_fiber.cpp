@@ -2,6 +2,7 @@
 #include "heddle/this_fiber.hpp"
 
 #include "heddle/blocking.hpp"
+#include "heddle/detail/trusted.hpp"
 #include "scheduler.hpp"
 
 namespace heddle {
@@ -88,16 +89,21 @@ std::string_view name() noexcept {
   const detail::fiber* f = detail::running();
   if (f == nullptr) return 0;
   const char* const here = static_cast<const char*>(__builtin_frame_address(0));
-  return static_cast<std::size_t>(f->memory->bottom + f->memory->size - here);
+  std::size_t used = static_cast<std::size_t>(f->memory->bottom + f->memory->size - here);
+  if (f->limit != nullptr)
+    for (const detail::stack* s = f->memory->next; s != nullptr; s = s->next) used += s->size;
+  return used;
 }
 
 void name(std::string_view n) {
   detail::fiber* f = detail::running();
   if (f == nullptr) return;
-  char* const copy = n.empty() ? nullptr : detail::copy_name(n);
-  char* const old = f->name;
-  f->name = copy;
-  detail::free_name(old);
+  detail::on_home_stack([&] {
+    char* const copy = n.empty() ? nullptr : detail::copy_name(n);
+    char* const old = f->name;
+    f->name = copy;
+    detail::free_name(old);
+  });
 }
 
 }  // namespace this_fiber

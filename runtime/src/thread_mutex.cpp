@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/detail/thread_mutex.hpp"
 
+#include "heddle/detail/trusted.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstdio>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/detail/wait.hpp"
 
+#include "heddle/detail/trusted.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {

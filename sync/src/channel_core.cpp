@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/detail/channel_core.hpp"
 
+#include <cstdlib>
 #include <string>
 
 #include "heddle/channel.hpp"
+#include "heddle/detail/home_stack.hpp"
+#include "heddle/detail/trusted.hpp"
 #include "misuse.hpp"
 
 namespace heddle::detail {
@@ -45,6 +48,9 @@ channel_closed::channel_closed(const char* operation)
     : std::logic_error(std::string("heddle: ") + operation + " on a closed channel") {}
 channel_closed::~channel_closed() = default;
 
-void detail::throw_channel_closed(const char* operation) { throw channel_closed(operation); }
+void detail::throw_channel_closed(const char* operation) {
+  on_home_stack([operation] { throw channel_closed(operation); });
+  std::abort();  // not reached
+}
 
 }  // namespace heddle

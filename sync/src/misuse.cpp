@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "heddle/detail/home_stack.hpp"
+
 namespace heddle::detail {
 
 void misuse(const char* kind, const void* object, const char* what) noexcept {
-  std::fprintf(stderr, "heddle: %s %p: %s\n", kind, object, what);
+  on_home_stack([&] { std::fprintf(stderr, "heddle: %s %p: %s\n", kind, object, what); });
   std::abort();
 }
 

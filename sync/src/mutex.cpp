@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/mutex.hpp"
 
+#include "heddle/detail/trusted.hpp"
 #include "misuse.hpp"
 
 namespace heddle {

@@ -3,7 +3,10 @@
 
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 
+#include "heddle/detail/home_stack.hpp"
+#include "heddle/detail/trusted.hpp"
 #include "misuse.hpp"
 
 namespace heddle {
@@ -15,13 +18,7 @@ void wait_group::done_last(std::uint64_t state, std::uint32_t n) noexcept {
   std::uint64_t next = 0;
   do {
     const std::uint64_t count = state & count_mask;
-    if (count < n) {
-      char text[128];
-      std::snprintf(text, sizeof text,
-                    "negative count: done(%" PRIu32 ") with a count of %" PRIu64 "; add() before the work starts", n,
-                    count);
-      detail::misuse("wait_group", this, text);
-    }
+    if (count < n) below_zero(count, n);
     next = count == n ? 0 : state - n;
     // acq_rel: as in done().
   } while (!state_.compare_exchange_weak(state, next, std::memory_order_acq_rel, std::memory_order_relaxed));
@@ -58,10 +55,24 @@ bool wait_group::announce() noexcept {
 }
 
 void wait_group::overflow(std::uint64_t count, std::uint32_t n) const noexcept {
-  char text[128];
-  std::snprintf(text, sizeof text, "count overflow: add(%" PRIu32 ") to a count of %" PRIu64 "; the limit is 2^32-1", n,
-                count);
-  detail::misuse("wait_group", this, text);
+  detail::on_home_stack([&] {
+    char text[128];
+    std::snprintf(text, sizeof text, "count overflow: add(%" PRIu32 ") to a count of %" PRIu64 "; the limit is 2^32-1",
+                  n, count);
+    detail::misuse("wait_group", this, text);
+  });
+  std::abort();  // not reached
+}
+
+void wait_group::below_zero(std::uint64_t count, std::uint32_t n) const noexcept {
+  detail::on_home_stack([&] {
+    char text[128];
+    std::snprintf(text, sizeof text,
+                  "negative count: done(%" PRIu32 ") with a count of %" PRIu64 "; add() before the work starts", n,
+                  count);
+    detail::misuse("wait_group", this, text);
+  });
+  std::abort();  // not reached
 }
 
 void wait_group::destroyed_in_use() const noexcept {

@@ -21,6 +21,12 @@ struct options {
   /// Bytes of address space for a fiber's stack, 16 KiB to 64 MiB (key `stack`, with K or M). Memory is used by
   /// the page, as the stack grows.
   std::size_t stack_size = std::size_t{256} << 10;
+  /// Bytes of the first segment of a stack that grows, control block included: 1024 or 2048 (key `segment`). For fibers
+  /// of code compiled with heddle::segmented.
+  std::size_t segment_size = 2048;
+  /// Bytes that all segments of one fiber may have together, from 1 MiB (key `max_stack`, with K or M). More ends the
+  /// process with a report, as an overflow does.
+  std::size_t max_stack = std::size_t{1} << 30;
   /// How long a fiber may run before others get its processor (key `slice`, in microseconds, from 1000).
   std::chrono::microseconds slice{10'000};
   /// Kernel threads at most (key `machines`). When so many are blocked, further ones keep their processor.
@@ -30,6 +36,9 @@ struct options {
   /// Takes processors from fibers that block or do not let go (key `monitor`, 0 or 1). Without it a blocked
   /// fiber blocks its processor, and deadlock is not seen.
   bool monitor = true;
+  /// Fibers with segmented stacks yield at the next function that they enter when their slice is over (key `preempt`, 0
+  /// or 1).
+  bool preempt = true;
   /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (key `overflow`, 0
   /// or 1). While the runtime runs its handler stands before those of the program, and passes on what is not its own.
   bool report_overflow = true;
@@ -46,6 +55,7 @@ struct statistics {
   std::size_t queued = 0;           ///< fibers in the global queue
   std::size_t timers = 0;           ///< sleepers
   std::size_t stacks = 0;           ///< made, in use or kept for reuse
+  std::size_t segments = 0;         ///< further segments of stacks that grow, made likewise
 };
 
 namespace detail {

@@ -6,6 +6,7 @@
 #include "heddle/blocking.hpp"
 #include "heddle/channel.hpp"
 #include "heddle/fiber.hpp"
+#include "heddle/large_stack.hpp"
 #include "heddle/mutex.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"

@@ -88,6 +88,7 @@ class wait_group {
   HEDDLE_EXPORT void done_last(std::uint64_t state, std::uint32_t n) noexcept;
   HEDDLE_EXPORT void wait_slow() noexcept;
   bool announce() noexcept;
+  [[noreturn]] void below_zero(std::uint64_t count, std::uint32_t n) const noexcept;
   [[noreturn]] HEDDLE_EXPORT void overflow(std::uint64_t count, std::uint32_t n) const noexcept;
   [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 

@@ -16,10 +16,20 @@
 
 namespace heddle {
 
+/// What the stack of a fiber is made of.
+enum class stack_kind : std::uint8_t {
+  automatic,   ///< segmented if the closure was compiled for it and no stack_size of 16 KiB or more is given
+  contiguous,  ///< one piece of address space with a guard: for any code
+  segmented,   ///< starts small and grows by segments: for code compiled with heddle::segmented
+};
+
 /// What may be said of a fiber when it is made.
 struct fiber_options {
   std::string_view name = {};  ///< shown in reports; copied
-  std::size_t stack_size = 0;  ///< bytes of address space, 16 KiB to 64 MiB; 0: the runtime's default
+  /// Bytes of address space, 16 KiB to 64 MiB; of a segmented one the first segment with the control block, 1 KiB or
+  /// 2 KiB, or 16 KiB and more. 0: the runtime's default.
+  std::size_t stack_size = 0;
+  stack_kind stack = stack_kind::automatic;
 };
 
 namespace detail {
@@ -34,8 +44,16 @@ struct closure_type {
   void (*run)(void* at);                   ///< runs; a detached one also destroys itself
   void (*destroy)(void* at) noexcept;      ///< a joinable one: when nobody needs the result any more
   bool joinable;
-  bool trivial;  ///< relocate copies bytes, so that it may run inside the runtime
+  bool trivial;    ///< relocate copies bytes, so that it may run inside the runtime
+  bool segmented;  ///< compiled with -fsplit-stack, and by heddle::segmented
 };
+
+/// Whether this is being compiled so. A parameter of all that depends on it: one program may have both.
+#if defined(HEDDLE_SEGMENTED) && HEDDLE_SEGMENTED
+inline constexpr bool compiled_segmented = true;
+#else
+inline constexpr bool compiled_segmented = false;
+#endif
 
 /// Makes a fiber of the closure at `from` and makes it runnable. Joinable: the caller must join and release it, or
 /// detach it. Starts the runtime if none runs. Throws std::bad_alloc, std::system_error,
@@ -60,7 +78,7 @@ struct invocation {
 };
 
 /// A closure whose result nobody waits for.
-template <class Call>
+template <class Call, bool Segmented = compiled_segmented>
 struct detached_closure {
   Call call;
 
@@ -76,13 +94,13 @@ struct detached_closure {
   }
   static void destroy(void*) noexcept {}
   static constexpr closure_type type{
-      sizeof(Call), alignof(Call), relocate, run, destroy, false, std::is_trivially_copyable_v<Call>};
+      sizeof(Call), alignof(Call), relocate, run, destroy, false, std::is_trivially_copyable_v<Call>, Segmented};
 };
 
 struct nothing {};
 
 /// A closure with a place for what it returns or throws.
-template <class Call>
+template <class Call, bool Segmented = compiled_segmented>
 struct joinable_closure {
   using raw = std::invoke_result_t<Call&>;
   using result = std::conditional_t<std::is_void_v<raw>, nothing,
@@ -127,11 +145,15 @@ struct joinable_closure {
   }
 };
 
-template <class Call>
-inline constexpr closure_type joinable_type{sizeof(joinable_closure<Call>),    alignof(joinable_closure<Call>),
-                                            joinable_closure<Call>::relocate,  joinable_closure<Call>::run,
-                                            joinable_closure<Call>::destroy,   true,
-                                            std::is_trivially_copyable_v<Call>};
+template <class Call, bool Segmented = compiled_segmented, class Closure = joinable_closure<Call, Segmented>>
+inline constexpr closure_type joinable_type{sizeof(Closure),
+                                            alignof(Closure),
+                                            Closure::relocate,
+                                            Closure::run,
+                                            Closure::destroy,
+                                            true,
+                                            std::is_trivially_copyable_v<Call>,
+                                            Segmented};
 
 template <class F, class... A>
 using invocation_of = invocation<std::decay_t<F>, std::decay_t<A>...>;

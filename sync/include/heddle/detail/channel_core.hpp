@@ -7,6 +7,7 @@
 
 #include "heddle/detail/config.hpp"
 #include "heddle/detail/fifo.hpp"
+#include "heddle/detail/preemption.hpp"
 #include "heddle/detail/thread_mutex.hpp"
 #include "heddle/detail/wait.hpp"
 
@@ -59,9 +60,15 @@ class channel_core {
       destroyed_in_use();
   }
 
-  // For std::unique_lock, whose uses the analysis does not see.
-  void lock() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.lock(); }
-  void unlock() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }
+  // For std::unique_lock, whose uses the analysis does not see. User code runs under this lock.
+  void lock() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    preemption_guard::begin();
+    lock_.lock();
+  }
+  void unlock() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    lock_.unlock();
+    preemption_guard::end();
+  }
 
   // Everything below: with the lock held.
   bool closed() const noexcept { return closed_; }
