@@ -44,6 +44,7 @@ namespace heddle::detail {
 namespace {
 constexpr std::size_t page = 4096;
 constexpr int advice_guard_install = 102;  // MADV_GUARD_INSTALL, absent from older headers
+constexpr int advice_populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14, likewise
 // Tops differ by a few cache lines from slot to slot, else all fibers' hot frames fall into the same cache sets.
 constexpr std::size_t colours = 16;
 constexpr std::size_t colour_step = 128;
@@ -75,6 +76,13 @@ guard_kind guard_in_use() noexcept {
 void unmap(char* at, std::size_t bytes) noexcept {
   HEDDLE_UNPOISON(at, bytes);
   ::munmap(at, bytes);
+}
+
+/// The pages from one to the other at once: a page fault each costs half as much again. Where the kernel cannot do that
+/// there will be faults.
+void populate(char* from, char* to) noexcept {
+  from -= reinterpret_cast<std::uintptr_t>(from) % page;
+  ::madvise(from, static_cast<std::size_t>(to - from), advice_populate_write);
 }
 
 bool protect(char* at) noexcept {
@@ -168,7 +176,8 @@ char* stack_pool::take_slot() noexcept {
   }
   if (cursor_ == end_ && !reserve()) return nullptr;
   if (cursor_ == guarded_) {
-    const std::size_t n = std::min(batch, static_cast<std::size_t>(end_ - cursor_) / slot_size_);
+    const std::size_t n =
+        std::min(packed_ ? packed_batch : batch, static_cast<std::size_t>(end_ - cursor_) / slot_size_);
     guard(cursor_, n);
     guarded_ += n * slot_size_;
   }
@@ -194,15 +203,19 @@ stack* stack_pool::build(char* slot) noexcept {
 
 bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
   char* slot = nullptr;
+  char* fresh_end = nullptr;
   {
     const thread_lock hold(lock_);
     std::size_t got = 0;
     for (; got != n && free_.head != nullptr; ++got) out.push(free_.pop());
     least_free_ = std::min(least_free_, free_.count);
     if (got != 0) return true;
+    const char* const before = guarded_;
     slot = take_slot();
+    if (guarded_ != before) fresh_end = guarded_;
   }
   if (slot == nullptr) return false;
+  if (packed_ && fresh_end != nullptr) populate(slot, fresh_end);
   // Only one at a time, since its header touches a page; and without the lock, since that is a page fault.
   out.push(build(slot));
   return true;

@@ -102,6 +102,7 @@ class stack_pool {
   }
 
   static constexpr std::size_t batch = 32;
+  static constexpr std::size_t packed_batch = 64;
   static constexpr std::size_t guard_size = 4096;
   /// What guard, header and colour take of a slot at most.
   static constexpr std::size_t overhead = guard_size + 64 + 15 * 128;
@@ -138,7 +139,7 @@ class stack_pool {
   std::vector<char*> empty_ HEDDLE_GUARDED_BY(lock_);               // has room for all that are cut
   char* cursor_ HEDDLE_GUARDED_BY(lock_) = nullptr;                 // next slot of the newest reservation
   char* end_ HEDDLE_GUARDED_BY(lock_) = nullptr;
-  char* guarded_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this have their guard
+  char* guarded_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this have their guard, packed ones their memory
   std::size_t made_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <heddle/heddle.hpp>
 
 #include "common/bench.hpp"
+#include "common/heddle_options.hpp"
 
 // `n` fibers wait for a channel to be closed; it is closed once all of them wait.
 static void park(std::uint64_t n, perf::report* report) {
@@ -43,6 +44,6 @@ int main(int argc, char** argv) {
         park(1'000, nullptr);  // warm up, without leaving many fibers to reuse
         park(args["fibers"], &report);
       },
-      {.procs = args.procs()});
+      perf::heddle_options(args));
   report.print();
 }

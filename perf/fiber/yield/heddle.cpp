@@ -3,6 +3,7 @@
 #include <heddle/heddle.hpp>
 
 #include "common/bench.hpp"
+#include "common/heddle_options.hpp"
 
 // `fibers` fibers yield `rounds` times each. Timed from the moment the last one has started until the last
 // has yielded for the last time.
@@ -39,6 +40,6 @@ int main(int argc, char** argv) {
           report.add("fibers_" + std::to_string(fibers) + "_ns", ns / static_cast<double>(fibers));
         }
       },
-      {.procs = args.procs()});
+      perf::heddle_options(args));
   report.print();
 }
