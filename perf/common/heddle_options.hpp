@@ -17,4 +17,11 @@ inline heddle::options heddle_options(const arguments& args) {
   return o;
 }
 
+/// fiber_options::stack_size for 10,000 frames: stacks that grow need no size.
+#ifdef PERF_SEGMENT
+inline constexpr std::size_t deep_stack = 0;
+#else
+inline constexpr std::size_t deep_stack = std::size_t{4} << 20;
+#endif
+
 }  // namespace perf

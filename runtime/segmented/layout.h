@@ -22,6 +22,9 @@
 
 // %fs:HEDDLE_LIMIT_SLOT is where the prologues of -fsplit-stack look: gcc's ABI. 0 on stacks that do not grow.
 #define HEDDLE_LIMIT_SLOT 0x70
+// Set in the slot, never in a limit: the next prologue is to call __morestack.
+#define HEDDLE_MARK_BIT 62
+
 // What foreign code may count on, as a power of two: the linkers' and segmented/as's headroom.
 #define HEDDLE_HEADROOM_LOG 14
 // Kept of a segment for the alignment of arguments that are copied into it.

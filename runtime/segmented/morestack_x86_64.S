@@ -142,8 +142,8 @@ __morestack:
     movq HEDDLE_STACK_LIMIT(%r8), %r9
     movq %r9, HEDDLE_FIBER_LIMIT(%rdi)
     cmpl $0, HEDDLE_MACHINE_PREEMPT(%rcx)
-    jne 2f                            // the mark stays in the slot for the next prologue
-    movq %r9, %fs:HEDDLE_LIMIT_SLOT
+    jne .Lreturn_marked
+1:  movq %r9, %fs:HEDDLE_LIMIT_SLOT
 2:  incl %esi
     movl %esi, HEDDLE_GROWTH_COUNT(%r11)
     movq (%r11), %r9
@@ -156,6 +156,13 @@ __morestack:
     .cfi_def_cfa %rsp, 16
     ret
     .cfi_restore_state
+
+// Past its slice: the mark, if it is in the slot, stays there for the next prologue.
+.Lreturn_marked:
+    movq %fs:HEDDLE_LIMIT_SLOT, %rcx
+    btq $HEDDLE_MARK_BIT, %rcx
+    jnc 1b
+    jmp 2b
 
 .Lin_place:
     movq $0, -8(%rbp)

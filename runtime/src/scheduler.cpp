@@ -428,7 +428,9 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   fiber& self = *m.current;
   const stack& s = *self.memory;
   const auto used = static_cast<std::size_t>(s.bottom + s.size - static_cast<char*>(__builtin_frame_address(0)));
-  if (used > s.size / 16 || f->stack_class != self.stack_class || s.limit != nullptr) return false;
+  if (f->stack_class != self.stack_class) return false;
+  // f must have room, and those that join on one another's shoulders must not pile up. A stack that grows has room always.
+  if (s.limit == nullptr ? used > s.size / 16 : used > s.size / 2 || s.next_class > foreign_class + 1) return false;
   m.enter();
   if (m.p == nullptr || !m.p->take_if_next(f)) {
     m.leave();

@@ -45,7 +45,7 @@ class scheduler {
   /// Lets others run, if there are any, and leaves.
   void yield(machine& m) noexcept;
   /// Runs f, which the running fiber joins, on that fiber's stack, to its end; false if f must have its own: it has
-  /// begun, another is before it, or the stack has been used for more than a sixteenth. From outside, and outside
+  /// begun, another is before it, or too much of the stack is used. From outside, and outside
   /// when it returns.
   bool run_joined(machine& m, fiber* f) noexcept;
   /// After a blocking call that cost the machine its processor: gets another, or queues the fiber globally.

@@ -65,7 +65,8 @@ static_assert(offsetof(machine, current) == HEDDLE_MACHINE_CURRENT &&
 static_assert(sizeof(growth_list) == 16 && offsetof(growth_list, head) == 0 &&
               offsetof(growth_list, count) == HEDDLE_GROWTH_COUNT &&
               offsetof(growth_list, capacity) == HEDDLE_GROWTH_CAPACITY);
-static_assert(offsetof(machine, preempt) == HEDDLE_MACHINE_PREEMPT);
+static_assert(offsetof(machine, preempt) == HEDDLE_MACHINE_PREEMPT && preempt_mark == std::uintptr_t{1}
+                                                                                          << HEDDLE_MARK_BIT);
 #pragma GCC diagnostic pop
 
 namespace {

@@ -80,6 +80,9 @@ int busy_word = 0;
 [[gnu::noinline]] void asks() { (void)heddle::this_fiber::get_id(); }
 [[gnu::noinline]] void names() { heddle::this_fiber::name("somebody with a name that is long enough for the heap"); }
 [[gnu::noinline]] void joins() { detail::join_fiber(awaited); }
+[[gnu::noinline]] void lends() {
+  heddle::spawn([] { heddle::this_fiber::yield(); }).join();
+}
 [[gnu::noinline]] void closes() { pipe->close(); }
 [[gnu::noinline]] void receives() { (void)pipe->receive(); }
 [[gnu::noinline]] void sends() { pipe->send(1); }
@@ -96,7 +99,13 @@ template <void (*what)()>
 void check(const char* name, int times = 1) {
   for (int i = 0; i != times; ++i) {
     std::size_t left = 0;
-    heddle::spawn({.stack_size = 2048}, [&left] { left = on_small_stack<what>(); }).join();
+    bool begun = false;
+    auto small = heddle::spawn({.stack_size = 2048}, [&] {
+      begun = true;
+      left = on_small_stack<what>();
+    });
+    while (!begun) heddle::this_fiber::yield();  // else it would run on the stack of its joiner
+    small.join();
     BOOST_TEST_MESSAGE(name << " leaves " << left << " bytes");
     BOOST_CHECK_MESSAGE(left >= 24, name << " leaves only " << left << " bytes of " << detail::segment_reserve);
     least_left = std::min(least_left, left);
@@ -153,6 +162,7 @@ void measure(unsigned procs) {
           auto late = heddle::spawn([&] { heddle::this_fiber::sleep_for(1ms); });
           awaited = reinterpret_cast<detail::fiber*&>(late);
           check<joins>("join");
+          check<lends>("join on the same stack", 10);
           for (const std::size_t capacity : {0, 3}) {
             heddle::channel<int> c(capacity);
             pipe = &c;

@@ -563,7 +563,9 @@ BOOST_AUTO_TEST_SUITE(kinds)
 BOOST_AUTO_TEST_CASE(what_was_compiled_for_it_is_segmented) {
   heddle::run([] {
     const std::size_t before = heddle::stats().segments;
-    const std::size_t used = heddle::spawn([] { return heddle::this_fiber::stack_used(); }).join();
+    std::size_t used = 0;
+    heddle::go([&] { used = heddle::this_fiber::stack_used(); });
+    while (used == 0) heddle::this_fiber::yield();
     BOOST_TEST(used < 2'000);
     BOOST_TEST(heddle::stats().segments >= before);
   });
@@ -789,6 +791,29 @@ BOOST_AUTO_TEST_CASE(not_under_a_lock_of_the_runtime) {
           }));
       },
       {.procs = 2, .slice = 1ms});
+}
+
+[[gnu::noinline]] int has_a_frame_for_a_segment(int n) {
+  volatile int frame[600];
+  frame[n % 600] = n;
+  return frame[n % 600];
+}
+BOOST_AUTO_TEST_CASE(on_the_boundary_of_a_segment) {
+  std::atomic<long> sum{0};
+  heddle::run(
+      [&] {
+        for (int k = 0; k != 6; ++k)
+          heddle::go([&] {
+            long mine = 0;
+            for (int round = 0; round != 200; ++round) {
+              for (int i = 0; i != 20'000; ++i) mine += has_a_frame_for_a_segment(1);
+              sum += mine;
+              mine = 0;
+            }
+          });
+      },
+      {.procs = 2, .slice = 1ms});
+  BOOST_TEST(sum == 6L * 200 * 20'000);
 }
 
 BOOST_AUTO_TEST_CASE(can_be_turned_off) {
