@@ -14,6 +14,9 @@ inline heddle::options heddle_options(const arguments& args) {
 #ifdef PERF_SEGMENT
   o.segment_size = PERF_SEGMENT;
 #endif
+#ifdef PERF_STACK
+  o.stack_size = PERF_STACK;
+#endif
   return o;
 }
 

@@ -16,9 +16,26 @@ class Problem:
     contenders: list  # in the order of the tables
     on: str  # which of the processor counts asked for: "one", "all" or the "most", see procs_of
     arguments: dict  # contender -> arguments of a --full run
+    largest: dict = dataclasses.field(default_factory=dict)  # contender -> the largest --fibers; only of series
+
+    @property
+    def program(self):
+        """The folder of the programs: a series runs those of another problem at several sizes."""
+        return "fiber/parked" if self.largest else self.name
+
+
+def series(metrics, sizes):
+    """Metrics at each size: bytes -> bytes_100, bytes_1000 ..."""
+    return {f"{metric}_{size}": f"{title}, {size:,}" for metric, title in metrics.items() for size in sizes}
 
 
 FIBERS = [OURS, "boost_fiber", "go", "std_thread"]
+SEGMENTED = "heddle_segmented"  # heddle on stacks that grow from 2 KiB
+SMALL = "heddle_1k"  # ... from 1 KiB
+GROWING = [OURS, SEGMENTED, "boost_fiber", "go", "std_thread"]
+SIZES = [10**n for n in range(2, 8)]
+# Beyond a million only with --full, and as far as 20 GiB go.
+LARGEST = {OURS: 10**6, SEGMENTED: 10**7, SMALL: 10**7, "boost_fiber": 10**4, "go": 10**6, "std_thread": 10**4}
 
 # --full lifts the caps that keep a default run short.
 MOST = {"boost_fiber": ["--most", "1000000"], "std_thread": ["--most", "10000"]}
@@ -27,9 +44,10 @@ PROBLEMS = [
     Problem("fiber/switch", "one switch, ns", {"direct_ns": "direct", "cold_ns": "with a cold cache"},
             [OURS, "boost_fiber", "go", "jump_fcontext", "syscall", "thread", "process"], "one", {}),
     Problem("fiber/yield", "yield, ns", {"fibers_2_ns": "2 fibers", "fibers_1000_ns": "1,000 fibers",
-                                         "fibers_100000_ns": "100,000 fibers"}, FIBERS, "all",
+                                         "fibers_100000_ns": "100,000 fibers"},
+            [OURS, SEGMENTED, SMALL, "boost_fiber", "go", "std_thread"], "all",
             {"std_thread": ["--most", "10000"]}),
-    Problem("fiber/spawn_join", "spawn and join one at a time, ns", {"spawn_join_ns": "spawn + join"}, FIBERS, "all",
+    Problem("fiber/spawn_join", "spawn and join one at a time, ns", {"spawn_join_ns": "spawn + join"}, GROWING, "all",
             {}),
     Problem("fiber/spawn_million", "spawn a million, then await them, ns each", {"spawn_ns": "per fiber"}, FIBERS,
             "all", MOST),
@@ -38,14 +56,21 @@ PROBLEMS = [
             FIBERS, "all", {}),
     Problem("fiber/channel_4_4", "channel of 128, four producers and four consumers, ns", {"message_ns": "per message"},
             FIBERS, "all", {}),
-    Problem("fiber/skynet", "a tree of fibers with a million leaves, ns", {"leaf_ns": "per leaf"}, FIBERS, "all",
+    Problem("fiber/skynet", "a tree of fibers with a million leaves, ns", {"leaf_ns": "per leaf"}, GROWING, "all",
             MOST),
-    Problem("fiber/fib", "fib(27) by spawning, ns", {"spawn_ns": "per spawn"}, FIBERS, "all", {}),
+    Problem("fiber/fib", "fib(27) by spawning, ns", {"spawn_ns": "per spawn"}, GROWING, "all", {}),
     Problem("fiber/mutex", "counting under one mutex, ns", {
         "fibers_1_ns": "1 fiber", "fibers_2_ns": "2 fibers", "fibers_8_ns": "8 fibers",
         "fibers_1000_ns": "1,000 fibers"}, FIBERS, "all", {}),
     Problem("fiber/parked", "a million parked fibers", {
-        "bytes": "bytes each", "create_ns": "create, ns each", "wake_ns": "wake all, ns each"}, FIBERS, "most", MOST),
+        "bytes": "bytes each", "create_ns": "create, ns each", "wake_ns": "wake all, ns each"},
+            [OURS, "heddle_64k", SEGMENTED, SMALL, "boost_fiber", "go", "std_thread"], "most", MOST),
+    Problem("fiber/parked_by_number", "parked fibers, by their number",
+            series({"bytes": "bytes each", "create_ns": "create, ns", "wake_ns": "wake, ns"}, SIZES),
+            [OURS, SEGMENTED, SMALL, "boost_fiber", "go", "std_thread"], "one", {}, LARGEST),
+    Problem("fiber/growth", "code on stacks that grow, ns", {
+        "down_ns": "10,000 frames down and up, a frame", "call_ns": "a call with a frame of 2 KiB",
+        "fibonacci_ns": "recursion, a call", "tree_ns": "walk of a tree, a node"}, [OURS, SEGMENTED, "go"], "one", {}),
     Problem("digest", "SHA-256 of directory trees", {
         "wall_s": "wall time, s", "cpu_s": "CPU time, s", "memory_mib": "peak memory, MiB"},
             [OURS, "std_thread", "go", "xargs"], "most", {}),
@@ -70,15 +95,25 @@ def procs_of(problem, asked, full):
 
 
 def unit_of(metric):
+    metric = metric.rstrip("0123456789").rstrip("_")  # of a series
     for suffix, unit in (("_ns", "ns"), ("_s", "s"), ("_mib", "MiB"), ("bytes", "B")):
         if metric.endswith(suffix):
             return unit
     return ""
 
 
-def command(problem, contender, build, procs, full, milliseconds, roots):
+def sizes_of(problem, contender, full):
+    """The sizes at which to run; of what is no series, one that is not said."""
+    if not problem.largest:
+        return [None]
+    return [size for size in SIZES if size <= min(problem.largest[contender], 10**7 if full else 10**6)]
+
+
+def command(problem, contender, build, procs, full, milliseconds, roots, size=None):
     """The command line of a contender and nothing else; a person can paste it."""
-    line = [str(build / "perf" / problem.name / contender), "--procs", str(procs)]
+    line = [str(build / "perf" / problem.program / contender), "--procs", str(procs)]
+    if size is not None:
+        return line + ["--fibers", str(size)]
     if problem.name == "digest":
         return line + roots
     if full:

@@ -95,7 +95,7 @@ class Session:
         """The contenders whose program is there; the others are skipped aloud."""
         there = []
         for contender in contenders:
-            if (self.options.build / "perf" / problem.name / contender).exists():
+            if (self.options.build / "perf" / problem.program / contender).exists():
                 there.append(contender)
             else:
                 name = f"{problem.name}/{contender}"
@@ -121,20 +121,25 @@ class Session:
         self.progress.step(problem.name, f"{contender} on {procs} processors, round {round_number + 1}")
         if label in self.results.failed:
             return  # once is enough
-        command = catalog.command(problem, contender, self.options.build, procs, self.options.full, self.milliseconds,
-                                  self.options.roots)
-        try:
-            run = child.run(command, procs, timeout=600 if self.options.full else 60,
-                            memory="memory_mib" in problem.metrics)
-            self.results.add(problem.name, procs, contender, *self.judge(problem, run))
-        except child.Failed as error:
-            self.results.failed[label] = str(error)
-            self.progress.say(f"FAILED: {label}: {error}")
+        for size in catalog.sizes_of(problem, contender, self.options.full):
+            command = catalog.command(problem, contender, self.options.build, procs, self.options.full,
+                                      self.milliseconds, self.options.roots, size)
+            try:
+                run = child.run(command, procs, timeout=600 if self.options.full else 60,
+                                memory="memory_mib" in problem.metrics)
+                self.results.add(problem.name, procs, contender, *self.judge(problem, run, size))
+            except child.Failed as error:
+                self.results.failed[label] = str(error)
+                self.progress.say(f"FAILED: {label}: {error}")
+                return
 
-    def judge(self, problem, run):
+    def judge(self, problem, run, size):
         """(metrics, notes) of a run."""
         if problem.name != "digest":
-            return child.metrics(run.stdout)
+            metrics, notes = child.metrics(run.stdout)
+            if size is None:
+                return metrics, notes
+            return {f"{metric}_{size}": value for metric, value in metrics.items()}, {}
         self.reference.check(run.stdout)
         return {"wall_s": run.wall_s, "cpu_s": run.cpu_s, "memory_mib": run.memory_mib}, {}
 

@@ -2,7 +2,7 @@
 """Results as pictures: one SVG per problem, and one of all ratios."""
 from catalog import OURS, PROBLEMS, unit_of
 
-COLOURS = {OURS: "#1b7837", "boost_fiber": "#b2a1c7", "go": "#4a90c2", "std_thread": "#bdbdbd", "xargs": "#d9a066"}
+COLOURS = {OURS: "#1b7837", "heddle_segmented": "#5aae61", "heddle_1k": "#a6dba0", "boost_fiber": "#b2a1c7", "go": "#4a90c2", "std_thread": "#bdbdbd", "xargs": "#d9a066"}
 
 
 def draw(results, folder):
@@ -15,7 +15,9 @@ def draw(results, folder):
         return "no plots: python3-matplotlib is missing"
     for problem in PROBLEMS:
         rows = [(procs, metric) for p, procs, metric in results.rows() if p is problem]
-        if rows:
+        if rows and problem.largest:
+            draw_series(pyplot, results, problem, rows, folder / (problem.name.replace("/", "_") + ".svg"))
+        elif rows:
             draw_problem(pyplot, results, problem, rows, folder / (problem.name.replace("/", "_") + ".svg"))
     draw_ratios(pyplot, results, folder / "ratios.svg")
     return None
@@ -43,9 +45,35 @@ def draw_problem(pyplot, results, problem, rows, path):
     pyplot.close(figure)
 
 
+def draw_series(pyplot, results, problem, rows, path):
+    """One panel per quantity: its course over the sizes, a line per contender."""
+    quantities = list(dict.fromkeys(metric.rsplit("_", 1)[0] for _, metric in rows))
+    figure, panels = pyplot.subplots(1, len(quantities), figsize=(4.2 * len(quantities), 3.6), squeeze=False)
+    figure.suptitle(f"{problem.name}: {problem.title}", fontsize=10)
+    for panel, quantity in zip(panels[0], quantities):
+        for contender in problem.contenders:
+            points = [(int(metric.rsplit("_", 1)[1]), results.median(problem.name, procs, contender, metric))
+                      for procs, metric in rows if metric.rsplit("_", 1)[0] == quantity]
+            points = sorted((size, value) for size, value in points if value is not None)
+            if points:
+                panel.plot(*zip(*points), marker="o", markersize=3, color=COLOURS.get(contender, "#999999"),
+                           label=contender)
+        panel.set_xscale("log")
+        panel.set_yscale("log")
+        panel.set_title(f"{quantity.removesuffix('_ns')} each", fontsize=8)
+        panel.set_xlabel("fibers", fontsize=7)
+        panel.set_ylabel(unit_of(quantity), fontsize=7)
+        panel.tick_params(labelsize=7)
+    panels[0][0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
 def draw_ratios(pyplot, results, path):
     """Every contender's figure as a multiple of ours."""
-    rows = [(p, procs, m) for p, procs, m in results.rows() if results.median(p.name, procs, OURS, m)]
+    rows = [(p, procs, m) for p, procs, m in results.rows()
+            if not p.largest and results.median(p.name, procs, OURS, m)]
     if not rows:
         return
     figure, panel = pyplot.subplots(figsize=(8, 1 + 0.28 * len(rows)))

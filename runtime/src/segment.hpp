@@ -40,15 +40,18 @@ inline constexpr bool has_segments = true;
 
 /// What stays below the limit of a first segment: test/runtime/reserve_test.cpp measures what is used of it. Further
 /// segments are large enough to be generous.
+/// Then the bytes of its slot, header included: with the control block some 2 KiB or 1 KiB a fiber. Frames of code that
+/// is not optimised need pages.
+inline constexpr std::size_t growth_reserve = 2048;
 #if defined(__OPTIMIZE__)
 inline constexpr std::size_t segment_reserve = 384;
+inline constexpr std::size_t segment_slot = 1856;
+inline constexpr std::size_t small_segment_slot = 896;
 #else
-inline constexpr std::size_t segment_reserve = 1536;
+inline constexpr std::size_t segment_reserve = 8192;
+inline constexpr std::size_t segment_slot = 20480;
+inline constexpr std::size_t small_segment_slot = 16384;
 #endif
-inline constexpr std::size_t growth_reserve = 2048;
-/// Bytes of a first segment's slot, header included: with its control block some 2 KiB or 1 KiB a fiber.
-inline constexpr std::size_t segment_slot = 1856 + (segment_reserve - 384);
-inline constexpr std::size_t small_segment_slot = 896 + (segment_reserve - 384);
 
 /// Further segments come in powers of two, from 32 KiB (what foreign code is called on: 64) to 64 MiB.
 inline constexpr std::uint32_t growth_classes = 12;

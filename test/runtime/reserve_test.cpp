@@ -20,6 +20,11 @@ using namespace std::chrono_literals;
 namespace detail = heddle::detail;
 
 constexpr unsigned char paint = 0xA5;
+#if defined(__OPTIMIZE__)
+constexpr std::ptrdiff_t step = 100;  // of at_limit(), at most
+#else
+constexpr std::ptrdiff_t step = 300;
+#endif
 
 [[gnu::always_inline]] inline char* stack_pointer() {
   char* at = nullptr;
@@ -30,7 +35,7 @@ constexpr unsigned char paint = 0xA5;
 /// What `what` leaves untouched of the reserve when it is called at the limit.
 template <void (*what)()>
 [[gnu::noinline]] std::size_t left_of_reserve(char* bottom, char* limit) {
-  if (stack_pointer() < limit || stack_pointer() > limit + 200) return 0;  // not where it is to be
+  if (stack_pointer() < limit || stack_pointer() > limit + 2 * step) return 0;  // not where it is to be
   for (char* at = bottom; at < stack_pointer() - 8; ++at) *const_cast<volatile char*>(at) = static_cast<char>(paint);
   what();
   const char* at = bottom;
@@ -41,7 +46,7 @@ template <void (*what)()>
 /// Goes down in small steps until the next would leave the segment.
 template <void (*what)()>
 [[gnu::noinline]] std::size_t at_limit(char* bottom, char* limit) {
-  if (stack_pointer() - limit < 100) return left_of_reserve<what>(bottom, limit);
+  if (stack_pointer() - limit < step) return left_of_reserve<what>(bottom, limit);
   const std::size_t left = at_limit<what>(bottom, limit);
   asm volatile("");  // no tail call
   return left;

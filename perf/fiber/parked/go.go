@@ -46,6 +46,6 @@ func park(n int) map[string]float64 {
 
 func main() {
 	args := gobench.Arguments(map[string]int{"fibers": 1000000})
-	park(1000) // warm up, without leaving many goroutines to reuse
+	park(min(1000, args["fibers"]/10)) // warm up, and leave few to reuse
 	gobench.Print(park(args["fibers"]))
 }

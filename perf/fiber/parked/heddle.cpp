@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <atomic>
 #include <heddle/heddle.hpp>
 
@@ -41,7 +42,7 @@ int main(int argc, char** argv) {
   perf::report report;
   heddle::run(
       [&] {
-        park(1'000, nullptr);  // warm up, without leaving many fibers to reuse
+        park(std::min<std::uint64_t>(1'000, args["fibers"] / 10), nullptr);  // warm up, and leave few to reuse
         park(args["fibers"], &report);
       },
       perf::heddle_options(args));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -50,7 +51,7 @@ int main(int argc, char** argv) {
   const std::uint64_t threads = std::min(args["fibers"], args["most"]);
   perf::use_processors(args.procs());
   perf::report report;
-  park(1'000, nullptr);  // warm up, without leaving many threads to reuse
+  park(std::min<std::uint64_t>(1'000, args["fibers"] / 10), nullptr);  // warm up, and leave few to reuse
   park(threads, &report);
   for (const char* metric : {"bytes", "create_ns", "wake_ns"}) {
     report.capped(metric, threads, args["fibers"], "threads");
