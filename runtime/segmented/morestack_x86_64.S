@@ -99,8 +99,10 @@ __morestack:
     movq %rdx, %fs:HEDDLE_LIMIT_SLOT
     movq %rax, -8(%rbp)
 
-// The body, on the stack whose top is rax, with a copy of its arguments aligned as they were.
+// The body, on the stack whose top is rax, with a copy of its arguments aligned as they were. In this order, so that
+// Valgrind sees a change of stacks first and then room being made.
 .Lrun:
+    movq %rax, %rsp
     leaq 24(%rbp), %rsi
     movl %esi, %edx
     andl $63, %edx
@@ -110,9 +112,10 @@ __morestack:
     movq 8(%rbp), %r10
     incq %r10
     testq %r11, %r11
-    jz 1f
-    movq %r11, %rcx
     movq %rax, %rdi
+    jz 1f
+    movq %rax, %rsp
+    movq %r11, %rcx
     rep movsb
 1:  movq %rax, %rsp
     movq -40(%rbp), %rdi
@@ -183,7 +186,6 @@ __morestack:
     movq %r11, %rdx
     movq %rbp, %r8
     movq HEDDLE_MACHINE_HOME_CONTEXT(%rax), %rsp
-    subq $128, %rsp
     callq heddle_save_vectors
     callq heddle_grow
     callq heddle_restore_vectors
@@ -219,7 +221,6 @@ __morestack:
     movq %rax, -56(%rbp)              // below the saved registers, within the reserve
     movq %rdx, -64(%rbp)
     movq HEDDLE_MACHINE_HOME_CONTEXT(%rcx), %rsp
-    subq $128, %rsp
     callq heddle_save_vectors
     callq heddle_shrink
     callq heddle_restore_vectors
@@ -332,7 +333,7 @@ heddle_call_on:
     .cfi_offset %rbp, -16
     movq %rsp, %rbp
     .cfi_def_cfa_register %rbp
-    leaq -128(%rdi), %rsp
+    movq %rdi, %rsp
     andq $-64, %rsp
     movq %rdx, %rdi
     callq *%rsi

@@ -171,6 +171,7 @@ void scheduler::run_machine(machine& m) noexcept {
   m.exceptions = thread_exception_state();
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);
+  announce_home_stack(m.home_stack);
   m.clock = platform::this_thread_clock();
   m.limit_slot = this_limit_slot();
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock; acquire half there
@@ -183,6 +184,7 @@ void scheduler::run_machine(machine& m) noexcept {
     const signal_stack handlers;
     machine_main(m);
   }
+  retire_home_stack(m.home_stack);
   platform::set_thread_slot(nullptr);
 }
 

@@ -23,6 +23,7 @@
 #ifndef VALGRIND_STACK_REGISTER
 #define VALGRIND_STACK_REGISTER(start, end) 0
 #define VALGRIND_STACK_DEREGISTER(id) (void)(id)
+#define RUNNING_ON_VALGRIND 0
 #endif
 #ifdef HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -92,7 +93,7 @@ bool protect(char* at) noexcept {
 
 /// One system call for many guards where the kernel lets a process advise itself; false where it does not.
 bool protect_many(char* slots, std::size_t count, std::size_t stride) noexcept {
-  if (guard_in_use() != guard_kind::marker) return false;
+  if (guard_in_use() != guard_kind::marker || RUNNING_ON_VALGRIND != 0) return false;  // it knows no pidfd
   std::array<iovec, stack_pool::batch> where;
   for (std::size_t i = 0; i != count; ++i) where[i] = {slots + i * stride, page};
   // Opened for each batch: kept, it would be a descriptor left over, and name the parent after a fork.
@@ -358,6 +359,11 @@ void announce_stack(stack& s) noexcept {
 #endif
   s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size);
 }
+
+void announce_home_stack(stack& s) noexcept {
+  s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size);
+}
+void retire_home_stack(stack& s) noexcept { VALGRIND_STACK_DEREGISTER(s.valgrind_id); }
 
 void retire_stack(stack& s) noexcept {
 #ifdef HEDDLE_TSAN

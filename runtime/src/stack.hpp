@@ -146,5 +146,8 @@ class stack_pool {
 /// Tells ThreadSanitizer and Valgrind of a stack that begins or ends its life.
 void announce_stack(stack& s) noexcept;
 void retire_stack(stack& s) noexcept;
+/// The same for a machine's own stack, which ThreadSanitizer knows already.
+void announce_home_stack(stack& s) noexcept;
+void retire_home_stack(stack& s) noexcept;
 
 }  // namespace heddle::detail
