@@ -46,6 +46,42 @@ heddle_call.\name:
     .size heddle_call.\name, . - heddle_call.\name
     .endm
 
+// A longjmp leaves the segments between: heddle_step_to(stack pointer) gives them back first. glibc keeps the stack pointer
+// in the seventh word, rotated and under the thread's pointer guard. The checked variant would take a segment at a higher
+// address for a frame that is gone.
+    .macro jump name target
+    .globl heddle_call.\name
+    .hidden heddle_call.\name
+    .type heddle_call.\name, @function
+    .p2align 4
+heddle_call.\name:
+    .cfi_startproc
+    pushq %rdi
+    .cfi_adjust_cfa_offset 8
+    pushq %rsi
+    .cfi_adjust_cfa_offset 8
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    movq 48(%rdi), %rdi
+    rorq $17, %rdi
+    xorq %fs:0x30, %rdi
+    callq heddle_step_to
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    popq %rsi
+    .cfi_adjust_cfa_offset -8
+    popq %rdi
+    .cfi_adjust_cfa_offset -8
+    jmpq *\target@GOTPCREL(%rip)
+    .cfi_endproc
+    .size heddle_call.\name, . - heddle_call.\name
+    .endm
+
+    jump longjmp, longjmp
+    jump _longjmp, longjmp
+    jump siglongjmp, siglongjmp
+    jump __longjmp_chk, siglongjmp
+
 // Memory and strings
     small memcpy
     small memmove

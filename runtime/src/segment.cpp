@@ -203,6 +203,20 @@ void heddle_shrink(machine& m) noexcept {
     m.sched.segments.put(left);
 }
 
+/// The running fiber is about to jump to where the stack pointer was `to`.
+void heddle_step_to(const char* to) noexcept {
+  machine* const m = this_machine();
+  if (m == nullptr || m->current == nullptr || m->current->limit == nullptr) return;
+  const auto has = [to](const stack& s) { return to >= s.bottom && to <= s.bottom + s.size; };
+  // A jump within a context that is not of this fiber leaves nothing behind.
+  const stack* target = m->current->memory;
+  while (target != nullptr && !has(*target)) target = target->next;
+  if (target == nullptr) return;
+  on_home_stack([&] {
+    while (!has(*m->current->memory)) keep(*m, step_back(*m));
+  });
+}
+
 /// Called by unwinders for frames of __morestack.
 _Unwind_Reason_Code heddle_segment_personality(int, _Unwind_Action actions, _Unwind_Exception_Class, _Unwind_Exception*,
                                                _Unwind_Context* context) {

@@ -18,6 +18,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cmath>
+#include <csetjmp>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -538,6 +539,34 @@ BOOST_AUTO_TEST_CASE(memory_and_strings) {
     for (int i = 0; i != 200; ++i) all.push_back(std::string(static_cast<std::size_t>(i), 'x') + std::to_string(i));
     std::shared_ptr<std::string> shared = std::make_shared<std::string>(all[150]);
     if (*shared != std::string(150, 'x') + "150") std::abort();
+  });
+}
+
+[[gnu::noinline]] int jumps_from_below(int n, std::jmp_buf& to) {
+  volatile char frame[300];
+  frame[0] = 1;
+  if (n < 0) return 0;
+  if (n == 0) std::longjmp(to, 7);
+  return jumps_from_below(n - 1, to) + frame[0];
+}
+BOOST_AUTO_TEST_CASE(longjmp_across_segments) {
+  beside_others([] {
+    for (int i = 0; i != 20; ++i) {
+      std::jmp_buf here;
+      const int came_back = setjmp(here);
+      if (came_back == 0) (void)jumps_from_below(opaque(500), here);
+      if (came_back != 7 || deep(opaque(100)) != 100) std::abort();
+    }
+  });
+  heddle::run([] {
+    const auto once = [] {
+      std::jmp_buf here;
+      if (setjmp(here) == 0) (void)jumps_from_below(opaque(2'000), here);
+    };
+    once();
+    const std::size_t made = heddle::stats().segments;
+    for (int i = 0; i != 100; ++i) once();
+    BOOST_TEST(heddle::stats().segments == made);
   });
 }
 
