@@ -64,8 +64,9 @@ def draw_series(pyplot, results, problem, rows, path):
         panel.set_xlabel("fibers", fontsize=7)
         panel.set_ylabel(unit_of(quantity), fontsize=7)
         panel.tick_params(labelsize=7)
-    panels[0][0].legend(fontsize=7)
-    figure.tight_layout()
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="center right", fontsize=7)
+    figure.tight_layout(rect=(0, 0, 0.89, 1))
     figure.savefig(path)
     pyplot.close(figure)
 

@@ -133,7 +133,7 @@ def waiting_place():
         if frame is None:
             return ''
         name = frame.name()
-        if name and not name.startswith(('heddle::', 'heddle_', 'jump_fcontext', 'boost::context')):
+        if name and not name.startswith(('heddle::', 'heddle_', 'jump_fcontext', 'make_fcontext', '__morestack', 'boost::context')):
             line = frame.find_sal()
             where = ' at %s:%d' % (line.symtab.filename, line.line) if line.symtab else ''
             return name + where

@@ -14,7 +14,7 @@
 #define HEDDLE_MACHINE_CURRENT 16
 #define HEDDLE_MACHINE_HOME_CONTEXT 64
 #define HEDDLE_MACHINE_GROWTH 120
-#define HEDDLE_MACHINE_PREEMPT 328
+#define HEDDLE_MACHINE_LATE 328
 
 // A growth_list: head, count, capacity; 16 bytes.
 #define HEDDLE_GROWTH_COUNT 8

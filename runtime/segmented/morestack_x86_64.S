@@ -79,7 +79,7 @@ __morestack:
     cmovb HEDDLE_STACK_NEXT_CLASS(%rsi), %ecx
     shll $4, %ecx
     leaq HEDDLE_MACHINE_GROWTH(%rax, %rcx), %rcx
-    cmpl $0, HEDDLE_MACHINE_PREEMPT(%rax)
+    cmpl $0, HEDDLE_MACHINE_LATE(%rax)
     jne .Lslow                        // past its slice
     movq (%rcx), %rax
     testq %rax, %rax
@@ -144,7 +144,7 @@ __morestack:
     movq %r8, HEDDLE_FIBER_MEMORY(%rdi)
     movq HEDDLE_STACK_LIMIT(%r8), %r9
     movq %r9, HEDDLE_FIBER_LIMIT(%rdi)
-    cmpl $0, HEDDLE_MACHINE_PREEMPT(%rcx)
+    cmpl $0, HEDDLE_MACHINE_LATE(%rcx)
     jne .Lreturn_marked
 1:  movq %r9, %fs:HEDDLE_LIMIT_SLOT
 2:  incl %esi

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "late.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 
@@ -132,11 +133,7 @@ bool monitor::can_preempt(const machine& m) const noexcept {
 
 /// Asks it to yield: whoever runs there now, at worst a fiber that need not.
 void monitor::preempt(machine& m) noexcept {
-  m.preempt.store(1, std::memory_order_relaxed);
-  std::uintptr_t limit = m.limit_slot->load(std::memory_order_relaxed);
-  if (limit != 0 && (limit & preempt_mark) == 0)
-    m.limit_slot->compare_exchange_strong(limit, limit | preempt_mark, std::memory_order_relaxed,
-                                          std::memory_order_relaxed);
+  tell_late(m.late, *m.limit_slot);
 }
 
 void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {

@@ -15,6 +15,7 @@
 #include "heddle/detail/trusted.hpp"
 #include "heddle/large_stack.hpp"
 #include "heddle/this_fiber.hpp"
+#include "late.hpp"
 #include "overflow.hpp"
 #include "scheduler.hpp"
 
@@ -65,8 +66,7 @@ static_assert(offsetof(machine, current) == HEDDLE_MACHINE_CURRENT &&
 static_assert(sizeof(growth_list) == 16 && offsetof(growth_list, head) == 0 &&
               offsetof(growth_list, count) == HEDDLE_GROWTH_COUNT &&
               offsetof(growth_list, capacity) == HEDDLE_GROWTH_CAPACITY);
-static_assert(offsetof(machine, preempt) == HEDDLE_MACHINE_PREEMPT && preempt_mark == std::uintptr_t{1}
-                                                                                          << HEDDLE_MARK_BIT);
+static_assert(offsetof(machine, late) == HEDDLE_MACHINE_LATE && late_mark == std::uintptr_t{1} << HEDDLE_MARK_BIT);
 #pragma GCC diagnostic pop
 
 namespace {
@@ -171,8 +171,8 @@ struct growth {
 growth heddle_grow(machine& m, std::size_t frame, std::size_t arguments, std::uint32_t foreign,
                    const char* at) noexcept {
   fiber& f = *m.current;
-  const bool late = m.preempt.load(std::memory_order_relaxed) != 0;
-  m.preempt.store(0, std::memory_order_relaxed);
+  const bool late = m.late.load(std::memory_order_relaxed) != 0;
+  m.late.store(0, std::memory_order_relaxed);
   set_stack_limit(f.limit);
   if (f.limit == nullptr) return {nullptr, 0};
   const bool yield = late && !m.is_inside() && unpreemptible == 0;

@@ -5,11 +5,9 @@
 //
 // 1. `memory` and `limit` of the running fiber name the segment it runs on; `next` of a segment is the one that it goes
 //    on from, and the first is a stack like any other. Only the machine that runs the fiber changes them.
-// 2. %fs:0x70 holds the limit of the running fiber, 0 while it does not grow or none runs. A fiber past its slice is
-// told
-//    by `preempt` of its machine, and by a mark in %fs:0x70, above every address, so that the next prologue calls
-//    __morestack. The slot is never saved, so the mark is never mistaken for a limit; a switch or the return to an
-//    older segment may wipe it out, and the monitor sets it again.
+// 2. %fs:0x70 holds the limit of the running fiber, 0 while it does not grow or none runs; or a mark that its slice is
+// over,
+//    see late.hpp. It is never saved, so the mark is never mistaken for a limit.
 // 3. A free segment is in the cache of a machine or in a pool. A throw gives segments back while the unwinder still
 // runs
 //    on them, so into the cache only, from where nobody else takes them.
@@ -104,8 +102,5 @@ inline atomic<std::uintptr_t>* this_limit_slot() noexcept {
   return reinterpret_cast<atomic<std::uintptr_t>*>(static_cast<char*>(__builtin_thread_pointer()) + 0x70);
 }
 #endif
-
-/// Set in the slot when the fiber is to yield.
-inline constexpr std::uintptr_t preempt_mark = std::uintptr_t{1} << 62;
 
 }  // namespace heddle::detail

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "late.hpp"
 #include "machine.hpp"
 #include "segment.hpp"
 
@@ -72,7 +73,7 @@ void __splitstack_releasecontext(void* words) noexcept {
 /// Before a switch away: keeps the limit of the running stack.
 void __splitstack_getcontext(void* words) noexcept {
   using namespace heddle::detail;
-  of(words).limit = reinterpret_cast<char*>(this_limit_slot()->load(std::memory_order_relaxed) & ~preempt_mark);
+  of(words).limit = reinterpret_cast<char*>(this_limit_slot()->load(std::memory_order_relaxed) & ~late_mark);
 }
 
 /// Before a switch to it.

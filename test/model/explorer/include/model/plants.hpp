@@ -42,6 +42,9 @@ enum class plant : std::uint8_t {
   leave_without_release,    ///< the next owner of a processor need not see what the last one did to it
   deep_sleep_without_look,  ///< the monitor sleeps without a deadline although a processor has begun to work
 
+  // runtime/src/late.hpp
+  late_keeps_limit,  ///< on the way back to a segment a late machine leaves whatever the slot holds, mark or not
+
   // runtime: thread_mutex, waiter
   unlock_without_wake,      ///< unlock() wakes no sleeper
   lock_forgets_sleepers,    ///< a sleeper that gets the lock forgets that others sleep
