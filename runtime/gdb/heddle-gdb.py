@@ -126,14 +126,18 @@ class at_fiber:
         gdb.newest_frame().select()
 
 
+# How the names of functions begin that are not the user's.
+OURS = ('heddle::', 'heddle_', 'jump_fcontext', 'make_fcontext', '__morestack', 'boost::context')
+
+
 def waiting_place():
-    """The innermost frame that is the user's: not in heddle's own namespaces."""
+    """The innermost frame that is the user's."""
     frame = gdb.newest_frame().older()
     for _ in range(64):
         if frame is None:
             return ''
         name = frame.name()
-        if name and not name.startswith(('heddle::', 'heddle_', 'jump_fcontext', 'make_fcontext', '__morestack', 'boost::context')):
+        if name and not name.startswith(OURS):
             line = frame.find_sal()
             where = ' at %s:%d' % (line.symtab.filename, line.line) if line.symtab else ''
             return name + where

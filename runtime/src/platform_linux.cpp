@@ -30,6 +30,12 @@ constinit thread_local void* heddle_thread_slot __attribute__((visibility("hidde
 }
 
 namespace heddle::detail {
+// Known by its name only, so LTO must leave it that name.
+#if defined(__GNUC__) && !defined(__clang__)
+[[gnu::used, gnu::externally_visible]]
+#else
+[[gnu::used]]
+#endif
 constinit thread_local unsigned unpreemptible = 0;
 
 namespace platform {
