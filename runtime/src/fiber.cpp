@@ -49,8 +49,8 @@ void fiber_pool::trim() noexcept {
 }
 
 void fiber_pool::clear(fiber& f) noexcept {
-  if (f.big_closure != nullptr) [[unlikely]]
-    on_home_stack([&] { ::operator delete(f.big_closure, std::align_val_t(f.closure->align)); });
+  if (f.big) [[unlikely]]
+    on_home_stack([&] { ::operator delete(f.big_closure(), std::align_val_t(f.closure->align)); });
   if (f.name != nullptr) [[unlikely]] {
     on_home_stack([&] { free_name(f.name); });
     f.name = nullptr;
@@ -146,8 +146,10 @@ namespace {
 void fill(fiber& f, const closure_type& type, void* from) {
   f.closure = &type;
   void* to = f.space;
-  if (type.size > fiber::inline_space || type.align > 16)
-    to = f.big_closure = ::operator new(type.size, std::align_val_t(type.align));
+  if (type.size > fiber::inline_space || type.align > 16) {
+    to = f.big_closure() = ::operator new(type.size, std::align_val_t(type.align));
+    f.big = true;
+  }
   type.relocate(to, from);
 }
 

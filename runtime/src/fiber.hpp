@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "execution.hpp"
+#include "heddle/detail/locals.hpp"
 #include "heddle/detail/start.hpp"
 #include "heddle/detail/wait.hpp"
 
@@ -36,17 +37,19 @@ class alignas(64) fiber : public execution {
   fiber* next = nullptr;   ///< in the one list that holds it
   fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
+  bool big = false;  ///< the closure is on the heap, and `space` holds its address
 
   std::uint64_t id = 0;
   char* name = nullptr;  ///< malloc'ed, or null
   atomic<waiter*> joiner{nullptr};
 
+  locals_base* locals = nullptr;  ///< fiber-local variables, if it has any
   static constexpr std::size_t inline_space = 88;
-  void* big_closure = nullptr;  ///< where the closure is if it does not fit inline
   alignas(16) unsigned char space[inline_space];
   const closure_type* closure = nullptr;
 
-  void* closure_address() noexcept { return big_closure != nullptr ? big_closure : space; }
+  void* closure_address() noexcept { return big ? big_closure() : space; }
+  void*& big_closure() noexcept { return *reinterpret_cast<void**>(space); }
 };
 
 #if !defined(HEDDLE_MODEL) || !HEDDLE_MODEL  // the explorer's atomics are larger

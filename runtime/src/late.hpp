@@ -5,9 +5,8 @@
 //
 // 1. Only the machine itself stores a limit: at a switch, on a further segment, on the way back.
 // 2. The monitor sets `late` first, and then a mark in the slot that makes every prologue call __morestack; a limit
-// stored
-//    meanwhile may wipe the mark out, but not `late`, which __morestack asks whenever it is called, and the monitor
-//    comes again.
+//    stored meanwhile may wipe the mark out, but not `late`, which __morestack asks whenever it is called, and the
+//    monitor comes again.
 // 3. Whatever the order, the slot holds the limit of the present segment, or a mark: never the limit of another
 // segment.
 #pragma once

@@ -75,8 +75,8 @@ class alignas(64) machine {
   /// Number of the announced blocking call the machine is in, 0 if in none. Written by the machine.
   atomic<std::uint32_t> call{0};
   std::uint32_t calls = 0;
-  segment_cache growth;              ///< segments at hand for stacks that grow
-  atomic<std::uint32_t> late{0};     ///< 1: its fiber is to yield; set by the monitor, see late.hpp
+  segment_cache growth;           ///< segments at hand for stacks that grow
+  atomic<std::uint32_t> late{0};  ///< 1: its fiber is to yield; set by the monitor, see late.hpp
   stack home_stack;
 
   alignas(64) thread_mutex handoff{lock_rank::handoff};

@@ -132,9 +132,7 @@ bool monitor::can_preempt(const machine& m) const noexcept {
 }
 
 /// Asks it to yield: whoever runs there now, at worst a fiber that need not.
-void monitor::preempt(machine& m) noexcept {
-  tell_late(m.late, *m.limit_slot);
-}
+void monitor::preempt(machine& m) noexcept { tell_late(m.late, *m.limit_slot); }
 
 void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
   nap_.store(how, std::memory_order_seq_cst);  // seq_cst: before the looks below; other half in work_begins()

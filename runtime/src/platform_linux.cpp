@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "heddle/detail/platform.hpp"
 #include "heddle/detail/preemption.hpp"
@@ -81,6 +82,10 @@ void yield_thread() noexcept { ::sched_yield(); }
   // The empty asm keeps the compiler from knowing that two calls give the same.
   asm volatile("" ::: "memory");
   return heddle_thread_slot;
+}
+[[gnu::noinline]] const void* this_thread_mark() noexcept {
+  asm volatile("" ::: "memory");
+  return &heddle_thread_slot;
 }
 [[gnu::noinline]] void set_thread_slot(void* value) noexcept {
   asm volatile("" ::: "memory");
@@ -157,6 +162,26 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 #else
   tsan_fiber = nullptr;
 #endif
+}
+
+namespace {
+struct thread_locals_holder {
+  locals_base* value = nullptr;
+  ~thread_locals_holder() {
+    while (locals_base* const l = std::exchange(value, nullptr)) l->end(l);
+  }
+};
+thread_local thread_locals_holder of_thread;
+}  // namespace
+
+// Apart, as thread_slot().
+[[gnu::noinline]] locals_base* thread_locals() noexcept {
+  asm volatile("" ::: "memory");
+  return of_thread.value;
+}
+[[gnu::noinline]] void set_thread_locals(locals_base* l) noexcept {
+  asm volatile("" ::: "memory");
+  of_thread.value = l;
 }
 
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept { ::pthread_atfork(before, parent, child); }

@@ -5,7 +5,13 @@
 
 #include <cstddef>
 
+#include "heddle/detail/locals.hpp"
+
 namespace heddle::detail::platform {
+
+/// The local variables of the calling plain thread, or null; when it ends, they are ended.
+locals_base* thread_locals() noexcept;
+void set_thread_locals(locals_base* of_thread) noexcept;
 
 /// Bounds of the calling kernel thread's stack, for the sanitizers.
 void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept;

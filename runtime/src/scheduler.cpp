@@ -397,7 +397,16 @@ fiber* scheduler::find_work(machine& m) noexcept {
 
 namespace {
 
-[[gnu::noinline]] void run_closure(fiber& f) { f.closure->run(f.closure_address()); }
+[[gnu::noinline]] void end_locals(fiber& f) {
+  // More than once, since a destructor may use a variable that is gone already.
+  while (locals_base* const l = std::exchange(f.locals, nullptr)) l->end(l);
+}
+
+[[gnu::noinline]] void run_closure(fiber& f) {
+  f.closure->run(f.closure_address());
+  if (f.locals != nullptr) [[unlikely]]
+    end_locals(f);
+}
 
 }  // namespace
 
@@ -429,7 +438,8 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   const stack& s = *self.memory;
   const auto used = static_cast<std::size_t>(s.bottom + s.size - static_cast<char*>(__builtin_frame_address(0)));
   if (f->stack_class != self.stack_class) return false;
-  // f must have room, and those that join on one another's shoulders must not pile up. A stack that grows has room always.
+  // f must have room, and those that join on one another's shoulders must not pile up. A stack that grows has room
+  // always.
   if (s.limit == nullptr ? used > s.size / 16 : used > s.size / 2 || s.next_class > foreign_class + 1) return false;
   m.enter();
   if (m.p == nullptr || !m.p->take_if_next(f)) {
@@ -623,7 +633,7 @@ inline fiber* scheduler::take_fiber(processor& p) noexcept {
 inline void scheduler::clear_fiber(fiber& f, std::uint32_t stack_class) noexcept {
   f.stack_class = stack_class;
   f.memory = nullptr;
-  f.big_closure = nullptr;
+  f.big = false;
 }
 
 void scheduler::count_ended(machine& m) noexcept {

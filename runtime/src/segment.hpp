@@ -6,11 +6,9 @@
 // 1. `memory` and `limit` of the running fiber name the segment it runs on; `next` of a segment is the one that it goes
 //    on from, and the first is a stack like any other. Only the machine that runs the fiber changes them.
 // 2. %fs:0x70 holds the limit of the running fiber, 0 while it does not grow or none runs; or a mark that its slice is
-// over,
-//    see late.hpp. It is never saved, so the mark is never mistaken for a limit.
+//    over, see late.hpp. It is never saved, so the mark is never mistaken for a limit.
 // 3. A free segment is in the cache of a machine or in a pool. A throw gives segments back while the unwinder still
-// runs
-//    on them, so into the cache only, from where nobody else takes them.
+//    runs on them, so into the cache only, from where nobody else takes them.
 // 4. Below the limit a segment keeps a reserve for what has no prologue: the runtime's own entries, small foreign
 //    functions, __morestack itself. What needs more of the runtime runs on the machine's home stack.
 #pragma once

@@ -360,9 +360,7 @@ void announce_stack(stack& s) noexcept {
   s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size);
 }
 
-void announce_home_stack(stack& s) noexcept {
-  s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size);
-}
+void announce_home_stack(stack& s) noexcept { s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size); }
 void retire_home_stack(stack& s) noexcept { VALGRIND_STACK_DEREGISTER(s.valgrind_id); }
 
 void retire_stack(stack& s) noexcept {

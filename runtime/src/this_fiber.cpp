@@ -3,6 +3,7 @@
 
 #include "heddle/blocking.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "platform_services.hpp"
 #include "scheduler.hpp"
 
 namespace heddle {
@@ -17,6 +18,18 @@ fiber* running() noexcept {
 
 }  // namespace
 
+locals_base* locals() noexcept {
+  const fiber* f = running();
+  return f != nullptr ? f->locals : platform::thread_locals();
+}
+
+void set_locals(locals_base* of_caller) noexcept {
+  if (fiber* f = running())
+    f->locals = of_caller;
+  else
+    platform::set_thread_locals(of_caller);
+}
+
 nanoseconds_t monotonic_now() noexcept { return platform::now(); }
 
 void sleep_until(nanoseconds_t deadline) noexcept {
@@ -30,7 +43,7 @@ void sleep_until(nanoseconds_t deadline) noexcept {
   struct {
     timer t;
     machine* here;
-  } sleep{{deadline, m->current, timer::absent}, m};
+  } sleep{{.deadline = deadline, .sleeper = m->current}, m};
   m->enter();
   m->sched.park(
       *m,

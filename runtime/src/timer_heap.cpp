@@ -6,6 +6,7 @@ namespace heddle::detail {
 void timer_heap::add(timer& t) noexcept {
   const thread_lock hold(lock_);
   heap_.push_back(&t);
+  t.heap = this;
   t.index = heap_.size() - 1;
   sift_up(t.index);
   if (t.index == 0) publish();
@@ -22,11 +23,16 @@ bool timer_heap::remove(timer& t) noexcept {
 
 timer* timer_heap::expire(nanoseconds_t now) noexcept {
   const thread_lock hold(lock_);
-  if (heap_.empty() || heap_.front()->deadline > now) return nullptr;
-  timer* t = heap_.front();
-  take_out(0);
-  publish();
-  return t;
+  timer* due = nullptr;
+  const std::size_t before = heap_.size();
+  while (due == nullptr && !heap_.empty() && heap_.front()->deadline <= now) {
+    timer* const t = heap_.front();
+    take_out(0);
+    // Under the lock, which remove() needs: until then the timer is there even if its wait has ended otherwise.
+    if (t->state == nullptr || end_wait(*t->state, wait_state::timed_out)) due = t;
+  }
+  if (heap_.size() != before) publish();
+  return due;
 }
 
 void timer_heap::take_out(std::size_t i) noexcept {

@@ -5,18 +5,9 @@
 #include <vector>
 
 #include "heddle/detail/thread_mutex.hpp"
+#include "heddle/detail/timer.hpp"
 
 namespace heddle::detail {
-
-class fiber;
-
-/// One pending timer; lives on the stack of the fiber that waits for it.
-struct timer {
-  nanoseconds_t deadline = no_deadline;
-  fiber* sleeper = nullptr;    ///< made ready when the deadline has passed
-  std::size_t index = absent;  ///< place in the heap, written by the heap alone
-  static constexpr std::size_t absent = static_cast<std::size_t>(-1);
-};
 
 /// A processor's timers: a four-ary heap by deadline. Anyone may add, remove and expire, under its lock.
 ///
@@ -29,7 +20,8 @@ class timer_heap {
   void add(timer& t) noexcept;
   /// Removes `t`; false if it has already been taken out. O(log n).
   bool remove(timer& t) noexcept;
-  /// Takes the earliest timer whose deadline is not after `now`, or null.
+  /// Takes the earliest timer whose deadline is not after `now` and whose sleeper is to be woken, or null. One whose
+  /// wait has ended otherwise is taken out and not touched again.
   timer* expire(nanoseconds_t now) noexcept;
   /// The earliest deadline, or no_deadline.
   nanoseconds_t next() const noexcept {

@@ -26,12 +26,22 @@ bool channel_core::close() noexcept {
   lock_.lock();
   const bool first = !closed_;
   closed_ = true;
-  channel_waiter* const receivers = receivers_.take_all();
-  channel_waiter* const senders = senders_.take_all();
+  channel_waiter* const receivers = receivers_.take_claimed();
+  channel_waiter* const senders = senders_.take_claimed();
   lock_.unlock();
   finish_all(receivers, channel_waiter::outcome::closed);
   if (!HEDDLE_PLANTED(close_misses_senders)) finish_all(senders, channel_waiter::outcome::closed);
   return first;
+}
+
+/// Source: G. Marsaglia, "Xorshift RNGs"; D. Lemire, "Fast Random Integer Generation in an Interval", biased by 2^-32.
+std::uint32_t channel_core::draw(std::uint32_t n) noexcept {
+  // Begun by the clock, so that neither two channels nor two runs do the same.
+  if (luck_ == 0) luck_ = static_cast<std::uint32_t>((platform::now() * 0x9E3779B97F4A7C15u) >> 32) | 1u;
+  luck_ ^= luck_ << 13;
+  luck_ ^= luck_ >> 17;
+  luck_ ^= luck_ << 5;
+  return static_cast<std::uint32_t>((std::uint64_t{luck_} * n) >> 32);
 }
 
 void channel_core::destroyed_in_use() const noexcept {
@@ -50,6 +60,18 @@ channel_closed::~channel_closed() = default;
 
 void detail::throw_channel_closed(const char* operation) {
   on_home_stack([operation] { throw channel_closed(operation); });
+  std::abort();  // not reached
+}
+
+no_value_received::no_value_received(channel_status why)
+    : std::logic_error(why == channel_status::timed_out ? "heddle: value() of a receive that timed out"
+                       : why == channel_status::stopped ? "heddle: value() of a receive that was stopped"
+                                                        : "heddle: value() of a receive from a closed channel"),
+      status_(why) {}
+no_value_received::~no_value_received() = default;
+
+void detail::throw_no_value_received(channel_status why) {
+  on_home_stack([why] { throw no_value_received(why); });
   std::abort();  // not reached
 }
 

@@ -3,6 +3,7 @@
 
 #include "heddle/detail/trusted.hpp"
 #include "misuse.hpp"
+#include "sleep.hpp"
 
 namespace heddle {
 namespace {
@@ -10,16 +11,16 @@ namespace {
 using detail::platform::cpu_relax;
 using detail::platform::now;
 
-/// Who has waited longer than this is given the mutex: Go's threshold, a tenth of a slice.
-constexpr detail::nanoseconds_t patience = 1'000'000;
-
 // Looks at a mutex that is held, each twice as far from the last as the one before. Each look takes the line from the
 // holder, so they are few; together they take about as long as a sleep and a wake-up of another machine (12 us), which
 // is where spinning stops to pay. Models have no use for more than one.
+// Who has waited longer than `patience` is given the mutex: Go's threshold, a tenth of a slice. Models live shorter.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+constexpr detail::nanoseconds_t patience = 1'000;
 constexpr unsigned looks = 1;
 constexpr unsigned first_pauses = 1;
 #else
+constexpr detail::nanoseconds_t patience = 1'000'000;
 constexpr unsigned looks = 6;
 constexpr unsigned first_pauses = 8;
 #endif
@@ -32,29 +33,40 @@ enum verdict : std::uint32_t {
 
 }  // namespace
 
-/// One call of lock() that met a holder.
-struct mutex::attempt {
-  detail::waiter waiter;
-  detail::nanoseconds_t since = 0;  ///< when it queued for the first time; 0: it has not
-  unsigned looked = 0;              ///< while spinning, since it last woke
-  bool awake = false;               ///< the bit `woken` was set for this one
+inline bool mutex::attempt::may_spin(std::uint32_t state) const noexcept {
+  return looked < looks && !(state & starving) && detail::running_processors() > 1;
+}
 
-  bool may_spin(std::uint32_t state) const noexcept {
-    return looked < looks && !(state & starving) && detail::running_processors() > 1;
-  }
-  std::uint32_t own_bits() const noexcept { return awake ? woken : 0u; }
+/// One that waits as long as it takes.
+struct mutex::unbounded_attempt : attempt {
+  static constexpr bool over() noexcept { return false; }
+  static constexpr bool spent() noexcept { return false; }
+  static constexpr void has_slept() noexcept {}
+
+  detail::waiter waiter;
 };
 
 void mutex::lock_slow() noexcept {
-  attempt self;
+  unbounded_attempt self;
+  acquire(self);
+}
+
+mutex::progress mutex::lock_bounded(bounded_attempt& self) noexcept { return acquire(self); }
+
+template <class Attempt>
+inline mutex::progress mutex::acquire(Attempt& self) noexcept {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   for (;;) {
     if (!(state & locked)) {
-      if (take(state, self)) return;
+      if (take(state, self)) return progress::holds;
+    } else if (self.over()) {
+      if (give_up(state, self)) return progress::gave_up;
     } else if (self.may_spin(state)) {
       spin(state, self);
+    } else if (self.spent()) {
+      return progress::must_rearm;
     } else {
-      if (wait_turn(self)) return;
+      if (wait_turn(self)) return progress::holds;
       state = state_.load(std::memory_order_relaxed);
     }
   }
@@ -77,8 +89,18 @@ void mutex::spin(std::uint32_t& state, attempt& self) noexcept {
   state = state_.load(std::memory_order_relaxed);
 }
 
-/// Queues and sleeps. True: the mutex was handed over. False: it is free or was free, try again.
-bool mutex::wait_turn(attempt& self) noexcept {
+/// The bounds have been reached while another holds the mutex. False: it may be free by now, look again.
+bool mutex::give_up(std::uint32_t& state, const attempt& self) noexcept {
+  // Only while it is locked: else nobody might look after those who are queued. Relaxed: it publishes nothing, and the
+  // holder reads the word by a read-modify-write.
+  return !self.awake || HEDDLE_PLANTED(leaver_keeps_woken) ||
+         state_.compare_exchange_weak(state, state & ~std::uint32_t{woken}, std::memory_order_relaxed,
+                                      std::memory_order_relaxed);
+}
+
+/// Queues and sleeps. True: the mutex was handed over. False: it is free or was free, or the wait is over; look again.
+template <class Attempt>
+inline bool mutex::wait_turn(Attempt& self) noexcept {
   const bool again = self.since != 0;
   const detail::nanoseconds_t time = now();
   if (!again) self.since = time;
@@ -92,10 +114,14 @@ bool mutex::wait_turn(attempt& self) noexcept {
     queue_.push_front(self.waiter);
   else
     queue_.push_back(self.waiter);
-  self.waiter.park([](void* m) { static_cast<mutex*>(m)->queue_lock_.unlock_in_commit(); }, this);
+  const bool signalled = detail::sleep(
+      self.waiter, [](void* m) { static_cast<mutex*>(m)->queue_lock_.unlock_in_commit(); }, this);
   queue_lock_.unlocked_by_commit();
+  self.has_slept();
   self.looked = 0;
-  self.awake = self.waiter.result == try_again;
+  if (!signalled) leave_queue(self.waiter);
+  self.awake = signalled && self.waiter.result == try_again;
+  if (!signalled) return false;
   if (self.awake) return false;
   // Those behind have not waited long: back to the faster mode. Only the holder clears the bit.
   if (now() - self.since <= patience) state_.fetch_and(~std::uint32_t{starving}, std::memory_order_relaxed);
@@ -116,15 +142,29 @@ bool mutex::announce(const attempt& self, bool late) noexcept {
   return false;
 }
 
+/// What a waiter does whose wait has ended by its bounds.
+void mutex::leave_queue(detail::waiter& self) noexcept {
+  const detail::thread_lock hold(queue_lock_);
+  if (!detail::fifo<detail::waiter>::linked(self)) return;  // an unlock() has passed over it
+  if (!HEDDLE_PLANTED(leaver_stays_linked)) queue_.erase(self);
+  // Relaxed, as in announce().
+  if (queue_.empty() || HEDDLE_PLANTED(leaver_clears_queued))
+    state_.fetch_and(~std::uint32_t{HEDDLE_PLANTED(leaver_keeps_starving) ? queued : queued | starving},
+                     std::memory_order_relaxed);
+}
+
 bool mutex::must_serve(std::uint32_t state) noexcept {
   return (state & queued) && ((state & starving) || !(state & woken));
 }
 
-void mutex::unlock_slow() noexcept {
+void mutex::unlock_slow() noexcept { release("mutex"); }
+void timed_mutex::unlock_timed_slow() noexcept { release("timed_mutex"); }
+
+inline void mutex::release(const char* kind) noexcept {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   for (;;) {
     if (!(state & locked))
-      detail::misuse("mutex", this, "unlock() of a mutex that is not locked; unlock only what you have locked");
+      detail::misuse(kind, this, "unlock() of a mutex that is not locked; unlock only what you have locked");
     if (must_serve(state) && !HEDDLE_PLANTED(unlock_skips_queue)) return serve_first();
     // release: so that the next holder sees what this one wrote; the acquire half is in try_lock() and take().
     // It is the last touch of the mutex, which may be gone as soon as another holder has had its turn.
@@ -138,8 +178,9 @@ void mutex::unlock_slow() noexcept {
 /// The mutex stays alive until queue_lock_ is unlocked, since the one taken out still waits in lock().
 void mutex::serve_first() noexcept {
   queue_lock_.lock();
-  detail::waiter* const first = queue_.pop_front();
-  if (!first) detail::misuse("mutex", this, "unlocked twice at the same time; unlock only what you have locked");
+  detail::waiter* const first = queue_.pop_claimed();
+  if (!first) [[unlikely]]
+    return serve_nobody();
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   const bool hand_over = state & starving;
   first->result = hand_over ? handed_over : try_again;
@@ -153,9 +194,18 @@ void mutex::serve_first() noexcept {
   first->wake();
 }
 
-void mutex::destroyed_in_use() const noexcept {
+/// The waits of all who were queued have ended otherwise. The mutex is still locked.
+void mutex::serve_nobody() noexcept {
+  // Relaxed, as in announce().
+  if (!HEDDLE_PLANTED(passed_over_stay_queued))
+    state_.fetch_and(~std::uint32_t{queued | starving}, std::memory_order_relaxed);
+  queue_lock_.unlock();
+  unlock_slow();
+}
+
+void mutex::destroyed_in_use(const char* kind) const noexcept {
   const std::uint32_t state = state_.load(std::memory_order_relaxed);
-  detail::misuse("mutex", this,
+  detail::misuse(kind, this,
                  state & queued   ? "destroyed while others wait for it; join them first"
                  : state & locked ? "destroyed while locked; unlock it first"
                                   : "destroyed while another lock() runs; join it first");

@@ -46,9 +46,8 @@ class fiber_id {
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 void go(F&& f, A&&... args) {
-  using call = detail::invocation_of<F, A...>;
-  call c{{std::forward<F>(f), std::forward<A>(args)...}};
-  detail::start_fiber(detail::detached_closure<call>::type, &c, nullptr);
+  auto call = detail::invocation(std::forward<F>(f), std::forward<A>(args)...);
+  detail::start_fiber(detail::detached_closure<decltype(call)>::type, &call, nullptr);
 }
 
 /// The same for a fiber with a name or a stack size of its own. Throws std::invalid_argument for a stack size out
@@ -56,9 +55,8 @@ void go(F&& f, A&&... args) {
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 void go(const fiber_options& o, F&& f, A&&... args) {
-  using call = detail::invocation_of<F, A...>;
-  call c{{std::forward<F>(f), std::forward<A>(args)...}};
-  detail::start_fiber(detail::detached_closure<call>::type, &c, &o);
+  auto call = detail::invocation(std::forward<F>(f), std::forward<A>(args)...);
+  detail::start_fiber(detail::detached_closure<decltype(call)>::type, &call, &o);
 }
 
 /// The right to wait for one fiber and to have what it returned. Like std::jthread, and unlike std::thread, it
@@ -138,7 +136,7 @@ template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
   return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
-      detail::invocation_of<F, A...>{{std::forward<F>(f), std::forward<A>(args)...}}, nullptr);
+      detail::invocation(std::forward<F>(f), std::forward<A>(args)...), nullptr);
 }
 
 /// The same for a fiber with a name or a stack size of its own.
@@ -147,7 +145,7 @@ requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(const fiber_options& o, F&& f, A&&... args)
     -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
   return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
-      detail::invocation_of<F, A...>{{std::forward<F>(f), std::forward<A>(args)...}}, &o);
+      detail::invocation(std::forward<F>(f), std::forward<A>(args)...), &o);
 }
 
 }  // namespace heddle

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <chrono>
-#include <limits>
 #include <string_view>
 
+#include "heddle/detail/bounded_wait.hpp"
+#include "heddle/detail/deadline.hpp"
 #include "heddle/detail/platform.hpp"
 #include "heddle/fiber.hpp"
 
@@ -12,18 +13,12 @@ namespace heddle {
 namespace detail {
 /// Suspends the fiber, or the plain thread, until the monotonic clock shows `deadline` (ns).
 HEDDLE_EXPORT void sleep_until(nanoseconds_t deadline) noexcept;
-HEDDLE_EXPORT nanoseconds_t monotonic_now() noexcept;
-
-/// As far as a deadline can lie ahead, some 292 years: a sleeper is a sleeper, and no deadlock.
-inline constexpr nanoseconds_t last_deadline = no_deadline - 1;
-
-/// base + d, rounded up, without overflow: base if that lies in the past.
-template <class Rep, class Period>
-nanoseconds_t deadline_at(nanoseconds_t base, std::chrono::duration<Rep, Period> d) noexcept {
-  const std::chrono::duration<long double, std::nano> ns = d;
-  if (!(ns.count() > 0)) return base;
-  if (ns.count() >= static_cast<long double>(last_deadline - base)) return last_deadline;
-  return base + std::chrono::ceil<std::chrono::nanoseconds>(ns).count();
+/// The same until a stop is requested; false if it was.
+inline bool sleep_until(nanoseconds_t deadline, const stop_token& stop) {
+  const wait_bounds bounds{deadline, &stop};
+  if (over(bounds)) return !stop.stop_requested();
+  bounded_waiter self(bounds);
+  return self.park([](void*) {}, nullptr) == wait_state::timed_out;
 }
 }  // namespace detail
 
@@ -54,6 +49,13 @@ void sleep_for(std::chrono::duration<Rep, Period> d) {
   detail::sleep_until(detail::deadline_at(detail::monotonic_now(), d));
 }
 
+/// The same, but not longer than until a stop is requested (of a std::stop_token): returns false if it was, at once if
+/// it has been already.
+template <class Rep, class Period>
+bool sleep_for(std::chrono::duration<Rep, Period> d, const detail::stop_token& stop) {
+  return detail::sleep_until(detail::deadline_at(detail::monotonic_now(), d), stop);
+}
+
 /// Suspends the fiber until `t` of any clock; for other clocks than the monotonic one it looks again, since
 /// they may be set.
 template <class Clock, class Duration>
@@ -62,6 +64,18 @@ void sleep_until(std::chrono::time_point<Clock, Duration> t) {
     detail::sleep_until(detail::deadline_at(0, t.time_since_epoch()));
   } else {
     for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
+  }
+}
+
+/// The same, but not longer than until a stop is requested: returns false if it was.
+template <class Clock, class Duration>
+bool sleep_until(std::chrono::time_point<Clock, Duration> t, const detail::stop_token& stop) {
+  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+    return detail::sleep_until(detail::deadline_at(0, t.time_since_epoch()), stop);
+  } else {
+    for (auto now = Clock::now(); now < t; now = Clock::now())
+      if (!sleep_for(t - now, stop)) return false;
+    return true;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <iterator>
@@ -11,10 +12,17 @@
 #include <type_traits>
 #include <utility>
 
-#include "heddle/detail/channel_core.hpp"
 #include "heddle/detail/config.hpp"
+#include "heddle/detail/deadline.hpp"
+#include "heddle/detail/typed_channel.hpp"
+#include "heddle/received.hpp"
 
 namespace heddle {
+
+template <class T>
+class receive_case;
+template <class T>
+class send_case;
 
 /// Thrown by send() and try_send() on a closed channel, and by close() on one that is closed already.
 class HEDDLE_EXPORT channel_closed : public std::logic_error {
@@ -22,10 +30,6 @@ class HEDDLE_EXPORT channel_closed : public std::logic_error {
   explicit channel_closed(const char* operation);
   ~channel_closed() override;
 };
-
-namespace detail {
-[[noreturn]] HEDDLE_EXPORT void throw_channel_closed(const char* operation);
-}  // namespace detail
 
 /// A queue of values between fibers, plain threads, or both. Without a capacity a send waits for its receive; with
 /// one, sends run ahead by that many values. Waiting blocks the calling fiber only.
@@ -52,6 +56,10 @@ namespace detail {
 /// value is still the caller's; on the way out of the buffer it is receive(), and the value is still the
 /// first in the buffer (in the state that T's move constructor left it in).
 ///
+/// Bounds: the forms with a duration, a time point of any clock, or a stop token wait no longer than that says. What
+/// can be done at once is done even if the bounds leave no time. A receiver with bounds into whose place a move throws
+/// loses its turn to those who wait behind it.
+///
 /// All operations: O(1), but close() O(those who wait). From fibers and plain threads.
 ///
 /// Source: Go's runtime/chan.go (one lock, direct hand-over between the stacks of sender and receiver).
@@ -67,30 +75,53 @@ class channel {
 
   /// An open channel. Capacity 0: each send waits for its receive. Throws std::bad_alloc, or std::bad_array_new_length
   /// for a capacity beyond the address space. The buffer is allocated at once: capacity * sizeof(T) bytes.
-  explicit channel(std::size_t capacity = 0) : core_(capacity), ring_(allocate(capacity)) {}
+  explicit channel(std::size_t capacity = 0) : inner_(capacity) {}
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
-  ~channel() {
-    while (core_.size() != 0) drop_oldest();
-    if (ring_) std::allocator<T>().deallocate(ring_, core_.capacity());
-  }
 
   /// Sends a value; blocks while no receiver waits and the buffer is full.
   /// Throws channel_closed if the channel is closed, also when that happens while it waits (the value then stays
   /// with the caller, not moved from), and what copying or moving T throws.
   void send(T&& value) {
-    std::unique_lock lock(core_);
-    if (offer(value, lock)) [[likely]]
+    detail::channel_lock lock(inner_);
+    if (inner_.offer(value, lock)) [[likely]]
       return;
-    send_blocked(value, lock);
+    inner_.send_blocked(value, lock);
   }
   void send(const T& value) { send(T(value)); }
+
+  /// Sends, but waits no longer than until a stop is requested (of a std::stop_token), `d` has passed, or `t` has been
+  /// reached, whichever comes first. False: not sent, and the value stays with the caller, not moved from.
+  /// Throws as send() does.
+  [[nodiscard]] bool send(T&& value, const detail::stop_token& stop) {
+    return sent(inner_.send_within(value, [&] { return detail::wait_bounds{.stop = &stop}; }));
+  }
+  [[nodiscard]] bool send(const T& value, const detail::stop_token& stop) { return send(T(value), stop); }
+  template <class Rep, class Period>
+  [[nodiscard]] bool send_for(T&& value, std::chrono::duration<Rep, Period> d, const detail::stop_token& stop = {}) {
+    return sent(inner_.send_within(value, [&] { return detail::wait_bounds{detail::deadline_after(d), &stop}; }));
+  }
+  template <class Rep, class Period>
+  [[nodiscard]] bool send_for(const T& value, std::chrono::duration<Rep, Period> d,
+                              const detail::stop_token& stop = {}) {
+    return send_for(T(value), d, stop);
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool send_until(T&& value, std::chrono::time_point<Clock, Duration> t,
+                                const detail::stop_token& stop = {}) {
+    return sent(until(t, stop, [&](auto within) { return inner_.send_within(value, within); }));
+  }
+  template <class Clock, class Duration>
+  [[nodiscard]] bool send_until(const T& value, std::chrono::time_point<Clock, Duration> t,
+                                const detail::stop_token& stop = {}) {
+    return send_until(T(value), t, stop);
+  }
 
   /// Sends if that can be done without blocking; else returns false, and the value stays with the caller.
   /// Throws as send() does.
   [[nodiscard]] bool try_send(T&& value) {
-    std::unique_lock lock(core_);
-    return offer(value, lock);
+    detail::channel_lock lock(inner_);
+    return inner_.offer(value, lock);
   }
   [[nodiscard]] bool try_send(const T& value) { return try_send(T(value)); }
 
@@ -98,147 +129,80 @@ class channel {
   /// Throws what moving T out of the buffer throws.
   [[nodiscard]] std::optional<T> receive() {
     std::optional<T> value;
-    receive_into(value);
+    inner_.receive_into(value);
     return value;
+  }
+
+  /// Receives, but waits no longer than until a stop is requested, `d` has passed, or `t` has been reached. The result
+  /// has the value, or says why there is none. Throws as receive() does.
+  received<T> receive(const detail::stop_token& stop) {
+    received<T> result;
+    result.status_ = inner_.receive_within(result.value_, [&] { return detail::wait_bounds{.stop = &stop}; });
+    return result;
+  }
+  template <class Rep, class Period>
+  received<T> receive_for(std::chrono::duration<Rep, Period> d, const detail::stop_token& stop = {}) {
+    received<T> result;
+    result.status_ = inner_.receive_within(result.value_, [&] {
+      return detail::wait_bounds{detail::deadline_after(d), &stop};
+    });
+    return result;
+  }
+  template <class Clock, class Duration>
+  received<T> receive_until(std::chrono::time_point<Clock, Duration> t, const detail::stop_token& stop = {}) {
+    received<T> result;
+    result.status_ = until(t, stop, [&](auto within) { return inner_.receive_within(result.value_, within); });
+    return result;
   }
 
   /// Receives if that can be done without blocking. nullopt: nothing there now. It is the last word only if
   /// closed() was true before the call.
   [[nodiscard]] std::optional<T> try_receive() {
     std::optional<T> value;
-    std::unique_lock lock(core_);
-    take(value, lock);
+    detail::channel_lock lock(inner_);
+    inner_.take(value, lock);
     return value;
   }
 
   /// Closes: blocked and later senders get channel_closed; receivers get what is in the buffer and then nullopt.
   /// Anybody may close. Throws channel_closed if it was closed before. Never blocks.
   void close() {
-    if (!core_.close()) detail::throw_channel_closed("close()");
+    if (!inner_.close()) detail::throw_channel_closed("close()");
   }
 
   /// A snapshot, which others may have changed by the time it is looked at; only "closed" is for ever.
   [[nodiscard]] bool closed() const noexcept {
-    std::lock_guard lock(core_);
-    return core_.closed();
+    std::lock_guard lock(inner_);
+    return inner_.closed();
   }
   /// Values in the buffer now: a snapshot. 0 for a channel without capacity.
   [[nodiscard]] std::size_t size() const noexcept {
-    std::lock_guard lock(core_);
-    return core_.size();
+    std::lock_guard lock(inner_);
+    return inner_.size();
   }
-  [[nodiscard]] std::size_t capacity() const noexcept { return core_.capacity(); }
+  [[nodiscard]] std::size_t capacity() const noexcept { return inner_.capacity(); }
 
   /// For range-for: each step receives one value, until the channel is closed and drained. begin() receives too.
   [[nodiscard]] iterator begin() { return iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
-  using core_lock = std::unique_lock<detail::channel_core>;
-  using waiter = detail::channel_waiter;
-  using outcome = waiter::outcome;
-  static constexpr bool safe_moves = std::is_nothrow_move_constructible_v<T>;
+  friend class receive_case<T>;
+  friend class send_case<T>;
 
-  static T* allocate(std::size_t capacity) { return capacity ? std::allocator<T>().allocate(capacity) : nullptr; }
-
-  /// With the lock: passes the value on without blocking, and unlocks; or returns false, with the lock.
-  bool offer(T& value, core_lock& lock) {
-    if (core_.closed()) [[unlikely]] {
-      lock.unlock();
-      detail::throw_channel_closed("send()");
-    }
-    if (waiter* const receiver = core_.first_receiver()) {
-      static_cast<std::optional<T>*>(receiver->slot)->emplace(std::move(value));
-      if (!HEDDLE_PLANTED(receiver_woken_twice)) core_.pop_receiver();  // only now: the move may have thrown
-      lock.unlock();
-      receiver->finish(outcome::delivered);
-      return true;
-    }
-    if (core_.full()) return false;
-    std::construct_at(ring_ + core_.tail(), std::move(value));
-    core_.pushed();
-    lock.unlock();
-    return true;
-  }
-
-  /// With the lock: waits for a receiver to take the value; releases the lock.
-  void send_blocked(T& value, core_lock& lock) {
-    lock.release();
-    if constexpr (safe_moves) {
-      waiter self(std::addressof(value));
-      core_.wait_as_sender(self);
-      if (self.result == outcome::closed) [[unlikely]]
-        detail::throw_channel_closed("send()");
-    } else {
-      std::exception_ptr error;
-      waiter self(std::addressof(value), &error);
-      core_.wait_as_sender(self);
-      if (self.result == outcome::closed) detail::throw_channel_closed("send()");
-      if (self.result == outcome::failed) std::rethrow_exception(std::move(error));
-    }
-  }
-
-  void receive_into(std::optional<T>& value) {
-    std::unique_lock lock(core_);
-    if (take(value, lock) || core_.closed()) return;
-    waiter self(&value);
-    lock.release();
-    core_.wait_as_receiver(self);
-  }
-
-  /// With the lock: receives without blocking, and unlocks; or returns false, with the lock.
-  bool take(std::optional<T>& value, core_lock& lock) {
-    if (core_.size() == 0) return take_from_sender(lock, [&](T& sent) { value.emplace(std::move(sent)); });
-    value.emplace(std::move(ring_[core_.head()]));
-    drop_oldest();
-    const bool refilled = take_from_sender(lock, [&](T& sent) {
-      std::construct_at(ring_ + core_.tail(), std::move(sent));
-      core_.pushed();
+  static bool sent(channel_status how) noexcept { return how == channel_status::received; }
+  /// attempt(bounds) until it ends otherwise than by its deadline, or `t` has been reached.
+  template <class Time, class Attempt>
+  static channel_status until(Time t, const detail::stop_token& stop, Attempt attempt) {
+    channel_status how = channel_status::timed_out;
+    detail::attempt_until(t, [&](detail::nanoseconds_t deadline) {
+      how = attempt([&] { return detail::wait_bounds{deadline, &stop}; });
+      return how != channel_status::timed_out;
     });
-    if (!refilled) lock.unlock();
-    return true;
+    return how;
   }
 
-  /// With the lock: lets `move` have the value of the first blocked sender, and unlocks; or returns false, with the
-  /// lock, if there is none. A sender whose value cannot be moved gets the exception, and the next one its turn.
-  template <class Move>
-  bool take_from_sender(core_lock& lock, Move move) {
-    while (waiter* const sender = core_.pop_sender()) {
-      if (!moved(*sender, move)) {
-        sender->finish(outcome::failed);
-        continue;
-      }
-      lock.unlock();
-      sender->finish(outcome::delivered);
-      return true;
-    }
-    return false;
-  }
-
-  template <class Move>
-  static bool moved(const waiter& sender, Move& move) noexcept {
-    T& value = *static_cast<T*>(sender.slot);
-    if constexpr (safe_moves) {
-      move(value);
-      return true;
-    } else {
-      try {
-        move(value);
-        return true;
-      } catch (...) {
-        *sender.error = std::current_exception();
-        return false;
-      }
-    }
-  }
-
-  void drop_oldest() noexcept {
-    std::destroy_at(ring_ + core_.head());
-    core_.popped();
-  }
-
-  mutable detail::channel_core core_;
-  T* const ring_;  // capacity places, those from head to tail constructed
+  mutable detail::typed_channel<T> inner_;
 };
 
 /// What range-for over a channel uses: an input iterator that owns the value last received.
@@ -249,13 +213,13 @@ class channel<T>::iterator {
   using value_type = T;
   using difference_type = std::ptrdiff_t;
 
-  explicit iterator(channel& source) : source_(&source) { source.receive_into(value_); }
+  explicit iterator(channel& source) : source_(&source) { source.inner_.receive_into(value_); }
   /// The value; it may be moved from.
   T& operator*() const noexcept { return *value_; }
   T* operator->() const noexcept { return std::addressof(*value_); }
   iterator& operator++() {
     value_.reset();
-    source_->receive_into(value_);
+    source_->inner_.receive_into(value_);
     return *this;
   }
   void operator++(int) { ++*this; }

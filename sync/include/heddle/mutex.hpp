@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
+#include "heddle/detail/bounded_wait.hpp"
 #include "heddle/detail/config.hpp"
+#include "heddle/detail/deadline.hpp"
 #include "heddle/detail/fifo.hpp"
 #include "heddle/detail/platform.hpp"
 #include "heddle/detail/thread_mutex.hpp"
@@ -30,9 +33,13 @@ namespace heddle {
 ///
 /// Invariants:
 /// 1. `queued` is set exactly while the queue is not empty, and changes under queue_lock_ only.
-/// 2. The queue gets shorter only by the holder of the mutex, in unlock(); so what it saw stays.
+/// 2. A waiter leaves the queue in one of two ways, both under queue_lock_: unlock() takes it out, or its own wait has
+///    ended by a deadline or a stop request. So who saw `queued` may still find nobody there, and unlocks otherwise.
 /// 3. While somebody is queued, either the mutex is locked, or `woken` says that one who will try is awake.
-/// 4. In the mode `starving` the mutex goes from hand to hand without ever being free, first in first out.
+/// 4. Who is awake by `woken` and gives up clears the bit while the mutex is locked, in one step, so that the holder's
+///    unlock() serves another; if it finds the mutex free, it takes it after all.
+/// 5. In the mode `starving` the mutex goes from hand to hand without ever being free, first in first out. The mode
+///    ends with the queue at the latest.
 ///
 /// Source: Go's sync.Mutex (normal and starvation mode), with the queue beside the state word as in WebKit's
 /// WTF::Lock instead of a semaphore.
@@ -51,6 +58,12 @@ class mutex {
   void lock() noexcept {
     if (!try_lock()) [[unlikely]]
       lock_slow();
+  }
+
+  /// The same until a stop is requested (of a std::stop_token): false if that came first, and the mutex is not locked
+  /// then. A mutex that is free is locked even so. O(1) plus the wait. From fibers and plain threads.
+  [[nodiscard]] bool lock(const detail::stop_token& stop) noexcept {
+    return try_lock() || lock_within({detail::no_deadline, &stop});
   }
 
   /// Locks if the mutex is free and no woken waiter is about to take it; never blocks. Unlike std it does not
@@ -80,20 +93,114 @@ class mutex {
                    ///< lost again after a millisecond; cleared by a new holder that had not waited so long.
   };
 
-  struct attempt;
+  friend class timed_mutex;
+
+  /// One call of lock() that met a holder.
+  struct attempt {
+    detail::nanoseconds_t since = 0;  ///< when it queued for the first time; 0: it has not
+    unsigned looked = 0;              ///< while spinning, since it last woke
+    bool awake = false;               ///< the bit `woken` was set for this one
+
+    bool may_spin(std::uint32_t state) const noexcept;
+    std::uint32_t own_bits() const noexcept { return awake ? woken : 0u; }
+  };
+  struct unbounded_attempt;
+  /// One with bounds. It stands in the caller's frame, since it is too large for the reserve of a small stack.
+  struct bounded_attempt : attempt {
+    explicit bounded_attempt(const detail::wait_bounds& b) : bounds(b), waiter(b) {}
+    bool over() const noexcept { return detail::over(bounds); }
+    bool spent() const noexcept { return slept; }
+    void has_slept() noexcept { slept = true; }
+    void rearm() {
+      waiter.rearm(bounds);
+      slept = false;
+    }
+
+    const detail::wait_bounds& bounds;
+    detail::bounded_waiter waiter;
+    bool slept = false;  ///< the waiter cannot sleep again before rearm()
+  };
+  /// How far an attempt has got.
+  enum class progress : std::uint32_t {
+    holds,       ///< the mutex is locked for it
+    gave_up,     ///< its bounds were reached, and it has left nothing behind
+    must_rearm,  ///< it was woken, has lost again, and has to sleep once more
+  };
+
+  /// Locks within the bounds, after try_lock() has failed.
+  bool lock_within(const detail::wait_bounds& bounds) noexcept {
+    if (detail::over(bounds)) return false;
+    bounded_attempt self(bounds);
+    progress reached = lock_bounded(self);
+    for (; reached == progress::must_rearm; reached = lock_bounded(self)) self.rearm();
+    return reached == progress::holds;
+  }
+  HEDDLE_EXPORT progress lock_bounded(bounded_attempt& self) noexcept;
   HEDDLE_EXPORT void lock_slow() noexcept;
   HEDDLE_EXPORT void unlock_slow() noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
+  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use(const char* kind = "mutex") const noexcept;
   static bool must_serve(std::uint32_t state) noexcept;
+  template <class Attempt>
+  progress acquire(Attempt& self) noexcept;
+  template <class Attempt>
+  bool wait_turn(Attempt& self) noexcept;
   bool take(std::uint32_t& state, const attempt& self) noexcept;
+  bool give_up(std::uint32_t& state, const attempt& self) noexcept;
   void spin(std::uint32_t& state, attempt& self) noexcept;
-  bool wait_turn(attempt& self) noexcept;
   bool announce(const attempt& self, bool late) noexcept;
+  void leave_queue(detail::waiter& self) noexcept;
+  void release(const char* kind) noexcept;
   void serve_first() noexcept;
+  void serve_nobody() noexcept HEDDLE_RELEASE(queue_lock_);
 
   detail::atomic<std::uint32_t> state_{0};
   detail::thread_mutex queue_lock_;
   detail::fifo<detail::waiter> queue_ HEDDLE_GUARDED_BY(queue_lock_);
+};
+
+/// A mutex that can be waited for until a deadline. Meets TimedLockable; everything else as heddle::mutex has it, and
+/// as fast: it is the same lock, by the name that std gives to the one with deadlines.
+///
+///     heddle::timed_mutex m;
+///     if (std::unique_lock hold(m, 5ms); hold.owns_lock()) work();
+///
+/// Unlike std's it is fair: who has waited for a millisecond is given the lock, in the order of arrival, with a
+/// deadline or without. A mutex that is free is locked even if the deadline has passed.
+class timed_mutex : private mutex {
+ public:
+  constexpr timed_mutex() noexcept = default;
+  ~timed_mutex() {
+    if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      destroyed_in_use("timed_mutex");
+  }
+
+  using mutex::lock;      // also with a stop token
+  using mutex::try_lock;  // never blocks
+
+  /// Locks; blocks the fiber (or the plain thread) while another holds it, but not longer than for `d`: false then.
+  /// O(1) plus the wait. Throws nothing but what the arithmetic of the duration may throw.
+  template <class Rep, class Period>
+  [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
+    return try_lock() || lock_within({detail::deadline_after(d), nullptr});
+  }
+  /// The same until `t` of any clock.
+  template <class Clock, class Duration>
+  [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& t) {
+    return try_lock() || detail::attempt_until(t, [this](detail::nanoseconds_t deadline) {
+             return lock_within({deadline, nullptr});
+           });
+  }
+
+  /// Unlocks, as mutex::unlock() does.
+  void unlock() noexcept {
+    std::uint32_t expected = locked;
+    // release: so that the next holder sees what this one wrote; the acquire half is in mutex::try_lock(), take().
+    if (!state_.compare_exchange_strong(expected, 0, std::memory_order_release, std::memory_order_relaxed)) [[unlikely]]
+      unlock_timed_slow();
+  }
+
+ private:
+  HEDDLE_EXPORT void unlock_timed_slow() noexcept;
 };
 
 }  // namespace heddle

@@ -21,11 +21,16 @@ inline constexpr nanoseconds_t no_deadline = std::numeric_limits<nanoseconds_t>:
 #else
 #include <atomic>
 #include <ctime>
+#include <stop_token>
 
 namespace heddle::detail::platform {
 
 template <class T>
 using atomic = std::atomic<T>;
+
+using std::stop_callback;
+using std::stop_source;
+using std::stop_token;
 
 #if defined(__SANITIZE_THREAD__)
 #define HEDDLE_TSAN 1
@@ -97,6 +102,9 @@ class HEDDLE_EXPORT thread {
 HEDDLE_EXPORT void* thread_slot() noexcept;
 HEDDLE_EXPORT void set_thread_slot(void* value) noexcept;
 
+/// An address that names the calling kernel thread while it lives. Never inlined, for the same reason.
+HEDDLE_EXPORT const void* this_thread_mark() noexcept;
+
 /// The CPU clock of a kernel thread, readable by other threads: how the monitor sees that one is blocked.
 using thread_clock = clockid_t;
 thread_clock this_thread_clock() noexcept;
@@ -117,4 +125,7 @@ namespace heddle::detail {
 using platform::atomic;
 using platform::nanoseconds_t;
 using platform::no_deadline;
+using platform::stop_callback;
+using platform::stop_source;
+using platform::stop_token;  // std's, but for the explorer
 }  // namespace heddle::detail

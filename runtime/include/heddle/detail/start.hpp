@@ -7,7 +7,6 @@
 #include <functional>
 #include <optional>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -68,14 +67,20 @@ HEDDLE_EXPORT std::uint64_t fiber_number(const fiber* f) noexcept;
 /// Ends the process, naming the running fiber and the exception in flight.
 [[noreturn]] HEDDLE_EXPORT void exception_escaped() noexcept;
 
-/// The callable and its arguments, decayed.
+/// The call of f with its arguments, decayed and moved in. A lambda, which can be moved as bytes if its parts can; a
+/// std::tuple never can.
 template <class F, class... A>
-struct invocation {
-  std::tuple<F, A...> parts;
-  decltype(auto) operator()() {
-    return std::apply([](auto&... p) -> decltype(auto) { return std::invoke(std::move(p)...); }, parts);
-  }
-};
+auto invocation(F&& f, A&&... args) {
+  return [f = std::forward<F>(f), ... args = std::forward<A>(args)]() mutable -> decltype(auto) {
+    return std::invoke(std::move(f), std::move(args)...);
+  };
+}
+
+/// Whether moving it can neither run user code nor throw. (Not trivially copyable: the assignment of a lambda is
+/// deleted.)
+template <class Call>
+inline constexpr bool moves_as_bytes =
+    std::is_trivially_move_constructible_v<Call>&& std::is_trivially_destructible_v<Call>;
 
 /// A closure whose result nobody waits for.
 template <class Call, bool Segmented = compiled_segmented>
@@ -93,8 +98,8 @@ struct detached_closure {
     }
   }
   static void destroy(void*) noexcept {}
-  static constexpr closure_type type{
-      sizeof(Call), alignof(Call), relocate, run, destroy, false, std::is_trivially_copyable_v<Call>, Segmented};
+  static constexpr closure_type type{sizeof(Call), alignof(Call),        relocate, run, destroy,
+                                     false,        moves_as_bytes<Call>, Segmented};
 };
 
 struct nothing {};
@@ -146,17 +151,9 @@ struct joinable_closure {
 };
 
 template <class Call, bool Segmented = compiled_segmented, class Closure = joinable_closure<Call, Segmented>>
-inline constexpr closure_type joinable_type{sizeof(Closure),
-                                            alignof(Closure),
-                                            Closure::relocate,
-                                            Closure::run,
-                                            Closure::destroy,
-                                            true,
-                                            std::is_trivially_copyable_v<Call>,
-                                            Segmented};
-
-template <class F, class... A>
-using invocation_of = invocation<std::decay_t<F>, std::decay_t<A>...>;
+inline constexpr closure_type joinable_type{sizeof(Closure),      alignof(Closure), Closure::relocate,
+                                            Closure::run,         Closure::destroy, true,
+                                            moves_as_bytes<Call>, Segmented};
 
 }  // namespace detail
 }  // namespace heddle

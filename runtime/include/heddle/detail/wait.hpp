@@ -10,6 +10,27 @@ namespace heddle::detail {
 class fiber;
 class machine;
 
+/// How far a wait has got, and what ended it. Only a wait with bounds (bounded_wait.hpp) goes through these states; of
+/// those who would end it, each by a compare-exchange, exactly one does.
+enum class wait_state : std::uint32_t {
+  open,       ///< it has not begun: who ends it now wakes nobody, the sleeper looks before it sleeps
+  asleep,     ///< who ends it now must wake the sleeper. Written by the sleeper's commit, over `open`
+  signalled,  ///< ended by what was waited for
+  timed_out,  ///< ended by its deadline
+  stopped,    ///< ended by a stop request
+};
+
+/// Ends a wait as `how`, unless it has ended. True: the caller must wake the sleeper, which stays until then.
+inline bool end_wait(atomic<wait_state>& state, wait_state how) noexcept {
+  wait_state seen = state.load(std::memory_order_relaxed);
+  while (seen == wait_state::open || seen == wait_state::asleep)
+    // release: so that a sleeper that reads the end before it sleeps sees what was done before; acquire half in
+    // bounded_waiter. acquire: so that the sleeper's queueing is seen by who ends the wait; release half there too.
+    if (state.compare_exchange_weak(seen, how, std::memory_order_acq_rel, std::memory_order_relaxed))
+      return seen == wait_state::asleep;
+  return HEDDLE_PLANTED(two_end_a_wait) && seen == wait_state::signalled;
+}
+
 /// One blocked fiber or plain thread: what every blocking primitive queues, whoever it blocks.
 /// It lives on the stack of the blocked one.
 ///
@@ -17,6 +38,8 @@ class machine;
 /// 2. commit(arg) runs when the caller is off its stack (a thread: just before it sleeps), so it is where a
 ///    primitive unlocks or publishes; from then on anybody may call wake().
 /// 3. wake() is called exactly once for each park(), and is the last touch of the object by the waker.
+/// 4. Who takes a waiter out of a queue asks claim() first, under the lock of the queue: if it says no, the wait has
+///    ended otherwise, and that waiter is neither woken nor given anything.
 class HEDDLE_EXPORT waiter {
  public:
   /// Captures the caller: the running fiber, or the kernel thread if there is none. Never fails.
@@ -30,6 +53,11 @@ class HEDDLE_EXPORT waiter {
   void wake() noexcept;
   /// The same for the runtime itself, inside on `m`.
   void wake_inside(machine& m) noexcept;
+  /// Whether the caller, who holds the lock of the queue, is the one who ends this wait, and so must wake(). Always
+  /// true of a wait without bounds.
+  bool claim() noexcept { return !bounded_ || end_wait(state_, wait_state::signalled); }
+  /// Whether the wait may end without a wake(): so a claim settles something, and cannot be taken back.
+  bool has_bounds() const noexcept { return bounded_; }
 
   // For the primitive that queues it, under that primitive's lock:
   waiter* next = nullptr;
@@ -37,12 +65,24 @@ class HEDDLE_EXPORT waiter {
   void* slot = nullptr;      ///< where a value is handed over
   std::uint32_t result = 0;  ///< what the waker says
 
- private:
-  void wake_thread() noexcept;
+ protected:
+  enum bounded : std::uint8_t { with_bounds };
+  explicit waiter(bounded) noexcept : waiter() { bounded_ = true; }
+  void sleep_thread() noexcept;
 
   fiber* fiber_;
   atomic<std::uint32_t> signal_{0};  // plain threads sleep here: 0 asleep or about to, 1 woken
+  atomic<wait_state> state_{wait_state::open};
+  bool counted_ = false;  // a plain thread that nothing but another thread or fiber can wake
+
+ private:
+  void wake_thread() noexcept;
+
+  bool bounded_ = false;
 };
+
+/// Names the caller while it runs: the fiber, or the plain thread. Never null; the same for a fiber wherever it runs.
+HEDDLE_EXPORT const void* caller() noexcept;
 
 /// Number of processors of the running runtime (1 if none runs): whether spinning can help.
 HEDDLE_EXPORT unsigned running_processors() noexcept;

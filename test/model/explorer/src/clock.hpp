@@ -23,12 +23,10 @@ struct clock {
 /// What a thread knows, and what a release hands on.
 ///
 /// 1. `happened` is happens-before: it grows by acquire alone, and orders plain data.
-/// 2. `visible` says which stores a read may no longer overlook. It covers `happened`, and grows by
-/// seq_cst
-///    fences too, which order atomics but make no happens-before.
-/// 3. `sc_stores` is the number of seq_cst stores made before the last seq_cst fence known here;
-/// those stores
-///    may not be overlooked either ([atomics.order] 4.2).
+/// 2. `visible` says which stores a read may no longer overlook. It covers `happened`, and grows by seq_cst fences
+///    too, which order atomics but make no happens-before.
+/// 3. `sc_stores` is the number of seq_cst stores made before the last seq_cst fence known here; those stores may not
+///    be overlooked either ([atomics.order] 4.2).
 struct knowledge {
   clock happened;
   clock visible;

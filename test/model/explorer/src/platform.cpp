@@ -3,6 +3,7 @@
 // The operations of platform_model.hpp and data.hpp: each a scheduling point, then the operation,
 // then a line in the trace.
 #include "heddle/detail/platform.hpp"
+#include "heddle/detail/locals.hpp"
 
 #include <cstring>
 
@@ -202,6 +203,13 @@ void* thread_slot() noexcept { return scheduler::get().active() ? scheduler::get
 void set_thread_slot(void* value) noexcept {
   if (scheduler::get().active()) scheduler::get().current().slot = value;
 }
+}  // namespace heddle::detail::platform
+unsigned model::detail::running_thread() noexcept { return model::current_thread(); }
+namespace heddle::detail::platform {
+const void* this_thread_mark() noexcept {
+  static constexpr char outside = 0;
+  return scheduler::get().active() ? static_cast<const void*>(&scheduler::get().current().slot) : &outside;
+}
 
 thread_clock this_thread_clock() noexcept { return static_cast<thread_clock>(model::current_thread()); }
 nanoseconds_t cpu_time(thread_clock clock) noexcept {
@@ -224,6 +232,8 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
   size = 0;
   tsan_fiber = nullptr;
 }
+locals_base* thread_locals() noexcept { return nullptr; }
+void set_thread_locals(locals_base*) noexcept {}
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
 void interrupt_nobody() noexcept {}

@@ -50,10 +50,9 @@ struct model_thread {
 /// The one kernel thread of an exploration: runs one model thread at a time and asks the strategy
 /// which.
 ///
-/// 1. A thread is in ready_ iff it may be chosen: it runs, or it sleeps and may return for another
-/// reason than
-///    a wake (its deadline, or no reason at all). It stays in the queue of its word until it does
-///    run, and may use up a wake in the meantime, as in the kernel.
+/// 1. A thread is in ready_ iff it may be chosen: it runs, or it sleeps and may return for another reason than a wake
+///    (its deadline, or no reason at all). It stays in the queue of its word until it does run, and may use up a wake
+///    in the meantime, as in the kernel.
 /// 2. point() is called before each operation; the operation itself is done without interruption
 /// after it.
 class scheduler {

@@ -50,15 +50,60 @@ enum class plant : std::uint8_t {
   lock_forgets_sleepers,    ///< a sleeper that gets the lock forgets that others sleep
   wake_before_commit_lost,  ///< a wake between the commit and the sleep is wiped out
   spurious_wake_believed,   ///< a parked thread takes any return from futex_wait for a wake
+  two_end_a_wait,           ///< who ends a wait does not see that it was signalled already
+  early_end_ignored,        ///< a sleeper sleeps although its wait has ended before
 
   // sync
-  weak_failure_is_success,  ///< a lock is taken although compare_exchange_weak failed
-  unlock_skips_queue,       ///< unlock() frees the mutex and wakes no waiter
-  woken_bit_kept,           ///< a waiter that queues again leaves the bit that says one is awake
-  waits_for_nobody,         ///< wait() sleeps although the count has reached zero meanwhile
-  look_and_queue_apart,     ///< a channel is unlocked between the look and the wait
-  close_misses_senders,     ///< close() wakes the receivers only
-  receiver_woken_twice,     ///< a receiver that got its value stays in the queue
+  weak_failure_is_success,    ///< a lock is taken although compare_exchange_weak failed
+  unlock_skips_queue,         ///< unlock() frees the mutex and wakes no waiter
+  woken_bit_kept,             ///< a waiter that queues again leaves the bit that says one is awake
+  waits_for_nobody,           ///< wait() sleeps although the count has reached zero meanwhile
+  look_and_queue_apart,       ///< a channel is unlocked between the look and the wait
+  close_misses_senders,       ///< close() wakes the receivers only
+  receiver_woken_twice,       ///< a receiver that got its value stays in the queue
+  child_not_counted,          ///< a group's child is not counted before it starts
+  counted_off_early,          ///< a group's child gives back its place after it was counted off
+  failure_after_end,          ///< a group's child is counted off before its exception is kept
+  last_failure_kept,          ///< a group keeps the last exception instead of the first
+  stop_before_cause,          ///< a group's stop is requested before its cause is written
+  stop_misses_spawner,        ///< a stop does not end the wait for a place under a limit
+  place_given_unclaimed,      ///< a place is given to one whose wait for it has ended
+  watcher_not_joined,         ///< a group ends while the fiber that watches its deadline still runs
+  condition_queues_late,      ///< a waiter at a condition variable unlocks the mutex before it is queued
+  notify_spent_on_ended,      ///< notify_one is content with a waiter whose wait has ended otherwise
+  lone_waiter_forgotten,      ///< who joins one that waits alone leaves it out of the queue
+  latecomer_forgotten,        ///< notify finds its queue empty and overlooks one that waits alone since then
+  leaver_stays_queued,        ///< a waiter that nobody notified leaves without taking itself out
+  leavers_not_awaited,        ///< a condition variable goes while waiters that nobody notified are leaving
+  taken_without_claim,        ///< who takes a send or receive with bounds out of a queue does not claim it
+  timed_out_stays_queued,     ///< a send or receive that has timed out leaves itself in the queue
+  wakeup_swallowed,           ///< who finds that the first in a queue has ended its wait serves none behind it
+  loser_stays_queued,         ///< a select leaves the cases that were not chosen in their queues
+  claimed_though_not_served,  ///< a claimed receiver into whose place a move threw is not told to go round
+  once_ends_by_store,         ///< call_once overwrites the list of those who wait instead of exchanging it
+  once_failure_wakes_nobody,  ///< those who wait for a call that throws are not told
+  waiting_bit_kept,           ///< who leaves a countdown as the last leaves the bit that says somebody waits
+  zero_under_lock,            ///< a countdown is made zero under its lock though nobody waits any more
+  permits_for_one_who_left,   ///< a semaphore gives permits to a waiter whose wait has ended otherwise
+  leaver_serves_nobody,       ///< a waiter that leaves a semaphore does not let those behind it go
+  waits_for_ended_phase,      ///< a wait at a barrier sleeps although the phase has ended meanwhile
+  completion_after_phase,     ///< a barrier's waiters are released before the completion has run
+  two_set_a_future,           ///< two who set a result do not exclude each other
+  leaver_keeps_woken,         ///< so does one that gives up
+  leaver_clears_queued,       ///< a waiter that gives up clears `queued` although others wait
+  leaver_stays_linked,        ///< it stays in the queue
+  passed_over_stay_queued,    ///< unlock() leaves `queued` set when the waits of all have ended
+  reader_leaves_relaxed,      ///< the next writer need not see that a reader has read
+  last_reader_serves_not,     ///< the last reader leaves without a look at the queue
+  last_reader_looks_once,     ///< it does not look again whether it is the last one
+  looker_does_not_serve,      ///< nor does one that has looked in, though the last reader left it to that
+  looker_stays_counted,       ///< a reader that must queue stays counted as one that is inside
+  one_reader_admitted,        ///< a writer that unlocks wakes one reader only
+  leaver_forgets_readers,     ///< a writer that gives up leaves the readers waiting that waited because of it
+  leaver_keeps_starving,      ///< the last one that gives up leaves the mode in which the mutex goes from hand to hand
+  queued_before_asleep,       ///< a select is unlocked when it has queued its cases, before its waiter is asleep
+  stale_tick_stays,           ///< stop() and reset() of a timer leave the value that was sent before
+  fires_though_reset,         ///< a timer whose deadline was changed while it woke fires for the old one
 };
 
 /// The bug planted in the running exploration.

@@ -162,6 +162,7 @@ class thread {
 
 void* thread_slot() noexcept;
 void set_thread_slot(void* value) noexcept;
+const void* this_thread_mark() noexcept;
 
 /// Virtual processor time: a microsecond for every scheduling point that the thread has passed.
 using thread_clock = int;
@@ -171,3 +172,5 @@ std::int64_t cpu_time(thread_clock clock) noexcept;
 void preempt_point() noexcept;
 
 }  // namespace heddle::detail::platform
+
+#include "model/stop_model.hpp"

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Channels that the time is sent to.
+#pragma once
+
+#include <chrono>
+#include <mutex>
+#include <stdexcept>
+
+#include "heddle/channel.hpp"
+#include "heddle/detail/deadline.hpp"
+#include "heddle/fiber.hpp"
+#include "heddle/mutex.hpp"
+
+namespace heddle {
+namespace detail {
+
+/// What ticker and timer share: a fiber that sleeps until a deadline and then sends the time to a channel with room for
+/// one value, unless that is full. All in this header, since a fiber whose stack grows must run code that was compiled
+/// for that.
+///
+/// 1. A value is sent under the lock, and only while the deadline for which it is sent stands. So when set() has
+///    replaced the deadline and taken an old value out, none from before can arrive any more.
+/// 2. `changed_` has a value if the fiber might sleep for a deadline that is no longer the one set.
+class clockwork {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  clockwork(nanoseconds_t deadline, nanoseconds_t period)
+      : deadline_(deadline), period_(period), fiber_(spawn({.name = "clockwork"}, [this] { run(); })) {}
+  clockwork(const clockwork&) = delete;
+  clockwork& operator=(const clockwork&) = delete;
+  ~clockwork() {
+    changed_.close();
+    fiber_.join();
+  }
+
+  channel<time_point>& ticks() noexcept { return ticks_; }
+  /// From now on for this deadline, and then every `period` if that is not 0. Returns whether something was still to
+  /// come, sent and not received included.
+  bool set(nanoseconds_t deadline, nanoseconds_t period) {
+    bool pending;
+    {
+      const std::lock_guard hold(lock_);
+      pending = deadline_ != no_deadline;
+      if (!HEDDLE_PLANTED(stale_tick_stays) && ticks_.try_receive()) pending = true;
+      deadline_ = deadline;
+      period_ = period;
+    }
+    (void)changed_.try_send('!');
+    return pending;
+  }
+
+ private:
+  void run() {
+    for (;;) {
+      const nanoseconds_t next = deadline();
+      if (next == no_deadline) {
+        if (!changed_.receive()) return;
+        continue;
+      }
+      const channel_status how = changed_.receive_until(at(next)).status();
+      if (how == channel_status::closed) return;
+      if (how == channel_status::timed_out) fire(next);
+    }
+  }
+  nanoseconds_t deadline() {
+    const std::lock_guard hold(lock_);
+    return deadline_;
+  }
+  void fire(nanoseconds_t slept_until) {
+    const std::lock_guard hold(lock_);
+    if (deadline_ != slept_until && !HEDDLE_PLANTED(fires_though_reset)) return;
+    const nanoseconds_t now = monotonic_now();
+    (void)ticks_.try_send(at(now));
+    // Those that were missed are left out.
+    deadline_ = period_ == 0 ? no_deadline : deadline_ + period_ * (1 + (now - deadline_) / period_);
+  }
+  static time_point at(nanoseconds_t t) noexcept { return time_point(std::chrono::nanoseconds(t)); }
+
+  mutex lock_;
+  nanoseconds_t deadline_;  // no_deadline: nothing is to come
+  nanoseconds_t period_;
+  channel<time_point> ticks_{1};
+  channel<char> changed_{1};
+  join_handle<void> fiber_;  // begins when all else is there
+};
+
+}  // namespace detail
+
+/// Sends the time to a channel, again and again.
+///
+///     heddle::ticker t(10ms);
+///     for (auto now : t.channel()) {            // std::chrono::steady_clock::time_point
+///       if (done(now)) break;
+///     }
+///
+/// The channel has room for one tick; for a slow receiver ticks are left out. Ticks follow the monotonic clock from the
+/// beginning, so they do not drift. As in Go, stop() does not close the channel: who receives then waits for ever.
+/// Each ticker has a fiber of its own; the destructor ends and joins it, and nobody may receive by then.
+/// From fibers and plain threads; reset() and stop() from several at once.
+/// Source: Go's time.Ticker (as of 1.23: after stop() and reset() no tick from before is received).
+class ticker {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  /// Ticks every `d`. \throws std::invalid_argument unless d is positive; what spawn() throws.
+  template <class Rep, class Period>
+  explicit ticker(std::chrono::duration<Rep, Period> d) : clock_(detail::deadline_after(d), checked(d)) {}
+
+  heddle::channel<time_point>& channel() noexcept { return clock_.ticks(); }
+  /// From now on every `d`, next in `d`. Throws std::invalid_argument unless d is positive.
+  template <class Rep, class Period>
+  void reset(std::chrono::duration<Rep, Period> d) {
+    const detail::nanoseconds_t period = checked(d);
+    clock_.set(detail::deadline_after(d), period);
+  }
+  /// No more ticks, until reset().
+  void stop() { clock_.set(detail::no_deadline, 0); }
+
+ private:
+  template <class Rep, class Period>
+  static detail::nanoseconds_t checked(std::chrono::duration<Rep, Period> d) {
+    if (!(d > d.zero())) throw std::invalid_argument("heddle::ticker: the period must be positive");
+    return detail::deadline_at(0, d);
+  }
+
+  detail::clockwork clock_;
+};
+
+/// Sends the time to a channel, once.
+///
+///     heddle::timer t(1s);
+///     heddle::select(heddle::on_receive(answers, use), heddle::on_receive(t.channel(), [](auto) { give_up(); }));
+///
+/// For a single select, on_timeout() does without the fiber that each timer has; a timer bounds several together.
+/// The destructor ends and joins the fiber, and nobody may receive by then.
+/// From fibers and plain threads; reset() and stop() from several at once.
+/// Source: Go's time.Timer (as of 1.23: after stop() and reset() no value from before is received).
+class timer {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  /// Fires in `d`; at once if that is not positive. Throws what spawn() throws.
+  template <class Rep, class Period>
+  explicit timer(std::chrono::duration<Rep, Period> d) : clock_(detail::deadline_after(d), 0) {}
+
+  heddle::channel<time_point>& channel() noexcept { return clock_.ticks(); }
+  /// Fires in `d` from now, and not otherwise. Returns whether a value was still to come or to be received.
+  template <class Rep, class Period>
+  bool reset(std::chrono::duration<Rep, Period> d) {
+    return clock_.set(detail::deadline_after(d), 0);
+  }
+  /// Does not fire any more, until reset(). Returns whether a value was still to come or to be received: false if the
+  /// timer was stopped before or its value has been received.
+  bool stop() { return clock_.set(detail::no_deadline, 0); }
+
+ private:
+  detail::clockwork clock_;
+};
+
+/// A timer for one expression: `after(1s).channel().receive()`. Ends with it, so nothing is left behind.
+template <class Rep, class Period>
+[[nodiscard]] timer after(std::chrono::duration<Rep, Period> d) {
+  return timer(d);
+}
+
+}  // namespace heddle
