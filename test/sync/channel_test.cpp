@@ -15,6 +15,7 @@
 #include "heddle/fiber.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
+#include "support/channel_values.hpp"
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
@@ -25,10 +26,13 @@ using namespace std::chrono_literals;
 using boost::test_tools::per_element;
 using heddle::channel;
 using heddle::testing::all_settings;
+using heddle::testing::counted;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
 using heddle::testing::setting;
+using heddle::testing::settle;
+using heddle::testing::touchy;
 using heddle::testing::with_crew;
 
 constexpr setting one_processor{kind::fibers, 1};
@@ -36,39 +40,6 @@ constexpr setting one_processor{kind::fibers, 1};
 static_assert(!std::is_copy_constructible_v<channel<int>> && !std::is_move_constructible_v<channel<int>>);
 static_assert(std::input_iterator<channel<std::unique_ptr<int>>::iterator>);
 static_assert(std::sentinel_for<std::default_sentinel_t, channel<int>::iterator>);
-
-/// On one processor: lets every other fiber run until it blocks.
-void settle() {
-  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();
-}
-
-/// A value that counts how many of its kind exist, and has no default constructor.
-struct counted {
-  static inline std::atomic<int> alive{0};
-  int number;
-  explicit counted(int n) : number(n) { ++alive; }
-  counted(const counted& other) : number(other.number) { ++alive; }
-  counted(counted&& other) noexcept : number(other.number) { ++alive; }
-  ~counted() { --alive; }
-};
-
-/// A value whose move throws when told to, and then leaves the source as it was.
-struct touchy {
-  static inline std::atomic<int> moves_until_throw{-1};
-  static inline std::atomic<int> alive{0};
-  int number;
-  explicit touchy(int n) : number(n) { ++alive; }
-  touchy(touchy&& other) : number(other.number) {
-    if (moves_until_throw == 0) {
-      moves_until_throw = -1;
-      throw std::runtime_error("touchy");
-    }
-    if (moves_until_throw > 0) --moves_until_throw;
-    other.number = -1;
-    ++alive;
-  }
-  ~touchy() { --alive; }
-};
 
 struct alignas(128) wide {
   std::uint64_t words[512];

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "heddle/fiber.hpp"
@@ -16,6 +17,7 @@
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
+#include "support/lockable.hpp"
 
 namespace {
 
@@ -23,16 +25,13 @@ using namespace std::chrono_literals;
 using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
+using heddle::testing::settle;
 using heddle::testing::with_crew;
 using clock = std::chrono::steady_clock;
 
 static_assert(!std::is_copy_constructible_v<heddle::mutex> && !std::is_move_constructible_v<heddle::mutex>);
+static_assert(heddle::testing::lockable<heddle::mutex>);
 constinit heddle::mutex usable_before_main;
-
-/// On one processor: lets every other fiber run until it blocks.
-void settle() {
-  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();
-}
 
 }  // namespace
 
@@ -198,6 +197,42 @@ BOOST_AUTO_TEST_CASE(may_be_destroyed_by_the_next_holder) {
             if (last) delete object;
           });
       });
+  }
+}
+
+// As a condition variable does: the fiber is off its stack by then, and others may wait for the mutex. unlock() must
+// not suspend anybody.
+BOOST_AUTO_TEST_CASE(may_be_unlocked_by_a_commit_function) {
+  for (const auto& s : all_settings) {
+    heddle::mutex m;
+    heddle::detail::waiter* asleep = nullptr;
+    int turns = 0;
+    with_crew(s, [&](crew& c) {
+      for (int worker = 0; worker < 4; ++worker)
+        c.start([&, worker] {
+          for (int i = 0; i < 200; ++i) {
+            m.lock();
+            ++turns;
+            if (worker == 0) {
+              heddle::detail::waiter self;
+              asleep = &self;
+              self.park([](void* mutex) { static_cast<heddle::mutex*>(mutex)->unlock(); }, &m);
+              m.lock();
+            } else if (asleep != nullptr) {
+              std::exchange(asleep, nullptr)->wake();
+            }
+            m.unlock();
+          }
+          for (bool last = false; worker == 1 && !last;) {  // sees to the sleeper until that has done
+            m.lock();
+            if (asleep != nullptr) std::exchange(asleep, nullptr)->wake();
+            last = turns == 800;
+            m.unlock();
+            heddle::this_fiber::yield();
+          }
+        });
+    });
+    BOOST_TEST(turns == 800, s);
   }
 }
 

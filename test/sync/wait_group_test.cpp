@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <memory>
+#include <stop_token>
 #include <vector>
 
 #include "heddle/fiber.hpp"
@@ -156,6 +157,62 @@ BOOST_AUTO_TEST_CASE(may_be_destroyed_as_soon_as_wait_returns) {
         auto group = std::make_unique<heddle::wait_group>(2);
         for (int i = 0; i < 2; ++i) c.start([g = group.get()] { g->done(); });
         group->wait();
+      }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(starts_and_counts_fibers) {
+  for (const unsigned procs : {1u, 2u}) {
+    std::atomic<int> done{0};
+    auto held = std::make_shared<int>(1);
+    heddle::run(
+        [&] {
+          heddle::wait_group batch;
+          for (int i = 0; i < 100; ++i)
+            batch.go([&, held] {
+              heddle::this_fiber::yield();
+              done += *held;
+            });
+          batch.wait();
+          BOOST_TEST(done.load() == 100);
+          BOOST_TEST(held.use_count() == 1);  // what the work held is gone, too
+        },
+        {.procs = procs});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(gives_up_in_time) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& c) {
+      heddle::wait_group group(1);
+      std::stop_source stop;
+      std::atomic<int> gave_up{0}, released{0};
+      c.start([&] { gave_up += !group.wait_for(1ms); });
+      c.start([&] { gave_up += !group.wait_until(std::chrono::system_clock::now() + 1ms); });
+      c.start([&] { gave_up += !group.wait(stop.get_token()); });
+      heddle::this_fiber::sleep_for(2ms);
+      stop.request_stop();
+      while (gave_up.load() != 3) heddle::this_fiber::sleep_for(100us);
+      c.start([&] { released += group.wait_for(1h); });
+      c.start([&] { group.wait(), ++released; });
+      heddle::this_fiber::sleep_for(1ms);
+      group.done();
+      c.join();
+      BOOST_TEST(released.load() == 2, s);
+      BOOST_TEST(group.wait_for(-1s), s);
+      BOOST_TEST(group.wait(stop.get_token()), s);
+    });
+}
+
+// Nobody waits any more when the last done() comes; it must not wait for one who has left, nor touch the group later.
+BOOST_AUTO_TEST_CASE(may_be_destroyed_after_waits_that_gave_up) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& c) {
+      for (int round = 0; round < (s.who == kind::fibers ? 1'000 : 50); ++round) {
+        auto group = std::make_unique<heddle::wait_group>(1);
+        c.start([g = group.get()] { g->done(); });
+        while (!group->wait_for(std::chrono::microseconds(round % 20))) {
+        }
       }
     });
 }

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Fibers past their slice yield at the next function that they enter.
+#include <array>
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "heddle/heddle.hpp"
+#include "runtime/segmented/small_stacks.hpp"
+
+using namespace std::chrono_literals;
+using heddle::testing::deep;
+
+BOOST_AUTO_TEST_SUITE(preemption)
+
+[[gnu::noinline]] double works(double x) { return std::sqrt(x * x + 1) - 1e-9 * deep(3); }
+
+BOOST_AUTO_TEST_CASE(a_loop_that_calls_a_function_yields) {
+  for (const bool vectors : {false, true}) {
+    std::atomic<bool> stop{false};
+    std::chrono::steady_clock::duration waited{};
+    double sum = 0;
+    heddle::run(
+        [&] {
+          auto busy = heddle::spawn([&] {
+            double local = 1;
+            std::array<double, 8> lanes{1, 2, 3, 4, 5, 6, 7, 8};
+            while (!stop.load(std::memory_order_relaxed)) {
+              local = works(local);
+              if (vectors)
+                for (double& lane : lanes) lane = lane * 1.0000001 + local;
+            }
+            sum = local + lanes[3];
+          });
+          heddle::this_fiber::yield();  // busy runs, and has the only processor
+          const auto begin = std::chrono::steady_clock::now();
+          heddle::this_fiber::yield();
+          waited = std::chrono::steady_clock::now() - begin;
+          stop = true;
+          busy.join();
+        },
+        {.procs = 1, .max_machines = 1});
+    BOOST_TEST(sum != 0);
+    const double ms = std::chrono::duration<double, std::milli>(waited).count();
+    BOOST_TEST_MESSAGE("the other fiber ran after " << ms << " ms");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(every_register_survives) {
+  struct check {
+    [[gnu::noinline]] static std::array<double, 8> step(std::array<double, 8> v, long& calls, double a, double b,
+                                                        double c, double d) {
+      ++calls;
+      v[0] += a;
+      v[1] += b;
+      v[2] += c;
+      v[3] += d;
+      return v;
+    }
+  };
+  heddle::run(
+      [&] {
+        std::vector<heddle::join_handle<bool>> all;
+        for (int i = 0; i != 4; ++i)
+          all.push_back(heddle::spawn([] {
+            std::array<double, 8> v{};
+            long calls = 0;
+            const auto end = std::chrono::steady_clock::now() + 200ms;
+            do {
+              for (int k = 0; k != 1000; ++k) v = check::step(v, calls, 1, 2, 3, 4);
+            } while (std::chrono::steady_clock::now() < end);
+            const auto n = static_cast<double>(calls);
+            return v[0] == n && v[1] == 2 * n && v[2] == 3 * n && v[3] == 4 * n && v[4] == 0;
+          }));
+        for (auto& one : all) BOOST_TEST(one.join());
+      },
+      {.procs = 1});
+}
+
+BOOST_AUTO_TEST_CASE(not_under_a_lock_of_the_runtime) {
+  struct slow {
+    int value = 0;
+    slow() = default;
+    explicit slow(int v) : value(v) {}
+    slow(slow&& other) noexcept : value(other.value) {
+      for (int i = 0; i != 300; ++i) (void)works(i);
+    }
+    slow& operator=(slow&&) = default;
+  };
+  heddle::run(
+      [] {
+        heddle::channel<slow> c(4);
+        std::vector<heddle::join_handle<void>> all;
+        for (int k = 0; k != 4; ++k)
+          all.push_back(heddle::spawn([&] {
+            for (int i = 0; i != 2'000; ++i) c.send(slow(i));
+          }));
+        for (int k = 0; k != 4; ++k)
+          all.push_back(heddle::spawn([&] {
+            for (int i = 0; i != 2'000; ++i) (void)c.receive();
+          }));
+      },
+      {.procs = 2, .slice = 1ms});
+}
+
+[[gnu::noinline]] int has_a_frame_for_a_segment(int n) {
+  volatile int frame[600];
+  frame[n % 600] = n;
+  return frame[n % 600];
+}
+BOOST_AUTO_TEST_CASE(on_the_boundary_of_a_segment) {
+  std::atomic<long> sum{0};
+  heddle::run(
+      [&] {
+        for (int k = 0; k != 6; ++k)
+          heddle::go([&] {
+            long mine = 0;
+            for (int round = 0; round != 200; ++round) {
+              for (int i = 0; i != 20'000; ++i) mine += has_a_frame_for_a_segment(1);
+              sum += mine;
+              mine = 0;
+            }
+          });
+      },
+      {.procs = 2, .slice = 1ms});
+  BOOST_TEST(sum == 6L * 200 * 20'000);
+}
+
+BOOST_AUTO_TEST_CASE(can_be_turned_off) {
+  heddle::run(
+      [] {
+        bool ran = false;
+        heddle::go([&] { ran = true; });
+        const auto end = std::chrono::steady_clock::now() + 50ms;
+        while (std::chrono::steady_clock::now() < end) (void)works(1);
+        BOOST_TEST(!ran);
+      },
+      {.procs = 1, .monitor = false, .preempt = false});
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE sync_ticker
+#include "heddle/ticker.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <stdexcept>
+
+#include "heddle/run.hpp"
+#include "heddle/select.hpp"
+#include "heddle/this_fiber.hpp"
+#include "support/crew.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using heddle::testing::all_settings;
+using heddle::testing::crew;
+using heddle::testing::kind;
+using heddle::testing::with_crew;
+using steady = std::chrono::steady_clock;
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(tickers, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(ticks_in_time_and_does_not_drift) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& crew) {
+      crew.start([&] {
+        const auto begin = steady::now();
+        heddle::ticker t(2ms);
+        int n = 0;
+        for (const auto now : t.channel()) {
+          ++n;
+          BOOST_TEST((now - begin >= n * 2ms), s);
+          BOOST_TEST((now <= steady::now()), s);
+          if (n == 10) break;
+        }
+      });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_slow_receiver_misses_ticks_and_gets_no_flood) {
+  with_crew({kind::fibers, 1}, [](crew&) {
+    const auto begin = steady::now();
+    heddle::ticker t(1ms);
+    heddle::this_fiber::sleep_for(20ms);
+    const auto first = t.channel().receive().value();  // has waited since the first millisecond
+    BOOST_TEST((first - begin < 20ms));
+    const auto second = t.channel().receive().value();
+    BOOST_TEST((second - begin >= 20ms));
+    BOOST_TEST(!t.channel().try_receive());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_ticker_is_stopped_and_reset) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& crew) {
+      crew.start([&] {
+        heddle::ticker t(1ms);
+        (void)t.channel().receive();
+        heddle::this_fiber::sleep_for(3ms);  // one more is inside
+        t.stop();
+        BOOST_TEST(!t.channel().receive_for(10ms));
+        const auto begin = steady::now();
+        t.reset(5ms);
+        BOOST_TEST((t.channel().receive().value() - begin >= 5ms));
+        t.reset(1h);
+        BOOST_TEST(!t.channel().receive_for(5ms));
+        t.reset(1ms);
+        BOOST_TEST(t.channel().receive().has_value());
+      });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_period_must_be_positive) {
+  with_crew({kind::fibers, 1}, [](crew&) {
+    BOOST_CHECK_THROW(heddle::ticker(0s), std::invalid_argument);
+    heddle::ticker t(1h);
+    BOOST_CHECK_THROW(t.reset(-1s), std::invalid_argument);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(timers_of_100_microseconds) {
+  with_crew({kind::fibers, 2}, [](crew&) {
+    // A clock of 1 ms would need 50 ms each time; a machine with other work may need as long once, but not always.
+    auto best = 1'000'000us;
+    for (int round = 0; round < 10 && best > 20ms; ++round) {
+      const auto begin = steady::now();
+      heddle::ticker t(100us);
+      for (int i = 0; i < 50; ++i) (void)t.channel().receive();
+      const auto took = steady::now() - begin;
+      BOOST_TEST((took >= 5ms));
+      best = std::min(best, std::chrono::ceil<std::chrono::microseconds>(took));
+    }
+    BOOST_TEST_MESSAGE("50 ticks of 100 us: " << best.count() << " us");
+    if (!heddle::testing::sanitized) BOOST_TEST((best < 45ms));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_fires_once) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& crew) {
+      crew.start([&] {
+        const auto begin = steady::now();
+        heddle::timer t(3ms);
+        BOOST_TEST(!t.channel().try_receive());
+        BOOST_TEST((t.channel().receive().value() - begin >= 3ms));
+        BOOST_TEST(!t.channel().receive_for(5ms));
+        BOOST_TEST(!t.stop());
+        BOOST_TEST(!t.reset(1ms));
+        BOOST_TEST(t.channel().receive().has_value());
+        heddle::timer at_once(-1s);
+        BOOST_TEST(at_once.channel().receive().has_value());
+        (void)heddle::after(1ms).channel().receive();
+      });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(no_stale_value_after_stop_or_reset) {
+  with_crew({kind::fibers, 1}, [](crew&) {
+    heddle::timer t(1h);
+    BOOST_TEST(t.stop());
+    BOOST_TEST(!t.stop());
+    BOOST_TEST(!t.reset(1ms));
+    heddle::this_fiber::sleep_for(3ms);  // it has fired
+    BOOST_TEST(t.stop());                // and nobody has received it
+    BOOST_TEST(!t.channel().try_receive());
+    t.reset(1ms);
+    heddle::this_fiber::sleep_for(3ms);
+    const auto begin = steady::now();
+    BOOST_TEST(t.reset(3ms));
+    BOOST_TEST((t.channel().receive().value() - begin >= 3ms));
+  });
+}
+
+// Stops and resets while it fires: what stop() says must be what is received.
+BOOST_AUTO_TEST_CASE(a_storm_of_resets) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& crew) {
+      crew.start([&] {
+        heddle::timer t(1h);
+        int fired = 0, stopped = 0;
+        for (int i = 0; i < 300; ++i) {
+          t.reset(std::chrono::microseconds(i % 60));
+          if (i % 3 == 0) heddle::this_fiber::sleep_for(30us);
+          if (i % 2 == 0 && t.channel().try_receive()) ++fired;
+          const bool was_pending = t.stop();
+          if (was_pending) ++stopped;
+          if (t.channel().try_receive()) BOOST_ERROR("a value after stop()");
+        }
+        BOOST_TEST(fired + stopped == 300, s);
+      });
+    });
+}
+
+BOOST_AUTO_TEST_CASE(several_share_a_timer) {
+  for (const auto& s : all_settings) {
+    std::atomic<int> received{0};
+    with_crew(s, [&](crew& crew) {
+      heddle::timer t(1h);
+      for (int i = 0; i < 4; ++i) {
+        crew.start([&] {
+          for (int n = 0; n < 50; ++n) t.reset(10us);
+        });
+        crew.start([&] {
+          while (t.channel().receive_for(20ms)) ++received;
+        });
+      }
+      crew.join();
+    });
+    BOOST_TEST(received.load() >= 1, s);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_in_a_select) {
+  with_crew({kind::fibers, 1}, [](crew& crew) {
+    heddle::channel<int> work;
+    crew.start([&] {
+      heddle::this_fiber::sleep_for(2ms);
+      work.send(1);
+    });
+    heddle::timer limit(20ms);
+    heddle::receive_case job{work};
+    heddle::receive_case end{limit.channel()};
+    BOOST_TEST(heddle::select(job, end) == 0u);
+    BOOST_TEST(heddle::select(job, end) == 1u);
+    crew.join();
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
