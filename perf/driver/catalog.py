@@ -56,12 +56,26 @@ PROBLEMS = [
             FIBERS, "all", {}),
     Problem("fiber/channel_4_4", "channel of 128, four producers and four consumers, ns", {"message_ns": "per message"},
             FIBERS, "all", {}),
+    Problem("fiber/select", "select, ns", {
+        "blocking_2_ns": "2 channels, blocking", "blocking_4_ns": "4 channels, blocking",
+        "ready_2_ns": "2 channels, ready", "ready_4_ns": "4 channels, ready"}, [OURS, "go"], "all", {}),
     Problem("fiber/skynet", "a tree of fibers with a million leaves, ns", {"leaf_ns": "per leaf"}, GROWING, "all",
             MOST),
     Problem("fiber/fib", "fib(27) by spawning, ns", {"spawn_ns": "per spawn"}, GROWING, "all", {}),
     Problem("fiber/mutex", "counting under one mutex, ns", {
         "fibers_1_ns": "1 fiber", "fibers_2_ns": "2 fibers", "fibers_8_ns": "8 fibers",
         "fibers_1000_ns": "1,000 fibers"}, FIBERS, "all", {}),
+    Problem("fiber/condvar", "turns by mutex and condition variable, ns one way", {"one_way_ns": "one way"}, FIBERS,
+            "all", {}),
+    Problem("fiber/work_queue", "a key added, got and done, ns", {
+        "pairs_1_ns": "1 producer, 1 worker", "pairs_4_ns": "4 and 4"}, FIBERS, "all", {}),
+    Problem("fiber/group", "children of a group, started and awaited, ns each", {
+        "group_2_ns": "groups of 2", "wait_group_2_ns": "2 and a wait group",
+        "group_1000_ns": "groups of 1,000", "wait_group_1000_ns": "1,000 and a wait group"}, [OURS, "go"], "all", {}),
+    # Boost.Fiber has no lock for readers and writers.
+    Problem("fiber/shared_mutex", "a lock for readers and writers, lock and unlock, ns", {
+        "read_1_ns": "1 reader", "read_2_ns": "2 readers", "read_8_ns": "8 readers",
+        "mixed_8_ns": "8 fibers, one time in 10 to write"}, [OURS, "go", "std_thread"], "all", {}),
     Problem("fiber/parked", "a million parked fibers", {
         "bytes": "bytes each", "create_ns": "create, ns each", "wake_ns": "wake all, ns each"},
             [OURS, "heddle_64k", SEGMENTED, SMALL, "boost_fiber", "go", "std_thread"], "most", MOST),

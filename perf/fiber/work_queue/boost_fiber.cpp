@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "common/boost_fibers.hpp"
+
+#include <vector>
+
+#include "common/bench.hpp"
+#include "common/client_go_queue.hpp"
+
+// `fibers` producers, each with its share of the keys, add all of them, wait until they have been processed, and begin
+// again, `rounds` times; as many workers process them.
+static double process(std::uint64_t rounds, std::uint64_t fibers, std::uint64_t keys) {
+  perf::client_go_queue<std::uint64_t, boost::fibers::mutex, boost::fibers::condition_variable> queue;
+  const std::uint64_t share = keys / fibers;
+  std::vector<perf::counted_wait<boost::fibers::mutex, boost::fibers::condition_variable>> left(fibers);
+  std::vector<std::uint64_t> processed(fibers);
+  const double elapsed = perf::timed([&] {
+    std::vector<boost::fibers::fiber> workers, producers;
+    for (std::uint64_t w = 0; w < fibers; ++w)
+      workers.emplace_back([&, w] {
+        std::uint64_t mine = 0;
+        while (const auto key = queue.get()) {
+          queue.done(*key);
+          ++mine;
+          left[*key / share].done();
+        }
+        processed[w] = mine;
+      });
+    for (std::uint64_t p = 0; p < fibers; ++p)
+      producers.emplace_back([&, p] {
+        for (std::uint64_t r = 0; r < rounds; ++r) {
+          left[p].add(share);
+          for (std::uint64_t k = p * share; k < (p + 1) * share; ++k) queue.add(k);
+          left[p].wait();
+        }
+      });
+    for (auto& producer : producers) producer.join();
+    queue.shut_down();
+    for (auto& worker : workers) worker.join();
+  });
+  std::uint64_t sum = 0;
+  for (const std::uint64_t mine : processed) sum += mine;
+  perf::require(sum == rounds * fibers * share, "an item was lost");
+  return elapsed;
+}
+
+int main(int argc, char** argv) {
+  const perf::arguments args(argc, argv, {{"keys", 1'000}, {"few", 1}, {"many", 4}});
+  perf::report report;
+  perf::run_boost_fibers(args.procs(), [&] {
+    for (const char* size : {"few", "many"}) {
+      const std::uint64_t fibers = args[size];
+      const double ns =
+          perf::measure(args, [&](std::uint64_t rounds) { return process(rounds, fibers, args["keys"]); });
+      report.add("pairs_" + std::to_string(fibers) + "_ns", ns / static_cast<double>(args["keys"]));
+    }
+  });
+  report.print();
+}
