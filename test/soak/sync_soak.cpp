@@ -69,14 +69,13 @@ void run_round(scenario& s, unsigned long seed) {
 int main(int argc, char** argv) {
   unsigned long seconds = 600;
   unsigned long seed = 1;
-  for (int i = 1; i < argc; ++i) {
+  for (int i = 1; i < argc; i += 2) {
     const bool is_seconds = std::strcmp(argv[i], "--seconds") == 0;
     if ((!is_seconds && std::strcmp(argv[i], "--seed") != 0) || i + 1 == argc) {
       std::fprintf(stderr, "usage: sync_soak [--seconds N] [--seed N]; default: 600 seconds from seed 1\n");
       return 2;
     }
     (is_seconds ? seconds : seed) = number(argv[i], argv[i + 1]);
-    ++i;
   }
   std::signal(SIGABRT, name_the_round);
   scenario all[] = {{"locks", soak::locks},       {"buffer", soak::buffer},     {"permits", soak::permits},
