@@ -8,16 +8,20 @@ include(CMakePackageConfigHelpers)
 
 set(heddle_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heddle)
 
-foreach(module runtime sync)
+foreach(module alloc runtime sync)
   target_include_directories(heddle_${module} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${module}/include/heddle DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
           FILES_MATCHING PATTERN "*.hpp")
 endforeach()
-install(TARGETS heddle heddle_runtime heddle_sync EXPORT heddle-targets)
+install(TARGETS heddle heddle_alloc heddle_runtime heddle_sync EXPORT heddle-targets)
 if(TARGET heddle_segmented)
   install(TARGETS heddle_segmented EXPORT heddle-targets)
   install(PROGRAMS ${PROJECT_SOURCE_DIR}/runtime/segmented/as DESTINATION ${heddle_assembler_dir})
   install(FILES ${PROJECT_SOURCE_DIR}/runtime/segmented/foreign_x86_64.S DESTINATION ${heddle_assembler_dir})
+endif()
+if(TARGET heddle_malloc)
+  install(TARGETS heddle_malloc LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(PROGRAMS ${PROJECT_SOURCE_DIR}/alloc/shim/heddle-malloc DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 install(EXPORT heddle-targets NAMESPACE heddle:: DESTINATION ${heddle_cmake_dir})
 

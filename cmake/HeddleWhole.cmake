@@ -5,7 +5,7 @@
 # heddle_add_whole(target sources...): one executable of the sources and of heddle's own; not part of `all`.
 function(heddle_add_whole target)
   add_executable(${target} EXCLUDE_FROM_ALL ${ARGN})
-  foreach(module heddle_runtime heddle_sync)
+  foreach(module heddle_alloc heddle_runtime heddle_sync)
     get_target_property(folder ${module} SOURCE_DIR)
     get_target_property(sources ${module} SOURCES)
     list(TRANSFORM sources PREPEND ${folder}/)

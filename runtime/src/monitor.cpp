@@ -123,7 +123,11 @@ monitor::sight monitor::inspect(processor& p, sighting& seen, nanoseconds_t now)
     else
       take = now - seen.cpu_read >= shortest / 2 && (platform::cpu_time(m->clock) - seen.cpu) * 4 < now - seen.cpu_read;
   }
-  return take && sched_.revoke(*m, p, tick) && !hogs ? sight::blocked : untaken;
+  if (take && sched_.revoke(*m, p, tick)) return hogs ? untaken : sight::blocked;
+  // No machine could take it over, and the question above may have been wiped out, or never asked by a monitor that was
+  // itself held up.
+  if (hogs && can_preempt(*m)) preempt(*m);
+  return untaken;
 }
 
 /// Whether the machine runs a fiber whose functions look whether they are to yield.

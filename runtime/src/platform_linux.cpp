@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
-#include <linux/futex.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstring>
 #include <system_error>
@@ -40,44 +39,6 @@ namespace heddle::detail {
 constinit thread_local unsigned unpreemptible = 0;
 
 namespace platform {
-namespace {
-
-bool register_membarrier() noexcept {
-  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-}
-
-}  // namespace
-
-void heavy_barrier() noexcept {
-  // Not a static local with its guard: a thread that forks while another holds the guard leaves it held in the child.
-  static constinit std::atomic<bool> registered{false};
-  if (!registered.load(std::memory_order_relaxed) && register_membarrier())
-    registered.store(true, std::memory_order_relaxed);
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
-  // A kernel without membarrier cannot run this runtime safely.
-  std::fputs("heddle: the kernel refuses membarrier(2), which the scheduler needs\n", stderr);
-  std::abort();
-}
-
-void futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected, nanoseconds_t deadline) noexcept {
-  timespec until;
-  timespec* limit = nullptr;
-  if (deadline != no_deadline) {
-    until.tv_sec = static_cast<time_t>(deadline / 1'000'000'000);
-    until.tv_nsec = static_cast<long>(deadline % 1'000'000'000);
-    limit = &until;
-  }
-  // FUTEX_WAIT_BITSET takes an absolute time of the monotonic clock.
-  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
-}
-
-void futex_wake(atomic<std::uint32_t>& word, unsigned count) noexcept {
-  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
-}
-
-void yield_thread() noexcept { ::sched_yield(); }
-
 [[gnu::noinline]] void* thread_slot() noexcept {
   // The empty asm keeps the compiler from knowing that two calls give the same.
   asm volatile("" ::: "memory");
@@ -87,6 +48,15 @@ void yield_thread() noexcept { ::sched_yield(); }
   asm volatile("" ::: "memory");
   return &heddle_thread_slot;
 }
+#if __has_include(<sys/rseq.h>)
+unsigned cpu_number() noexcept {
+  const char* thread = nullptr;
+  asm volatile("mov %%fs:0, %0" : "=r"(thread));
+  return reinterpret_cast<const volatile struct rseq*>(thread + __rseq_offset)->cpu_id_start;
+}
+#else
+unsigned cpu_number() noexcept { return 0; }
+#endif
 [[gnu::noinline]] void set_thread_slot(void* value) noexcept {
   asm volatile("" ::: "memory");
   heddle_thread_slot = value;

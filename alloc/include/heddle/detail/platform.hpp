@@ -105,6 +105,10 @@ HEDDLE_EXPORT void set_thread_slot(void* value) noexcept;
 /// An address that names the calling kernel thread while it lives. Never inlined, for the same reason.
 HEDDLE_EXPORT const void* this_thread_mark() noexcept;
 
+/// The number of the CPU that the caller runs on, or did a moment ago. About a nanosecond; always 0 where the kernel or
+/// the C library does not keep it in memory (rseq: Linux 4.18, glibc 2.35).
+HEDDLE_EXPORT unsigned cpu_number() noexcept;
+
 /// The CPU clock of a kernel thread, readable by other threads: how the monitor sees that one is blocked.
 using thread_clock = clockid_t;
 thread_clock this_thread_clock() noexcept;

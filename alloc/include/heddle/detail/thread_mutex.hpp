@@ -15,7 +15,11 @@ enum class lock_rank : std::uint32_t {
   scheduler = 2,  ///< scheduler::lock_
   handoff = 3,    ///< machine::handoff
   registry = 4,   ///< scheduler::pools_lock_
-  pool = 5,       ///< stacks, control blocks, timers: under it nothing is locked
+  pool = 5,       ///< stacks, control blocks, timers: under it only memory is asked for
+  checks = 6,     ///< what the allocator knows of blocks when it checks every call; several in the order of classes
+  mcaches = 7,    ///< the mcaches that no thread owns
+  mcentral = 8,   ///< the spans of one class that nobody owns; several in the order of classes
+  mheap = 9,      ///< pages, and the table of huge blocks: under it nothing is locked
 };
 
 /// The lock below all others: guards the few words inside a primitive for some tens of nanoseconds.

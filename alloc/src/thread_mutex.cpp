@@ -36,22 +36,28 @@ void thread_mutex::lock_slow() noexcept {
 namespace {
 
 /// How many locks of each rank the kernel thread holds. A commit function unlocks on the thread that locked.
-std::array<int, 6>& held_locks() noexcept {
-  thread_local std::array<int, 6> held{};
+std::array<int, 10>& held_locks() noexcept {
+  thread_local std::array<int, 10> held{};
   return held;
 }
 
 const char* name_of(std::size_t rank) noexcept {
-  constexpr std::array<const char*, 6> names{"none", "primitive", "scheduler", "handoff", "registry", "pool"};
+  constexpr std::array<const char*, 10> names{"none", "primitive", "scheduler", "handoff",  "registry",
+                                              "pool", "checks",    "mcaches",   "mcentral", "mheap"};
   return names[rank];
+}
+
+/// Whether a thread may hold several of them.
+bool is_ordered_otherwise(lock_rank r) noexcept {
+  return r == lock_rank::primitive || r == lock_rank::checks || r == lock_rank::mcentral;
 }
 
 }  // namespace
 
 void thread_mutex::note_locked() noexcept {
-  std::array<int, 6>& counts = held_locks();
+  std::array<int, 10>& counts = held_locks();
   const auto mine = static_cast<std::size_t>(rank_);
-  for (std::size_t r = rank_ == lock_rank::primitive ? mine + 1 : mine; r != counts.size(); ++r) {
+  for (std::size_t r = is_ordered_otherwise(rank_) ? mine + 1 : mine; r != counts.size(); ++r) {
     if (counts[r] == 0) continue;
     std::fprintf(stderr, "heddle: a lock of rank %s is taken under one of rank %s\n", name_of(mine), name_of(r));
     std::abort();

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// HEDDLE_MALLOC=profile=BYTES,profile_file=PATH: the heap profile of a whole program.
+#include "../src/heap_profile.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "blocks.hpp"
+#include "options.hpp"
+
+// Where this library begins in memory, and where its code ends: from the linker.
+extern "C" const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern "C" const char etext[] __attribute__((visibility("hidden")));
+
+namespace heddle::detail {
+namespace {
+
+[[gnu::constructor]] void begin() noexcept {
+  const int error = errno;
+  blocks::deallocate(blocks::allocate(1));  // the options are read with the first block
+  the_profile.hide(__ehdr_start, etext);
+  if (the_options.profile != 0 && !the_profile.start(the_options.profile))
+    std::fputs("heddle_malloc: no memory for the heap profile\n", stderr);
+  errno = error;
+}
+
+/// Behind the program's own destructors, since the shim has been loaded before it.
+[[gnu::destructor]] void end() noexcept {
+  if (the_options.profile == 0) return;
+  the_profile.stop();
+  char name[64];
+  const char* path = the_options.profile_file;
+  if (*path == '\0') {
+    std::snprintf(name, sizeof name, "heddle.%d.heap", static_cast<int>(::getpid()));
+    path = name;
+  }
+  const int file = ::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const bool good = file >= 0 && the_profile.write(file);
+  if (!good)
+    std::fprintf(stderr, "heddle_malloc: the heap profile cannot be written to '%s' (errno %d)\n", path, errno);
+  if (file >= 0) ::close(file);
+}
+
+}  // namespace
+}  // namespace heddle::detail

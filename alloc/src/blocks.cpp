@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "blocks.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "extras.hpp"
+#include "heap_profile.hpp"
+#include "misuse.hpp"
+#include "options.hpp"
+#include "scavenger.hpp"
+
+namespace heddle::detail::blocks {
+namespace {
+
+constexpr std::size_t pages_for(std::size_t size) noexcept { return (size + page_size - 1) >> page_shift; }
+
+/// Bytes that no block can have: what would not fit half of the address space.
+constexpr std::size_t absurd = std::size_t{1} << 46;
+
+void* allocate_of(size_class c) noexcept {
+  const mcache_hold cache;
+  if (!cache) return nullptr;
+  span& s = cache->slot(c);
+  if (free_block* const b = s.free; b != nullptr) {
+    s.free = b->next;
+    ++s.live;
+    return b;
+  }
+  void* const p = cache->refill(c);
+  the_scavenger.poll();
+  return p;
+}
+
+[[gnu::cold, gnu::noinline]] void count_large(const void* p, std::size_t size) noexcept {
+  const mcache_hold cache;
+  if (cache) cache->count_large(p, size);
+}
+
+/// A block with a span or a mapping of its own. `zeroed`: whether it is.
+void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  if (size >= absurd || alignment >= absurd) return nullptr;
+  if (size >= mheap::huge_limit || alignment >= mheap::huge_limit) {
+    zeroed = true;
+    return the_mheap.make_huge(std::max(size, std::size_t{1}), alignment);
+  }
+  span* const s =
+      the_mheap.make_span(class_count, std::max<std::size_t>(pages_for(size), 1), std::max(alignment, page_size));
+  if (s == nullptr) return nullptr;
+  zeroed = s->zeroed;
+  s->zeroed = false;
+  return s->start;
+}
+
+void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  void* const p = find_large(size, alignment, zeroed);
+  if (the_profile.interval() != 0 && p != nullptr) [[unlikely]]
+    count_large(p, size);
+  return p;
+}
+
+/// `size`: of what is now at `to`.
+void moved(const void* from, const void* to, std::size_t size) noexcept {
+  if (the_profile.any_in_use()) [[unlikely]]
+    the_profile.move(from, to, size);
+}
+
+void free_large(span& s) noexcept {
+  if (the_profile.any_in_use()) [[unlikely]]
+    the_profile.remove(s.start);
+  the_mheap.free_span(s);
+  the_scavenger.poll();
+}
+
+/// Frees into the span of another; or of the calling thread, if it has just got a cache which owns that.
+void free_into(span& s, void* p) noexcept {
+  const mcache_hold cache;
+  if (!cache) return;  // no memory for a cache: the block is lost
+  if (s.owner.load(std::memory_order_relaxed) == cache.get()) {
+    auto* const b = static_cast<free_block*>(p);
+    b->next = s.free;
+    s.free = b;
+    if (--s.live == 0) cache->look_at(s);
+  } else {
+    cache->free_elsewhere(s, p);
+  }
+}
+
+/// The span of a block, or null for a huge one; ends the process if no block begins at p.
+span* span_of_block(const void* p, const char* what) noexcept {
+  if (!the_map.contains(p)) {
+    if (the_mheap.huge_size(p) == 0) misuse(what, p, nullptr);
+    return nullptr;
+  }
+  span& s = the_map.span_of(p);
+  if (!s.begins_block(p)) [[unlikely]]
+    misuse(what, p, &s);
+  return &s;
+}
+
+}  // namespace
+
+namespace plain {
+
+void* allocate(std::size_t size) noexcept {
+  if (size <= class_limit) [[likely]]
+    return allocate_of(class_for(size));
+  bool zeroed = false;
+  return allocate_large(size, grain, zeroed);
+}
+
+void deallocate_slow(void* p, span& s) noexcept {
+  if (!s.begins_block(p)) [[unlikely]]
+    misuse("free", p, &s);
+  if (s.is_large()) return free_large(s);
+  free_into(s, p);
+  the_scavenger.poll();
+}
+
+void deallocate_outside(void* p) noexcept {
+  if (the_profile.any_in_use()) [[unlikely]]
+    the_profile.remove(p);
+  if (p == nullptr || the_mheap.free_huge(p)) return;
+  misuse("free", p, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
+}
+
+}  // namespace plain
+
+// --- where the short paths end ------------------------------------------------------------------------------------
+
+void* allocate_slow(std::size_t size) noexcept {
+  if (extras::wanted()) [[unlikely]]
+    return extras::allocate(grain, size);
+  return plain::allocate(size);
+}
+
+void deallocate_slow(void* p, span& s) noexcept {
+  if (extras::wanted()) [[unlikely]]
+    return extras::deallocate(p);
+  plain::deallocate_slow(p, s);
+}
+
+void deallocate_outside(void* p) noexcept {
+  if (extras::wanted()) [[unlikely]]
+    return extras::deallocate(p);
+  plain::deallocate_outside(p);
+}
+
+void look_at_own(void*, span& s) noexcept { this_mcache->look_at(s); }
+
+void freed_twice(void* p, const span& s) noexcept {
+  misuse("free", p, &s, "it is free already, and was the last block to be freed");
+}
+
+namespace {
+
+/// The fewest bytes for which a block of each class is taken, and at its end a large one.
+constexpr auto least_size = [] {
+  std::array<std::uint32_t, class_count + 1> t{};
+  for (std::size_t c = 1; c != t.size(); ++c) t[c] = class_info[c - 1].size + 1;
+  return t;
+}();
+
+void check_size(const span& s, const void* p, std::size_t size) noexcept {
+  if (size <= s.size && size >= least_size[s.klass]) [[likely]]
+    return;
+  if (!s.begins_block(p)) misuse("delete", p, &s);
+  wrong_size(p, size, s.size, &s);
+}
+
+[[gnu::noinline]] void deallocate_sized_slow(void* p, std::size_t size) noexcept {
+  if (extras::wanted()) return extras::deallocate_sized(p, size);
+  if (the_map.contains(p)) {
+    check_size(the_map.span_of(p), p, size);
+  } else if (const std::size_t known = p != nullptr ? the_mheap.huge_size(p) : 0; known != 0) {
+    if (size > known || size <= class_limit) wrong_size(p, size, known, nullptr);
+  }
+  deallocate(p);
+}
+
+}  // namespace
+
+void deallocate_sized(void* p, std::size_t size) noexcept {
+  const std::size_t number = the_map.grain_of(p);
+  if (!the_map.contains_grain(number)) [[unlikely]]
+    return deallocate_sized_slow(p, size);
+  span& s = the_map.span_of_grain(number);
+  if (s.owner.load(std::memory_order_relaxed) != this_mcache) [[unlikely]]
+    return deallocate_sized_slow(p, size);
+  check_size(s, p, size);
+  deallocate_own(s, p);
+}
+
+void deallocate_within(void* p, std::size_t size) noexcept {
+  if (const std::size_t known = usable_size(p); size > known)
+    wrong_size(p, size, known, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
+  deallocate(p);
+}
+
+void* allocate_zeroed(std::size_t size) noexcept {
+  if (size > class_limit) {
+    if (extras::wanted()) return extras::allocate_zeroed(size);
+    bool zeroed = false;
+    void* const p = allocate_large(size, grain, zeroed);
+    if (p != nullptr && !zeroed) std::memset(p, 0, size);
+    return p;
+  }
+  void* const p = allocate(size);
+  if (p != nullptr) std::memset(p, 0, size);
+  return p;
+}
+
+void* allocate_aligned(std::size_t alignment, std::size_t size) noexcept {
+  if (alignment <= grain) return allocate(size);
+  if (extras::wanted()) [[unlikely]]
+    return extras::allocate(alignment, size);
+  return plain::allocate_aligned(alignment, size);
+}
+
+void* plain::allocate_aligned(std::size_t alignment, std::size_t size) noexcept {
+  if (alignment <= page_size && size <= class_limit - page_size) {
+    // Spans begin at pages, so blocks of a class are as aligned as their size is.
+    size_class c = class_for((size + alignment - 1) & ~(alignment - 1));
+    while (c != class_count && class_info[c].size % alignment != 0) ++c;
+    if (c != class_count) return allocate_of(c);
+  }
+  bool zeroed = false;
+  return allocate_large(size, alignment, zeroed);
+}
+
+std::size_t usable_size(const void* p) noexcept {
+  if (extras::wanted()) [[unlikely]]
+    return extras::usable_size(p);
+  return plain::usable_size(p);
+}
+
+std::size_t plain::usable_size(const void* p) noexcept {
+  const span* const s = span_of_block(p, "malloc_usable_size");
+  return s != nullptr ? s->size : the_mheap.huge_size(p);
+}
+
+std::size_t good_size(std::size_t size) noexcept {
+  if (extras::wanted() && the_extras() == call_extras::checks) return size;
+  if (size <= class_limit) return class_info[class_for(size)].size;
+  // Huge blocks consist of the kernel's pages.
+  return size < mheap::huge_limit ? pages_for(size) << page_shift : (size + 4095) & ~std::size_t{4095};
+}
+
+namespace {
+
+void* copy_to_new(void* p, std::size_t old_size, std::size_t size) noexcept {
+  void* const q = allocate(size);
+  if (q == nullptr) return nullptr;
+  std::memcpy(q, p, std::min(old_size, size));
+  deallocate(p);
+  return q;
+}
+
+void* reallocate_large(span& s, std::size_t size) noexcept {
+  void* const p = s.start;
+  const std::size_t old_size = s.size;
+  if (size <= class_limit && size <= old_size / 2) return copy_to_new(p, old_size, size);
+  if (size >= absurd) return nullptr;
+  if (size < mheap::huge_limit) {
+    const std::size_t pages = std::max<std::size_t>(pages_for(size), 1);
+    if (pages == s.pages) return p;
+    if (the_mheap.resize(s, pages)) {
+      moved(p, p, size);
+      return p;
+    }
+  }
+  // Pages change their places, not their contents.
+  if (void* const q = the_mheap.move_to_huge(s, size); q != nullptr) {
+    moved(p, q, size);
+    return q;
+  }
+  return copy_to_new(p, old_size, size);
+}
+
+}  // namespace
+
+void* reallocate(void* p, std::size_t size) noexcept {
+  if (extras::wanted()) [[unlikely]]
+    return extras::reallocate(p, size);
+  return plain::reallocate(p, size);
+}
+
+void* plain::reallocate(void* p, std::size_t size) noexcept {
+  span* const s = span_of_block(p, "realloc");
+  if (s == nullptr) {
+    const std::size_t old_size = the_mheap.huge_size(p);
+    if (size >= absurd) return nullptr;
+    if (size >= class_limit || size > old_size / 2) {
+      // Refused, among other reasons, if a program has changed the protection of a part: to the kernel those are two.
+      if (void* const q = the_mheap.resize_huge(p, std::max(size, std::size_t{1})); q != nullptr) {
+        moved(p, q, size);
+        return q;
+      }
+    }
+    return copy_to_new(p, old_size, size);
+  }
+  if (s->is_large()) return reallocate_large(*s, size);
+  // What is half as large again as it need be may stay.
+  if (size <= s->size && (size > s->size / 2 || s->klass == 0)) return p;
+  return copy_to_new(p, s->size, size);
+}
+
+}  // namespace heddle::detail::blocks

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "hardened.hpp"
+
+#include <algorithm>
+
+#include "canary.hpp"
+#include "checked_blocks.hpp"
+#include "guarded_blocks.hpp"
+#include "mheap.hpp"
+#include "misuse.hpp"
+#include "options.hpp"
+#include "os.hpp"
+#include "thread_cache.hpp"
+#include "untouchable_blocks.hpp"
+
+namespace heddle::detail {
+
+constinit std::uint64_t canary::secret = 0;
+
+namespace hardened {
+namespace {
+
+/// Above this a block has a mapping of its own.
+constexpr std::size_t checked_limit = (std::size_t{64} << 10) - canary::least;
+constexpr std::size_t os_page = 4096;
+
+/// Of what allocate() and the others are called for, where p lies.
+bool is_checked(const void* p) noexcept { return the_map.contains(p); }
+
+span& span_with_checks(const void* p, const char* what) noexcept {
+  span& s = the_map.span_of(p);
+  if (reinterpret_cast<std::uintptr_t>(p) % grain != 0 || s.checks == nullptr) misuse(what, p, &s);
+  return s;
+}
+
+/// Somebody has touched what cannot be touched.
+void report_fault(const void* at) noexcept {
+  if (the_untouchable_blocks.contains(at)) written("touched, but of 0 bytes", at, 0, at, nullptr);
+  the_guarded_blocks.report_touched(at);
+}
+
+/// When the process ends normally: whatever is still damaged.
+[[gnu::destructor]] void at_exit() noexcept {
+  if (the_extras() == call_extras::checks) check_all();
+}
+
+}  // namespace
+
+void begin() noexcept {
+  if (canary::secret != 0) return;
+  canary::secret = os::random_bits() | 1;
+  set_up_process();
+  os::on_fault(report_fault);
+}
+
+void* allocate(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
+  zeroed = false;
+  if (size == 0 && alignment <= grain)
+    if (void* const p = the_untouchable_blocks.allocate(); p != nullptr) return p;
+  if (size <= checked_limit && alignment <= os_page) {
+    // Spans begin at pages, so blocks of a class are as aligned as their size is.
+    size_class c = class_for(size + canary::least);
+    while (class_info[c].size % std::max(alignment, grain) != 0) ++c;
+    return the_checked_blocks[c].allocate(c, size, zeroed);
+  }
+  zeroed = true;
+  return the_guarded_blocks.allocate(alignment, std::max<std::size_t>(size, 1));
+}
+
+std::size_t size_of(const void* p, const char* what) noexcept {
+  if (is_checked(p)) return checked_blocks::size_of(span_with_checks(p, what), p, what);
+  if (!the_untouchable_blocks.contains(p)) return the_guarded_blocks.size_of(p, what);
+  the_untouchable_blocks.check(p, what);
+  return 0;
+}
+
+void deallocate(void* p, const char* what) noexcept {
+  if (is_checked(p)) return checked_blocks::deallocate(span_with_checks(p, what), p, what);
+  if (the_untouchable_blocks.contains(p)) return the_untouchable_blocks.deallocate(p, what);
+  the_guarded_blocks.deallocate(p, what);
+}
+
+void check_all() noexcept {
+  const std::size_t spans = the_mheap.span_count();
+  for (std::size_t i = 1; i < spans; ++i)
+    if (span& s = the_map.spans[i]; s.checks != nullptr) checked_blocks::check(s);
+  the_guarded_blocks.check();
+}
+
+void lock_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  if (the_extras() != call_extras::checks) return;
+  for (checked_blocks& c : the_checked_blocks) c.lock().lock();
+  the_guarded_blocks.lock().lock();
+  the_untouchable_blocks.lock().lock();
+}
+
+void unlock_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  if (the_extras() != call_extras::checks) return;
+  the_untouchable_blocks.lock().unlock();
+  the_guarded_blocks.lock().unlock();
+  for (std::size_t c = class_count; c-- != 0;) the_checked_blocks[c].lock().unlock();
+}
+
+}  // namespace hardened
+}  // namespace heddle::detail

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "heap_profile.hpp"
+#include "heddle/detail/thread_mutex.hpp"
+#include "mheap.hpp"
+#include "span.hpp"
+
+namespace heddle::detail {
+
+/// What a thread, or a processor, allocates from: for each class one span whose blocks it hands out, and those of its
+/// spans in which blocks have become free since. Used by one at a time; only `returned` is written by others.
+///
+/// A block freed by another than its span's owner goes into a batch for that span first, and with the batch to the
+/// span: one locked operation for many blocks. A span in which few blocks are left in use is given up (see mcentral),
+/// so what nobody needs any more does not stay with a thread that sleeps.
+class mcache {
+ public:
+  constexpr explicit mcache(span* nothing) noexcept {
+    for (span*& s : slots_) s = nothing;
+  }
+  mcache() noexcept;
+
+  /// A span from which a block of this size may be popped, as far as its list goes. O(1).
+  span& small_slot(std::size_t size) const noexcept { return *slots_[grains_of(size)]; }
+  span& slot(size_class c) const noexcept { return *slots_[slot_of(c)]; }
+
+  /// A block of the class when the slot's list is empty; null: no memory. O(1) beside the kernel's work.
+  void* refill(size_class c) noexcept;
+  /// A block of `size` bytes has been allocated that is of no class: perhaps it is a sample for the heap profile.
+  void count_large(const void* p, std::size_t size) noexcept;
+  /// The heap profile has begun: from now on, not only from the next refill on.
+  void begin_sampling() noexcept;
+  /// What the owner does when `live` has come to 0.
+  void look_at(span& s) noexcept;
+  /// Frees a block of a span that belongs to somebody else, or to nobody.
+  void free_elsewhere(span& s, void* p) noexcept;
+  /// Sends off what waits in batches. O(batches).
+  void flush() noexcept;
+  /// Gives up all that it has, but for full spans, of which the cache hears when others free a block. O(spans).
+  void drain() noexcept;
+  /// Takes back the spans of which others have told it.
+  void collect_returned() noexcept;
+  bool has_returned() const noexcept { return returned_.load(std::memory_order_relaxed) != nullptr; }
+
+  mcache* next = nullptr;      ///< in the pool
+  atomic<bool> pooled{false};  ///< nobody uses it; written under the pool's lock
+
+ private:
+  /// Blocks on their way to a span. Its size is bounded by blocks and by bytes.
+  struct batch {
+    span* of = nullptr;
+    free_block* first = nullptr;
+    free_block* last = nullptr;
+    std::uint32_t count = 0;
+    std::uint32_t limit = 0;
+  };
+  static constexpr std::size_t batches = 16;
+  static constexpr std::size_t small_slots = small_limit / grain + 1;
+  static constexpr std::size_t small_classes = size_classes::small_table.back() + 1;
+
+  static constexpr std::size_t slot_of(size_class c) noexcept {
+    return c < small_classes ? class_info[c].size / grain : small_slots + c - small_classes;
+  }
+  void set_slot(size_class c, span& s) noexcept;
+  void* refill_from_spans(size_class c) noexcept;
+  void* refill_sampled(size_class c) noexcept;
+  bool can_sample() noexcept;
+  void* make_sample(size_class c) noexcept;
+  void feed(size_class c) noexcept;
+  void unfeed(size_class c) noexcept;
+  bool replenish(span& s) noexcept;
+  bool set_aside(span& s) noexcept;
+  span* find(size_class c) noexcept;
+  void become_partial(span& s) noexcept;
+  void give_up(span& s) noexcept;
+  void arm(span& s, std::uint32_t in_use) noexcept;
+  void take_notice(span& s) noexcept;
+  static void send(batch& b) noexcept;
+  static void notify(span& s) noexcept;
+
+  std::array<span*, small_slots + class_count - small_classes> slots_{};
+  std::array<span_list, class_count> partial_{};
+  std::array<batch, batches> batches_{};
+  cache_sampling* sampling_ = nullptr;  ///< made when the heap profile is on, and then kept
+  alignas(64) atomic<span*> returned_{nullptr};
+};
+
+/// The caches that no thread uses: those of threads that have ended. Their full spans stay with them.
+class mcache_pool {
+ public:
+  constexpr mcache_pool() noexcept = default;
+  /// One of them or a new one; null: no memory.
+  mcache* take() noexcept;
+  /// Gives up what it has.
+  void give(mcache& c) noexcept;
+  /// Collects what others have freed in spans of this one, unless somebody uses it.
+  void reclaim(mcache& c) noexcept;
+  /// The same for all.
+  void reclaim_all() noexcept;
+  thread_mutex& lock() noexcept { return lock_; }  // for fork
+  /// How many caches there are, and how many of them are in the pool.
+  std::size_t made() const noexcept { return made_.load(std::memory_order_relaxed); }
+  std::size_t pooled() const noexcept { return pooled_.load(std::memory_order_relaxed); }
+
+ private:
+  thread_mutex lock_{lock_rank::mcaches};
+  mcache* first_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  atomic<std::size_t> made_{0};
+  atomic<std::size_t> pooled_{0};
+};
+
+extern mcache_pool the_mcache_pool;
+
+}  // namespace heddle::detail

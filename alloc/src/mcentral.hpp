@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "heddle/detail/thread_mutex.hpp"
+#include "span.hpp"
+
+namespace heddle::detail {
+
+/// The spans of one class that nobody owns, since most of their blocks are free. Caches take them when they run dry;
+/// the scavenger looks at them; and who frees their last block takes them back to the mheap. From any thread; O(1).
+class alignas(64) mcentral {
+ public:
+  constexpr mcentral() noexcept = default;
+
+  enum class end { front, back };
+  /// Gives up a span that is in no list, of which the caller is the owner and no notice is due. False: no block of it
+  /// is in use, and there are enough of those here: the caller still has it. Caches take from the front.
+  bool give(span& s, end where = end::front) noexcept;
+  /// Null: there is none. The span is nobody else's; its blocks in `remote` are still to be collected.
+  span* take() noexcept;
+  /// Called by one who has freed what seems to be the last block of s, whose class this is or was. True: the span is
+  /// the caller's, and empty.
+  bool take_emptied(span& s) noexcept;
+  std::size_t count() noexcept;
+  thread_mutex& lock() noexcept { return lock_; }  // for fork
+
+ private:
+  void unlist(span& s) noexcept HEDDLE_REQUIRES(lock_);
+
+  thread_mutex lock_{lock_rank::mcentral};
+  span_list spans_ HEDDLE_GUARDED_BY(lock_);
+  std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t empty_bytes_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< of spans in which no block is in use
+};
+
+extern std::array<mcentral, class_count> the_mcentrals;
+
+/// Takes what others have freed, and clears the flags. Returns how many blocks there were; they are in s.free then, and
+/// still counted as in use.
+std::uint32_t collect_remote(span& s) noexcept;
+
+}  // namespace heddle::detail

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mheap.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <new>
+#include <utility>
+
+#include "options.hpp"
+#include "os.hpp"
+#include "scavenger.hpp"
+
+namespace heddle::detail {
+
+constinit address_map the_map;
+constinit mheap the_mheap;
+
+namespace {
+
+constexpr std::size_t os_page = 4096;
+constexpr std::size_t chunk_bytes = page_allocator::chunk_pages * page_size;
+constexpr std::size_t largest_step = std::size_t{64} << 20;  // by which the heap grows
+
+constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
+
+/// Four times what there is of memory; less if the process may not have as much address space.
+std::size_t window_wanted() noexcept {
+  const std::size_t limit = os::address_space_limit();
+  const std::size_t sane = std::clamp(4 * os::physical_memory(), std::size_t{64} << 30, std::size_t{8} << 40);
+  return std::bit_floor(limit > sane ? sane : std::max(limit, chunk_bytes));
+}
+
+/// Somewhere in the lower half of the user's addresses, below where the kernel maps things and above programs.
+std::uintptr_t random_base(std::size_t window) noexcept {
+#ifdef HEDDLE_TSAN  // it wants to know where memory is; there is its lower part for programs
+  constexpr std::uintptr_t lowest = std::uintptr_t{1} << 33, highest = std::uintptr_t{1} << 39;
+#else  // above ASan's shadow
+  constexpr std::uintptr_t lowest = std::uintptr_t{0x11} << 40, highest = std::uintptr_t{1} << 46;
+#endif
+  const std::uintptr_t base = lowest + os::random_bits() % (highest - lowest - window);
+  return base & ~(chunk_bytes * 16 - 1);
+}
+
+}  // namespace
+
+// --- beginning and growing ----------------------------------------------------------------------------------------
+
+bool mheap::init() noexcept {
+  for (std::size_t window = window_wanted(); window >= chunk_bytes; window /= 2)
+    if (reserve_window(window)) return true;
+  return false;
+}
+
+bool mheap::reserve_window(std::size_t bytes) noexcept {
+  const std::size_t pages = bytes >> page_shift;
+  const std::size_t table_bytes = pages * sizeof(std::uint32_t);
+  const std::size_t span_bytes = pages * sizeof(span);
+  const std::size_t all =
+      round_up(table_bytes, os_page) + round_up(span_bytes, os_page) + page_allocator::bytes_for(pages);
+  auto* const memory = static_cast<char*>(os::reserve(all));
+  if (memory == nullptr) return false;
+  auto* const spans = reinterpret_cast<span*>(memory + round_up(table_bytes, os_page));
+  pages_.init(reinterpret_cast<char*>(spans) + round_up(span_bytes, os_page), pages);
+  span_records_limit_ = pages;
+  the_map.base = random_base(bytes);
+  the_map.table = reinterpret_cast<std::uint32_t*>(memory);
+  the_map.spans = spans;
+  if (make_span_record() == nullptr) {
+    os::unmap(memory, all);
+    return false;
+  }
+  the_map.pages = pages;
+  the_map.grains = bytes / grain;
+  return true;
+}
+
+bool mheap::grow(std::size_t pages) noexcept {
+  if (the_map.pages == 0 && !init()) return false;
+  const std::size_t needed = round_up(pages, page_allocator::chunk_pages);
+  // An eighth of what there is, so that a small process stays small, and a large one asks seldom.
+  const std::size_t step =
+      round_up(std::min(largest_step, figures_.mapped / 8) >> page_shift, page_allocator::chunk_pages);
+  return (step > needed && add_chunks(step)) || add_chunks(needed);
+}
+
+bool mheap::add_chunks(std::size_t pages) noexcept {
+  // Where something else is mapped already the heap goes on behind it.
+  constexpr unsigned tries = 64;
+  for (unsigned i = 0; i != tries && next_page_ + pages <= the_map.pages; ++i) {
+    const std::size_t first = next_page_;
+    char* const at = the_map.address(first);
+    const os::map_result result = os::map_at(at, pages << page_shift);
+    if (result == os::map_result::no_memory) return false;
+    if (result == os::map_result::taken) {
+      next_page_ += page_allocator::chunk_pages;
+      continue;
+    }
+    const std::size_t table_from = first * sizeof(std::uint32_t) / os_page * os_page;
+    const std::size_t table_to = round_up((first + pages) * sizeof(std::uint32_t), os_page);
+    if (!os::commit(reinterpret_cast<char*>(the_map.table) + table_from, table_to - table_from) ||
+        !pages_.grow(first, pages)) {
+      os::unmap(at, pages << page_shift);
+      return false;
+    }
+    if (huge_pages_wanted() != huge_pages::as_the_system_says)
+      os::advise_huge_pages(at, pages << page_shift, huge_pages_wanted() == huge_pages::always);
+    next_page_ = first + pages;
+    figures_.mapped += pages << page_shift;
+    return true;
+  }
+  return false;
+}
+
+void* mheap::bump(std::size_t bytes) noexcept {
+  bytes = round_up(bytes, 64);
+  if (bytes > bump_left_) {
+    const std::size_t more = std::max(round_up(bytes, os_page), std::size_t{64} << 10);
+    auto* const fresh = static_cast<char*>(os::map(more, os_page));
+    if (fresh == nullptr) return nullptr;
+    bump_ = fresh;
+    bump_left_ = more;
+    figures_.records += more;
+  }
+  bump_left_ -= bytes;
+  return std::exchange(bump_, bump_ + bytes);
+}
+
+void* mheap::make_record(std::size_t bytes) noexcept {
+  const thread_lock hold(lock_);
+  return bump(bytes);
+}
+
+span* mheap::make_span_record() noexcept {
+  if (span* const s = free_records_; s != nullptr) {
+    free_records_ = s->next;
+    return s;
+  }
+  if (span_records_ == span_records_committed_) {
+    constexpr std::size_t step = (std::size_t{64} << 10) / sizeof(span);
+    if (span_records_ + step > span_records_limit_) return nullptr;
+    const auto at = reinterpret_cast<std::uintptr_t>(the_map.spans + span_records_);
+    if (!os::commit(reinterpret_cast<void*>(at / os_page * os_page), step * sizeof(span))) return nullptr;
+    span_records_committed_ += step;
+    figures_.records += step * sizeof(span);
+  }
+  return new (&the_map.spans[span_records_++]) span{};
+}
+
+// --- spans ----------------------------------------------------------------------------------------------------------
+
+bool mheap::fits(std::size_t bytes) const noexcept {
+  return figures_.in_spans + figures_.huge + bytes <= limit_.load(std::memory_order_relaxed);
+}
+
+/// Gives back so many free pages that what the heap holds comes down to the limit.
+void mheap::trim_to_limit() noexcept {
+  const std::size_t most = limit_.load(std::memory_order_relaxed);
+  if (most == ~std::size_t{0}) return;
+  const mheap_figures f = figures();
+  const std::size_t held = f.in_spans + f.huge + f.idle_resident;
+  if (held > most) release(the_scavenger.round() + 1, held - most);
+}
+
+span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align) noexcept {
+  span* s = try_make_span(klass, pages, align);
+  // What is free elsewhere may be enough: spans of nobody without a block in use, pages of threads that have ended.
+  if (s == nullptr && the_scavenger.release_all() != 0) s = try_make_span(klass, pages, align);
+  if (s != nullptr) trim_to_limit();
+  return s;
+}
+
+span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align) noexcept {
+  const thread_lock hold(lock_);
+  if (!fits(pages << page_shift)) return nullptr;
+  const bool is_large = klass == class_count;
+  if (is_large && align == page_size)
+    if (span* const s = take_kept(pages); s != nullptr) return s;
+  const std::size_t align_pages = align >> page_shift;
+  bool fresh = false;
+  std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align_pages, fresh);
+  if (first == no_page && drop_kept()) first = pages_.take(pages, align_pages, fresh);
+  if (first == no_page) {
+    if (pages + align_pages < pages || !grow(pages + align_pages - 1)) return nullptr;
+    first = pages_.take(pages, align_pages, fresh);
+    if (first == no_page) return nullptr;
+  }
+  span* const s = make_span_record();
+  if (s == nullptr) {
+    pages_.give(first, pages);
+    return nullptr;
+  }
+  s->start = the_map.address(first);
+  s->pages = static_cast<std::uint32_t>(pages);
+  s->klass = klass;
+  s->size = is_large ? pages << page_shift : class_info[klass].size;
+  s->capacity = is_large ? 1 : class_info[klass].capacity;
+  s->reciprocal = is_large ? 0 : reciprocal_of(s->size);
+  s->state = is_large ? span_state::large : span_state::partial;
+  s->zeroed = fresh;
+  s->free = nullptr;
+  s->live = is_large;
+  s->base = 0;
+  s->carved = 0;
+  s->fresh = is_large || !s->has_bits() ? 0 : ~std::uint64_t{0} >> (64 - s->capacity);
+  s->notice_due = false;
+  const auto number = static_cast<std::uint32_t>(s - the_map.spans);
+  std::uint32_t* const entries = the_map.table + first;
+  // Of a large block only the start is ever looked up.
+  std::fill(entries, entries + (is_large ? 1 : pages), number);
+  figures_.in_spans += pages << page_shift;
+  return s;
+}
+
+void mheap::free_span(span& s, bool backed) noexcept {
+  std::size_t idle = 0;
+  {
+    const thread_lock hold(lock_);
+    if (!s.is_large() || !backed || !keep(s)) give_pages(s, backed);
+    idle = (pages_.idle_resident_pages() + kept_pages_) << page_shift;
+  }
+  the_scavenger.notice_idle(idle);
+}
+
+/// The pages become free, the record may become another's.
+void mheap::give_pages(span& s, bool backed) noexcept {
+  const std::size_t first = the_map.page_of(s.start);
+  std::uint32_t* const entries = the_map.table + first;
+  std::fill(entries, entries + (s.is_large() ? 1 : s.pages), 0u);
+  pages_.give(first, s.pages, backed);
+  figures_.in_spans -= s.bytes();
+  s.state = span_state::unused;
+  s.owner.store(nullptr, std::memory_order_relaxed);
+  s.remote.store(0, std::memory_order_relaxed);
+  s.next = free_records_;
+  free_records_ = &s;
+}
+
+// A few large blocks that have just been freed are kept as they are, for who asks for the same number of pages next.
+// Before the heap grows, and when the scavenger comes by, they are given up.
+
+bool mheap::keep(span& s) noexcept {
+  if (s.pages > most_kept_pages) return false;
+  while (kept_pages_ + s.pages > most_kept_pages || kept_count_ == std::size(kept_)) drop_kept_one();
+  the_map.table[the_map.page_of(s.start)] = 0;  // no block begins there
+  s.state = span_state::unused;
+  s.live = 0;
+  figures_.in_spans -= s.bytes();
+  kept_pages_ += s.pages;
+  kept_[kept_count_++] = &s;
+  return true;
+}
+
+span* mheap::take_kept(std::size_t pages) noexcept {
+  for (std::size_t i = kept_count_; i-- != 0;) {
+    span* const s = kept_[i];
+    if (s->pages != pages) continue;
+    std::copy(kept_ + i + 1, kept_ + kept_count_, kept_ + i);
+    --kept_count_;
+    kept_pages_ -= pages;
+    the_map.table[the_map.page_of(s->start)] = static_cast<std::uint32_t>(s - the_map.spans);
+    figures_.in_spans += s->bytes();
+    s->state = span_state::large;
+    s->live = 1;
+    s->zeroed = false;
+    return s;
+  }
+  return nullptr;
+}
+
+void mheap::drop_kept_one() noexcept {
+  span* const s = kept_[0];
+  std::copy(kept_ + 1, kept_ + kept_count_, kept_);
+  --kept_count_;
+  kept_pages_ -= s->pages;
+  figures_.in_spans += s->bytes();
+  give_pages(*s, true);
+}
+
+/// False: there was none.
+bool mheap::drop_kept() noexcept {
+  const bool any = kept_count_ != 0;
+  while (kept_count_ != 0) drop_kept_one();
+  return any;
+}
+
+bool mheap::resize(span& s, std::size_t pages) noexcept {
+  const bool grows = pages > s.pages;
+  if (!try_resize(s, pages)) return false;
+  if (grows) trim_to_limit();
+  return true;
+}
+
+bool mheap::try_resize(span& s, std::size_t pages) noexcept {
+  const thread_lock hold(lock_);
+  const std::size_t first = the_map.page_of(s.start);
+  if (pages > s.pages) {
+    bool fresh = false;
+    const std::size_t more = pages - s.pages;
+    const std::size_t behind = first + s.pages;
+    if (!fits(more << page_shift)) return false;
+    // At the end of the heap: let it grow.
+    if (behind + more > pages_.end() && behind <= pages_.end() && pages_.end() == next_page_)
+      grow(behind + more - pages_.end());
+    if (!pages_.take_at(behind, more, fresh)) return false;
+    s.zeroed = s.zeroed && fresh;
+    figures_.in_spans += more << page_shift;
+  } else {
+    pages_.give(first + pages, s.pages - pages);
+    figures_.in_spans -= (s.pages - pages) << page_shift;
+  }
+  s.pages = static_cast<std::uint32_t>(pages);
+  s.size = pages << page_shift;
+  return true;
+}
+
+// --- huge blocks ----------------------------------------------------------------------------------------------------
+
+huge_block** mheap::find_huge(const void* p) noexcept {
+  const std::uintptr_t a = reinterpret_cast<std::uintptr_t>(p) >> 12;
+  huge_block** at = &huge_[(a ^ a >> 9) % huge_buckets];
+  while (*at != nullptr && (*at)->start != p) at = &(*at)->next;
+  return at;
+}
+
+/// Counts a huge block that is about to be mapped, if the limit allows it.
+bool mheap::admit_huge(std::size_t bytes) noexcept {
+  const thread_lock hold(lock_);
+  if (!fits(bytes)) return false;
+  figures_.huge += bytes;
+  return true;
+}
+
+void mheap::dismiss_huge(std::size_t bytes) noexcept {
+  const thread_lock hold(lock_);
+  figures_.huge -= bytes;
+}
+
+huge_block* mheap::make_huge_record() noexcept {
+  const thread_lock hold(lock_);
+  huge_block* const h = free_huge_records_;
+  if (h == nullptr) return static_cast<huge_block*>(bump(sizeof(huge_block)));
+  free_huge_records_ = h->next;
+  return h;
+}
+
+void mheap::free_huge_record(huge_block& h) noexcept {
+  const thread_lock hold(lock_);
+  h.next = free_huge_records_;
+  free_huge_records_ = &h;
+}
+
+/// Into the table; it has been admitted.
+void mheap::list_huge(huge_block& h, char* start, std::size_t bytes) noexcept {
+  const thread_lock hold(lock_);
+  h = {start, bytes, nullptr};
+  *find_huge(start) = &h;
+  ++huge_count_;
+}
+
+void* mheap::make_huge(std::size_t bytes, std::size_t align) noexcept {
+  huge_block* const h = make_huge_record();
+  if (h == nullptr) return nullptr;
+  const std::size_t size = round_up(bytes, os_page);
+  char* start = nullptr;
+  if (admit_huge(size) || (the_scavenger.release_all() != 0 && admit_huge(size))) {
+    trim_to_limit();
+    start = static_cast<char*>(os::map(size, align));
+    if (start == nullptr) dismiss_huge(size);
+  }
+  if (start != nullptr)
+    list_huge(*h, start, size);
+  else
+    free_huge_record(*h);
+  return start;
+}
+
+std::size_t mheap::huge_size(const void* p) noexcept {
+  const thread_lock hold(lock_);
+  const huge_block* const h = *find_huge(p);
+  return h != nullptr ? h->bytes : 0;
+}
+
+bool mheap::free_huge(void* p) noexcept {
+  std::size_t bytes = 0;
+  {
+    const thread_lock hold(lock_);
+    huge_block** const at = find_huge(p);
+    huge_block* const h = *at;
+    if (h == nullptr) return false;
+    *at = h->next;
+    bytes = h->bytes;
+    figures_.huge -= bytes;
+    --huge_count_;
+    h->next = free_huge_records_;
+    free_huge_records_ = h;
+  }
+  os::unmap(p, bytes);
+  return true;
+}
+
+void* mheap::resize_huge(void* p, std::size_t bytes) noexcept {
+  const thread_lock hold(lock_);
+  huge_block** const at = find_huge(p);
+  huge_block* const h = *at;
+  const std::size_t size = round_up(bytes, os_page);
+  if (size > h->bytes && !fits(size - h->bytes)) return nullptr;
+  // Under the lock, so that nobody is given the old address before it has left the table.
+  auto* const moved = static_cast<char*>(os::remap(p, h->bytes, size));
+  if (moved == nullptr) return nullptr;
+  figures_.huge += size - h->bytes;
+  *at = h->next;
+  *h = {moved, size, nullptr};
+  *find_huge(moved) = h;
+  return moved;
+}
+
+void* mheap::move_to_huge(span& s, std::size_t bytes) noexcept {
+  // Each such block costs a mapping, of which a process may have some 65,000.
+  constexpr std::size_t most = 4096;
+  const std::size_t old_size = s.bytes();
+  const std::size_t size = round_up(bytes, os_page);
+  huge_block* const h = make_huge_record();
+  if (h == nullptr) return nullptr;
+  {
+    const thread_lock hold(lock_);
+    if ((bytes < huge_limit && huge_count_ >= most) || !fits(size - old_size)) {
+      h->next = free_huge_records_;
+      free_huge_records_ = h;
+      return nullptr;
+    }
+    figures_.huge += size;
+  }
+  // Two steps: a mapping that consists of moved pages and of others cannot be moved as one any more.
+  void* const moved = os::move_pages(s.start, old_size);
+  auto* const grown = moved != nullptr ? static_cast<char*>(os::remap(moved, old_size, size)) : nullptr;
+  if (grown == nullptr) {
+    if (moved != nullptr) os::move_back(moved, s.start, old_size);
+    dismiss_huge(size);
+    free_huge_record(*h);
+    return nullptr;
+  }
+  list_huge(*h, grown, size);
+  free_span(s, false);
+  return grown;
+}
+
+// --- giving back ----------------------------------------------------------------------------------------------------
+
+std::size_t mheap::release(std::uint32_t round, std::size_t bytes) noexcept {
+  std::size_t released = 0;
+  std::size_t from = 0;
+  while (released < bytes) {
+    std::size_t pages = 0;
+    {
+      const thread_lock hold(lock_);
+      from = pages_.take_idle(from, round, pages);
+    }
+    if (from == no_page) break;
+    // They count as used, so the lock is not held meanwhile.
+    const bool gone = os::drop(the_map.address(from), pages << page_shift);
+    const thread_lock hold(lock_);
+    pages_.give(from, pages, !gone);
+    if (!gone) break;
+    released += pages << page_shift;
+    figures_.released += pages << page_shift;
+    from += pages;
+  }
+  return released;
+}
+
+void mheap::set_round(std::uint32_t r) noexcept {
+  const thread_lock hold(lock_);
+  drop_kept();
+  pages_.set_round(r);
+}
+
+mheap_figures mheap::figures() noexcept {
+  const thread_lock hold(lock_);
+  mheap_figures f = figures_;
+  f.idle_resident = (pages_.idle_resident_pages() + kept_pages_) << page_shift;
+  return f;
+}
+
+std::size_t mheap::span_count() noexcept {
+  const thread_lock hold(lock_);
+  return span_records_;
+}
+
+}  // namespace heddle::detail

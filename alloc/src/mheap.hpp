@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "heddle/detail/thread_mutex.hpp"
+#include "page_allocator.hpp"
+#include "span.hpp"
+
+namespace heddle::detail {
+
+/// From an address to its span: what free() reads first. The heap is a window of address space, chosen at random and
+/// filled from below; for each of its pages the table has the number of the span record, 0 if the page is in none.
+/// Written once, when the first block is asked for.
+struct address_map {
+  std::uintptr_t base = 0;
+  std::size_t pages = 0;   ///< 0: there is no heap yet
+  std::size_t grains = 0;  ///< the same in units of 16 bytes
+  std::uint32_t* table = nullptr;
+  span* spans = nullptr;  ///< [0]: the span of all pages that are in none; nobody owns it
+
+  std::size_t page_of(const void* p) const noexcept {
+    return (reinterpret_cast<std::uintptr_t>(p) - base) >> page_shift;
+  }
+  bool contains(const void* p) const noexcept { return page_of(p) < pages; }
+  /// p lies in the window.
+  span& span_of(const void* p) const noexcept { return spans[table[page_of(p)]]; }
+
+  /// The number of the grain at p. Of an address that is not aligned, or not in the window: one that is too high.
+  std::size_t grain_of(const void* p) const noexcept {
+    static_assert(grain == 16);
+    return std::rotr(reinterpret_cast<std::uintptr_t>(p) - base, 4);
+  }
+  bool contains_grain(std::size_t number) const noexcept { return number < grains; }
+  span& span_of_grain(std::size_t number) const noexcept { return spans[table[number / (page_size / grain)]]; }
+
+  char* address(std::size_t page) const noexcept { return reinterpret_cast<char*>(base + (page << page_shift)); }
+};
+
+/// A block that has a mapping of its own, outside of the window.
+struct huge_block {
+  char* start;
+  std::size_t bytes;  ///< mapped
+  huge_block* next;
+};
+
+/// What the heap holds, in bytes.
+struct mheap_figures {
+  std::size_t mapped = 0;         ///< address space of the window that is in use
+  std::size_t in_spans = 0;       ///< pages of spans
+  std::size_t idle_resident = 0;  ///< free pages that still have memory
+  std::size_t huge = 0;           ///< blocks with mappings of their own
+  std::size_t records = 0;        ///< what is written about all that
+  std::size_t released = 0;       ///< ever given back to the kernel
+};
+
+/// The pages of the process: makes spans of them, takes them back, gives what is left over back to the kernel. And the
+/// blocks that are too large for that. From any thread; no function blocks for longer than page tables take to change.
+class mheap {
+ public:
+  static constexpr std::size_t huge_limit = std::size_t{32} << 20;  ///< from here on blocks are mapped one by one
+
+  constexpr mheap() noexcept = default;
+
+  /// A span of this class, or with the class `class_count` of one large block, all of it free. Null: no memory.
+  /// `align`: of its start, a power of two of at least a page.
+  span* make_span(size_class klass, std::size_t pages, std::size_t align = page_size) noexcept;
+  /// Nobody has it, no block of it is in use, and nobody else may still touch its record.
+  void free_span(span& s, bool backed = true) noexcept;
+  /// Adds pages to a large span, if those behind it are free; or takes its last ones away.
+  bool resize(span& s, std::size_t pages) noexcept;
+
+  void* make_huge(std::size_t bytes, std::size_t align) noexcept;
+  /// The size of the huge block that begins at p, or 0.
+  std::size_t huge_size(const void* p) noexcept;
+  /// False: no huge block begins at p.
+  bool free_huge(void* p) noexcept;
+  /// Another size, perhaps elsewhere. Null: no memory, and it is as before.
+  void* resize_huge(void* p, std::size_t bytes) noexcept;
+
+  /// Makes a huge block of a large span that shall have `bytes`, more than it has: its pages move, and the span is
+  /// gone. Null: it cannot be done, and nothing has changed.
+  void* move_to_huge(span& s, std::size_t bytes) noexcept;
+
+  /// Memory for records, zeroed, never freed. Null: none left.
+  void* make_record(std::size_t bytes) noexcept;
+
+  /// Gives back free pages that nobody has asked for since `round`, at most `bytes`. Returns how many bytes.
+  std::size_t release(std::uint32_t round, std::size_t bytes) noexcept;
+  void set_round(std::uint32_t r) noexcept;
+  mheap_figures figures() noexcept;
+
+  /// On spans, free pages with memory and huge blocks together, in bytes; 0: none.
+  void set_limit(std::size_t bytes) noexcept { limit_.store(bytes - 1, std::memory_order_relaxed); }
+  std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed) + 1; }
+  /// How many span records there are, the one with the number 0 among them. For walks over them.
+  std::size_t span_count() noexcept;
+
+  thread_mutex& lock() noexcept { return lock_; }  // for fork
+
+ private:
+  bool init() noexcept HEDDLE_REQUIRES(lock_);
+  bool reserve_window(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
+  span* try_make_span(size_class klass, std::size_t pages, std::size_t align) noexcept;
+  bool admit_huge(std::size_t bytes) noexcept;
+  void dismiss_huge(std::size_t bytes) noexcept;
+  bool try_resize(span& s, std::size_t pages) noexcept;
+  bool fits(std::size_t bytes) const noexcept HEDDLE_REQUIRES(lock_);
+  void trim_to_limit() noexcept;
+  bool grow(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
+  bool add_chunks(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
+  span* make_span_record() noexcept HEDDLE_REQUIRES(lock_);
+  void* bump(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
+  void give_pages(span& s, bool backed) noexcept HEDDLE_REQUIRES(lock_);
+  bool keep(span& s) noexcept HEDDLE_REQUIRES(lock_);
+  span* take_kept(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
+  void drop_kept_one() noexcept HEDDLE_REQUIRES(lock_);
+  bool drop_kept() noexcept HEDDLE_REQUIRES(lock_);
+  huge_block* make_huge_record() noexcept;
+  void free_huge_record(huge_block& h) noexcept;
+  void list_huge(huge_block& h, char* start, std::size_t bytes) noexcept;
+  huge_block** find_huge(const void* p) noexcept HEDDLE_REQUIRES(lock_);
+
+  static constexpr std::size_t huge_buckets = 64;
+  static constexpr std::size_t most_kept_pages = huge_limit >> page_shift;
+
+  thread_mutex lock_{lock_rank::mheap};
+  page_allocator pages_ HEDDLE_GUARDED_BY(lock_);
+  std::size_t next_page_ HEDDLE_GUARDED_BY(lock_) = 0;  // where the heap grows
+  std::size_t span_records_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t span_records_committed_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t span_records_limit_ HEDDLE_GUARDED_BY(lock_) = 0;
+  span* kept_[4] HEDDLE_GUARDED_BY(lock_) = {};
+  std::size_t kept_count_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t kept_pages_ HEDDLE_GUARDED_BY(lock_) = 0;
+  span* free_records_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  huge_block* free_huge_records_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  huge_block* huge_[huge_buckets] HEDDLE_GUARDED_BY(lock_) = {};
+  std::size_t huge_count_ HEDDLE_GUARDED_BY(lock_) = 0;
+  char* bump_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  std::size_t bump_left_ HEDDLE_GUARDED_BY(lock_) = 0;
+  mheap_figures figures_ HEDDLE_GUARDED_BY(lock_);
+  atomic<std::size_t> limit_{~std::size_t{0}};  // one less, so that 0 is the highest there is
+};
+
+extern address_map the_map;
+extern mheap the_mheap;
+
+}  // namespace heddle::detail

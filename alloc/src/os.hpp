@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What the allocator asks of the kernel. Nothing here allocates, and errno stays as it was.
+#pragma once
+
+#include <cstddef>
+
+namespace heddle::detail::os {
+
+/// Address space without memory; what is read there is zero. Null: the kernel has none to give.
+void* reserve(std::size_t bytes) noexcept;
+enum class map_result {
+  mapped,     ///< zeroed memory
+  taken,      ///< something else is there
+  no_memory,  ///< or no address space, or no mapping left
+};
+/// Memory at an address that must be free.
+map_result map_at(void* at, std::size_t bytes) noexcept;
+/// Memory anywhere, zeroed, aligned to `alignment` (a power of two); null if there is none.
+void* map(std::size_t bytes, std::size_t alignment) noexcept;
+/// Makes reserved address space writable. False: no memory.
+bool commit(void* at, std::size_t bytes) noexcept;
+void unmap(void* at, std::size_t bytes) noexcept;
+/// Address space that cannot be touched until it is committed. Null: there is none.
+void* reserve_closed(std::size_t bytes) noexcept;
+/// Gives memory back and makes its addresses such. False: the kernel has no mapping left for that.
+bool close(void* at, std::size_t bytes) noexcept;
+/// Gives memory back; the pages read as zeros afterwards. False: they are as before.
+bool drop(void* at, std::size_t bytes) noexcept;
+/// Another size for what map() gave, at another address if need be, without a copy. Null: it is as before.
+void* remap(void* at, std::size_t old_bytes, std::size_t new_bytes) noexcept;
+/// Moves the memory behind whole pages to a mapping of its own; `from` stays mapped and reads as zeros. Null: the
+/// kernel cannot, and nothing has changed.
+void* move_pages(void* from, std::size_t bytes) noexcept;
+/// Undoes that.
+void move_back(void* moved, void* to, std::size_t bytes) noexcept;
+/// Whether this memory may be huge pages.
+void advise_huge_pages(void* at, std::size_t bytes, bool wanted) noexcept;
+
+/// Has f called with the address when the process touches what it may not, unless somebody has asked for that signal
+/// already; if f returns the process ends as it would have. Who asks for the signal later gets it instead.
+void on_fault(void (*f)(const void* at)) noexcept;
+
+std::size_t physical_memory() noexcept;
+/// RLIMIT_AS, or SIZE_MAX.
+std::size_t address_space_limit() noexcept;
+/// Not for keys; it differs from process to process.
+std::size_t random_bits() noexcept;
+
+}  // namespace heddle::detail::os

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "size_class.hpp"
+
+namespace heddle::detail {
+
+inline constexpr std::size_t no_page = ~std::size_t{0};
+
+/// Which pages of the heap are free: the first run by address that is long enough is found by a radix tree of
+/// summaries, so the heap stays low and its upper end empties. Pages are numbered from the heap's base. Not
+/// thread-safe; it lives in memory that the mheap commits for it as the heap grows.
+///
+/// A leaf is a chunk of 512 pages with a bit each; a node sums up eight of the level below: the free pages at its
+/// start, at its end, and the longest run inside.
+///
+/// Source: Go's page allocator (M. Knyszek, "Scaling the Go page allocator", 2019).
+class page_allocator {
+ public:
+  static constexpr std::size_t chunk_pages = 512;  // 4 MiB
+  static constexpr unsigned levels = 4;            // a root sums up 2 GiB
+
+  struct chunk {
+    std::uint64_t used[8];        ///< a bit for each page in use
+    std::uint64_t unbacked[8];    ///< free pages without memory behind them, which read as zeros
+    std::uint32_t freed_at;       ///< the scavenger's round in which a page was freed last
+    std::uint32_t idle_resident;  ///< free pages with memory
+  };
+
+  /// Bytes that it needs for a heap of so many pages at most, and how they lie.
+  static std::size_t bytes_for(std::size_t pages) noexcept;
+  /// `memory`: as many bytes, reserved, reading as zeros.
+  void init(void* memory, std::size_t pages) noexcept;
+  /// Adds whole chunks as free pages without memory. False: no memory for what is written about them.
+  bool grow(std::size_t first, std::size_t pages) noexcept;
+
+  /// The first page of a run that was free and is in use now, or no_page. `align`: pages, a power of two. `fresh`: all
+  /// of it reads as zeros.
+  std::size_t take(std::size_t pages, std::size_t align, bool& fresh) noexcept;
+  /// The same for a run that begins at a certain page.
+  bool take_at(std::size_t first, std::size_t pages, bool& fresh) noexcept;
+  void give(std::size_t first, std::size_t pages, bool backed = true) noexcept;
+
+  /// Takes a run of free pages with memory, so that it can be given back to the kernel: the first at or after `from`
+  /// in chunks in which nothing has been freed since `round`. no_page: there is none.
+  std::size_t take_idle(std::size_t from, std::uint32_t round, std::size_t& pages) noexcept;
+
+  std::size_t free_pages() const noexcept { return free_; }
+  std::size_t idle_resident_pages() const noexcept { return idle_resident_; }
+  std::size_t end() const noexcept { return end_; }
+  void set_round(std::uint32_t r) noexcept { round_ = r; }
+
+ private:
+  using summary = std::uint64_t;
+  std::size_t find(std::size_t pages) const noexcept;
+  std::size_t find_within(unsigned level, std::size_t first, std::size_t last, std::size_t pages) const noexcept;
+  std::size_t find_in_chunk(std::size_t c, std::size_t pages) const noexcept;
+  bool mark_used(std::size_t first, std::size_t pages) noexcept;
+  void refresh(std::size_t first_chunk, std::size_t last_chunk) noexcept;
+  summary sum_of(const chunk& c) const noexcept;
+  bool commit(std::size_t first_chunk, std::size_t last_chunk) noexcept;
+
+  chunk* chunks_ = nullptr;
+  summary* sums_[levels] = {};  ///< [0]: of chunks; [levels - 1]: roots
+  std::size_t chunk_count_ = 0;
+  std::size_t end_ = 0;     ///< behind the last page that was ever added
+  std::size_t lowest_ = 0;  ///< no page below is free
+  std::size_t free_ = 0;
+  std::size_t idle_resident_ = 0;
+  std::uint32_t round_ = 0;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heddle/detail/platform.hpp"
+#include "size_class.hpp"
+
+namespace heddle::detail {
+
+class mcache;
+struct span_checks;
+
+/// A free block: its first word links it to the next.
+struct free_block {
+  free_block* next;
+};
+
+/// Where a span is in its life. Written by who has it.
+enum class span_state : std::uint8_t {
+  unused,   ///< the record is in the mheap's list, or has never been one
+  active,   ///< an mcache takes blocks of its class from it
+  full,     ///< owned; every block was in use when it was last active
+  partial,  ///< owned, in its owner's list: blocks are free
+  central,  ///< nobody owns it: in the mcentral of its class
+  large,    ///< one block, of no class
+};
+
+/// offset * reciprocal_of(size) >> reciprocal_shift is offset / size, since both are at most 2^20.
+inline constexpr unsigned reciprocal_shift = 40;
+constexpr std::uint64_t reciprocal_of(std::size_t size) noexcept {
+  return ((std::uint64_t{1} << reciprocal_shift) + size - 1) / size;
+}
+
+/// A run of pages, cut into blocks of one size. The record stands apart from the pages, so a block that overflows
+/// cannot reach it, and pages without a block in use hold nothing but links.
+///
+/// Who owns a span (an mcache; or, if nobody does, who holds the lock of its mcentral) may take blocks out of `free`.
+/// An owner frees into `free`, everybody else into `remote`. Invariants:
+/// 1. A block is in use, or in one of: `free`; `remote`; an mcache's batch for the span; `fresh`, or behind `carved`.
+/// 2. live + base is the number of blocks that are neither free, fresh nor beyond `carved`. The owner's frees count
+///    `live` down, and at 0 it looks: that is the only test which they make.
+/// 3. While `watched` is set, the span is full, and no block has been freed remotely since: the first who does so takes
+///    the bit away and tells the owner, who may not give the span away before that has arrived (`notice_due`).
+/// 4. While `at_mcentral` is set, nobody owns the span, and `left` is the number of its blocks in use when it was given
+///    up. Who brings the number of blocks in `remote` to that has emptied it, and takes it back to the mheap.
+///
+/// Source: mimalloc (D. Leijen, B. Zorn, L. de Moura, "Mimalloc: Free List Sharding in Action", 2019) for lists in
+/// pages; Go's mspan and mcentral for spans that nobody owns; the rest follows from giving them up early.
+struct span {
+  // --- of the owner; a cache line of its own --------------------------------------------------------------------
+  free_block* free;
+  std::uint32_t live;    ///< frees until the owner must look
+  std::uint32_t base;    ///< see invariant 2; wraps around
+  std::uint64_t fresh;   ///< blocks above 128 bytes: those without contents, perhaps without memory, one bit each
+  std::uint32_t carved;  ///< other blocks: those from here on have never been touched
+  span_state state;
+  bool notice_due;        ///< somebody has taken `watched` away, and the word of it is under way
+  bool zeroed;            ///< large: the pages read as zeros
+  bool tidied;            ///< in an mcentral: the scavenger has looked at it
+  std::uint8_t given_in;  ///< the scavenger's round in which it was given up
+  span* next;             ///< in the owner's list, in the mcentral's, or among records without use
+  span* prev;
+  span_checks* checks;  ///< what is known of each block where every call is checked
+
+  // --- read by everybody ------------------------------------------------------------------------------------------
+  alignas(64) atomic<mcache*> owner;  ///< null: nobody. Only the owner may take itself for the owner, so relaxed.
+  char* start;
+  std::size_t size;  ///< of a block; large: what was asked for, in whole pages
+  std::uint32_t pages;
+  std::uint16_t capacity;
+  size_class klass;
+  atomic<std::uint8_t> listed;  ///< klass + 1 while in that mcentral; written under its lock
+  atomic<std::uint32_t> left;   ///< invariant 4
+  atomic<std::uint64_t> remote;
+  span* next_returned;       ///< in owner->returned
+  std::uint64_t reciprocal;  ///< of the size, for index_of(); 0 for large spans
+
+  std::uint32_t in_use() const noexcept { return live + base; }
+  bool has_bits() const noexcept { return size > 128; }
+  std::size_t bytes() const noexcept { return std::size_t{pages} << page_shift; }
+  bool is_large() const noexcept { return klass == class_count; }
+  /// The number of the block that p lies in; p lies in the span, which is of a class.
+  std::size_t index_of(const void* p) const noexcept {
+    return static_cast<std::size_t>(static_cast<const char*>(p) - start) * reciprocal >> reciprocal_shift;
+  }
+  /// Whether a block begins at p, which lies in the span.
+  bool begins_block(const void* p) const noexcept {
+    const std::size_t index = index_of(p);
+    return start + index * size == p && index < capacity;
+  }
+  /// Whether this can be a link to a block of the span: if not, the block that it stands in was written after it was
+  /// freed.
+  bool may_link_to(const free_block* b) const noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(b);
+    return at - reinterpret_cast<std::uintptr_t>(start) < bytes() && at % grain == 0;
+  }
+};
+
+#if !defined(HEDDLE_MODEL) || !HEDDLE_MODEL  // the explorer's atomics are larger
+static_assert(sizeof(span) == 128);
+#endif
+
+/// The word `remote`: a list of blocks that others have freed, how many they are, and what the next one has to do.
+namespace remote_word {
+inline constexpr std::uint64_t watched = 1;      ///< Tell the owner. Set by it over an empty list, cleared by a freer.
+inline constexpr std::uint64_t at_mcentral = 2;  ///< Compare with `left`. Set and cleared under the mcentral's lock.
+inline constexpr std::uint64_t flags = watched | at_mcentral;
+inline constexpr unsigned count_shift = 48;  // addresses of blocks have 47 bits, the lower four of them zero
+inline constexpr std::uint64_t address_mask = (std::uint64_t{1} << count_shift) - 16;
+
+inline free_block* list(std::uint64_t word) noexcept { return reinterpret_cast<free_block*>(word & address_mask); }
+inline std::uint32_t count(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word >> count_shift); }
+inline std::uint64_t make(free_block* first, std::uint32_t count, std::uint64_t flag_bits) noexcept {
+  return reinterpret_cast<std::uint64_t>(first) | std::uint64_t{count} << count_shift | flag_bits;
+}
+}  // namespace remote_word
+
+/// Doubly linked, by span::next and prev.
+class span_list {
+ public:
+  bool empty() const noexcept { return first_ == nullptr; }
+  span* first() const noexcept { return first_; }
+  void push_front(span& s) noexcept {
+    s.prev = nullptr;
+    s.next = first_;
+    (first_ != nullptr ? first_->prev : last_) = &s;
+    first_ = &s;
+  }
+  void push_back(span& s) noexcept {
+    s.prev = last_;
+    s.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &s;
+    last_ = &s;
+  }
+  void erase(span& s) noexcept {
+    (s.prev != nullptr ? s.prev->next : first_) = s.next;
+    (s.next != nullptr ? s.next->prev : last_) = s.prev;
+  }
+  span* pop() noexcept {
+    span* const s = first_;
+    if (s != nullptr) erase(*s);
+    return s;
+  }
+
+ private:
+  span* first_ = nullptr;
+  span* last_ = nullptr;
+};
+
+}  // namespace heddle::detail

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "statistics.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "mcache.hpp"
+#include "mheap.hpp"
+#include "nobody.hpp"
+#include "thread_cache.hpp"
+
+namespace heddle::detail {
+namespace {
+
+static_assert(class_count <= alloc::statistics::most_classes);
+
+/// What an owner writes without a lock and without atomics, since `--live` of an atomic would be three instructions
+/// where there is one. Read as one word of at most 8 bytes, aligned, so it is a value that was there once; which
+/// moment's does not matter here. TSan is told so, and of nothing else.
+template <class T>
+[[gnu::noinline]] __attribute__((no_sanitize("thread"))) T glimpse(const T& word) noexcept {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t));
+  return *static_cast<const volatile T*>(&word);
+}
+
+struct block_counts {
+  std::size_t in_use;
+  std::size_t fresh;
+};
+
+/// The two words of which the number of blocks in use is the sum are seldom changed together; between these two writes
+/// the sum is nonsense, so it is looked at again.
+block_counts count_blocks(const span& s, std::size_t capacity, std::size_t size) noexcept {
+  const std::size_t fresh = size > 128 ? static_cast<std::size_t>(std::popcount(glimpse(s.fresh)))
+                                       : capacity - std::min<std::size_t>(glimpse(s.carved), capacity);
+  const std::size_t returned = remote_word::count(s.remote.load(std::memory_order_relaxed));
+  std::size_t in_use = capacity;
+  for (unsigned tries = 0; tries != 3; ++tries) {
+    const std::uint32_t sum = glimpse(s.live) + glimpse(s.base);
+    if (sum > capacity) continue;
+    in_use = sum;
+    break;
+  }
+  in_use -= std::min(in_use, returned);
+  in_use = std::min(in_use, capacity - std::min(fresh, capacity));
+  return {in_use, fresh};
+}
+
+void add_span(alloc::statistics& to, const span& s) noexcept {
+  const span_state state = glimpse(s.state);
+  if (state == span_state::unused) return;
+  const std::size_t bytes = std::size_t{glimpse(s.pages)} << page_shift;
+  const size_class klass = glimpse(s.klass);
+  if (klass >= class_count || state == span_state::large) {
+    ++to.large_blocks;
+    to.large_bytes += bytes;
+    return;
+  }
+  alloc::class_statistics& c = to.classes[klass];
+  const size_class_info& info = class_info[klass];
+  const block_counts n = count_blocks(s, info.capacity, info.size);
+  c.pages += bytes;
+  c.in_use += n.in_use;
+  c.fresh += n.fresh;
+  c.free += info.capacity - n.in_use - n.fresh;
+  c.active_spans += state == span_state::active;
+  c.full_spans += state == span_state::full;
+  c.partial_spans += state == span_state::partial;
+  c.central_spans += state == span_state::central;
+}
+
+}  // namespace
+
+void gather_totals(alloc::statistics& s) noexcept {
+  const mheap_figures f = the_mheap.figures();
+  s.mapped = f.mapped;
+  s.in_spans = f.in_spans;
+  s.idle_resident = f.idle_resident;
+  s.huge = f.huge;
+  s.records = f.records;
+  s.released = f.released;
+  s.limit = the_mheap.limit();
+  s.caches = the_mcache_pool.made();
+  s.caches_pooled = the_mcache_pool.pooled();
+}
+
+void gather(alloc::statistics& s) noexcept {
+  s = {};
+  if (this_mcache != &nobodys_mcache) this_mcache->flush();  // what the caller has freed itself is free
+  s.class_count = class_count;
+  for (std::size_t c = 0; c != class_count; ++c) s.classes[c].block_size = class_info[c].size;
+  gather_totals(s);
+  for (std::size_t i = 1, n = the_mheap.span_count(); i < n; ++i) add_span(s, the_map.spans[i]);
+}
+
+void write_text(const alloc::statistics& s, text_writer& to) noexcept {
+  to.add("%8s %11s %11s %11s %9s %7s %7s %7s %7s\n", "size", "in use", "free", "fresh", "KiB", "active", "full",
+         "partial", "central");
+  for (const alloc::class_statistics& c : s) {
+    if (c.spans() == 0) continue;
+    to.add("%8zu %11zu %11zu %11zu %9zu %7zu %7zu %7zu %7zu\n", c.block_size, c.in_use, c.free, c.fresh, c.pages >> 10,
+           c.active_spans, c.full_spans, c.partial_spans, c.central_spans);
+  }
+  to.add("%8s %11zu %45zu KiB\n", "large", s.large_blocks, s.large_bytes >> 10);
+  const auto line = [&](const char* name, std::size_t bytes, const char* what) noexcept {
+    to.add("%-14s %12zu KiB  %s\n", name, bytes >> 10, what);
+  };
+  line("in use", s.in_use(), "blocks of the program");
+  line("in spans", s.in_spans, "pages that are cut into blocks");
+  line("idle", s.idle_resident, "free pages that still have memory");
+  line("huge", s.huge, "blocks with mappings of their own");
+  line("records", s.records, "what is written about all that");
+  line("mapped", s.mapped, "address space of the heap");
+  line("released", s.released, "ever given back to the kernel");
+  if (s.limit != 0) line("limit", s.limit, "on spans, idle and huge");
+  to.add("%-14s %12zu, %zu of them without a thread\n", "caches", s.caches, s.caches_pooled);
+}
+
+void write_json(const alloc::statistics& s, text_writer& to) noexcept {
+  to.add("{\"classes\":[");
+  const char* comma = "";
+  for (const alloc::class_statistics& c : s) {
+    if (c.spans() == 0) continue;
+    to.add("%s\n{\"block_size\":%zu,\"pages\":%zu,\"in_use\":%zu,\"free\":%zu,\"fresh\":%zu,", comma, c.block_size,
+           c.pages, c.in_use, c.free, c.fresh);
+    to.add("\"active_spans\":%zu,\"full_spans\":%zu,\"partial_spans\":%zu,\"central_spans\":%zu}", c.active_spans,
+           c.full_spans, c.partial_spans, c.central_spans);
+    comma = ",";
+  }
+  to.add("],\n\"large_blocks\":%zu,\"large_bytes\":%zu,\"in_use\":%zu,", s.large_blocks, s.large_bytes, s.in_use());
+  to.add("\"mapped\":%zu,\"in_spans\":%zu,\"idle_resident\":%zu,\"huge\":%zu,\"records\":%zu,\"released\":%zu,",
+         s.mapped, s.in_spans, s.idle_resident, s.huge, s.records, s.released);
+  to.add("\"limit\":%zu,\"caches\":%zu,\"caches_pooled\":%zu}\n", s.limit, s.caches, s.caches_pooled);
+}
+
+}  // namespace heddle::detail
