@@ -32,8 +32,9 @@ namespace examples {
 /// 3. A key is processed by at most one at a time. One that is added while it is processed waits again once it is done.
 /// 4. After shut_down() nothing more is added, get() hands out what waits still, and then empty items.
 ///
-/// add(), get() and the end of an item: O(1), one lock each, and one look-up of the key in add() only. Its memory is
-/// that of the greatest number of keys which it held at once.
+/// add(), get() and the end of an item: O(1), one lock each (get(std::move(item)): one for both), and one look-up of
+/// the key in add() only. Its memory is at most that of twice the greatest number of keys which it held at once; a key
+/// that is done stays there until another one needs its place.
 ///
 /// Source: client-go's workqueue. An item stands for the call of Done() that one could forget, and one table of three
 /// states for the two sets `dirty` and `processing`.
@@ -88,35 +89,49 @@ class work_queue {
 
   /// Makes sure that `key` will be processed from now on once more at least. False: the queue has been shut down.
   bool add(const Key& key) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (shut_down_) return false;
-      const auto [e, is_new] = keys_.find_or_insert(key);
-      if (!is_new) {
-        if (e.is != state::processing) return true;
-        e.is = state::again;
-        metrics_.added(e.times);
-        return true;
-      }
-      e.is = state::waiting;
+    std::unique_lock lock(mutex_);
+    if (shut_down_) return false;
+    const auto [e, is_new] = keys_.find_or_insert(key);
+    if (!is_new) {
+      if (e.is != state::processing) return true;
+      e.is = state::again;
       metrics_.added(e.times);
-      keys_.push(e);
+      return true;
     }
-    work_.notify_one();
+    e.is = state::waiting;
+    metrics_.added(e.times);
+    keys_.push(e);
+    call(std::move(lock));
     return true;
   }
 
   /// The key that has waited longest; blocks while none waits. Empty: the queue has been shut down, and no key is left.
   item get() {
     std::unique_lock lock(mutex_);
-    work_.wait(lock, [this] { return !keys_.line_empty() || shut_down_; });
-    return take();
+    return next(std::move(lock));
   }
   /// The same until a stop is requested: empty then, too.
   item get(const heddle::detail::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    work_.wait(lock, stop, [this] { return !keys_.line_empty() || shut_down_; });
-    return take();
+    while (keys_.line_empty() && !shut_down_) {
+      if (stop.stop_requested()) return {};
+      const idler waits(*this);
+      // One round: each return of a waiter has to be noted.
+      bool returned = false;
+      work_.wait(lock, stop, [&returned] { return std::exchange(returned, true); });
+    }
+    return take(std::move(lock));
+  }
+  /// done() of `finished`, if it is not empty, and get(), with the lock taken once for both:
+  ///
+  ///     for (auto item = queue.get(); item; item = queue.get(std::move(item))) reconcile(*item);
+  item get(item&& finished) {
+    std::unique_lock lock(mutex_);
+    if (finished.of_ != nullptr) {
+      finished.of_ = nullptr;
+      retire(*finished.entry_);
+    }
+    return next(std::move(lock));
   }
 
   /// Lets workers end: nothing more is added, and who waits in get() gets what is left or an empty item.
@@ -171,32 +186,69 @@ class work_queue {
   }
 
  private:
-  item take() noexcept {
+  using holder = std::unique_lock<heddle::mutex>;
+
+  /// One that is about to wait for work. Whatever ends its wait, nobody is on the way any more then.
+  struct idler {
+    explicit idler(work_queue& q) noexcept : of(q) { ++of.idle_; }
+    ~idler() {
+      --of.idle_;
+      of.called_ = false;
+    }
+    idler(const idler&) = delete;
+    idler& operator=(const idler&) = delete;
+    work_queue& of;
+  };
+
+  item next(holder held) {
+    while (keys_.line_empty() && !shut_down_) {
+      const idler waits(*this);
+      work_.wait(held);
+    }
+    return take(std::move(held));
+  }
+
+  item take(holder held) noexcept {
     if (keys_.line_empty()) return {};
     entry& e = keys_.pop();
     e.is = state::processing;
     ++processed_;
     metrics_.got(e.times);
+    call(std::move(held));
     return {*this, e};
   }
 
+  /// Whether a worker has to be notified of the keys that wait. Not if one is on the way, which will see to the next:
+  /// so many keys that are added one by one do not wake all workers to wait for one lock.
+  bool must_call() noexcept {
+    if (keys_.line_empty() || idle_ == 0 || called_) return false;
+    called_ = true;
+    return true;
+  }
+  void call(holder held) noexcept {
+    if (!must_call()) return;
+    held.unlock();
+    work_.notify_one();
+  }
+
   void finish(entry& e) noexcept {
-    bool queued = false;
-    {
-      const std::lock_guard lock(mutex_);
-      metrics_.done(e.times);
-      --processed_;
-      queued = e.is == state::again;
-      if (queued) {
-        e.is = state::waiting;
-        keys_.push(e);
-      } else {
-        keys_.erase(e);
-      }
-      // With the lock, since who waits for this may destroy the queue next.
-      if (processed_ == 0 && keys_.line_empty()) drained_.notify_all();
-      if (queued) work_.notify_one();
+    // All with the lock, since who waits for the end may destroy the queue next.
+    const std::lock_guard hold(mutex_);
+    retire(e);
+    if (must_call()) work_.notify_one();
+  }
+
+  /// The key has been processed.
+  void retire(entry& e) noexcept {
+    metrics_.done(e.times);
+    --processed_;
+    if (e.is == state::again) {
+      e.is = state::waiting;
+      keys_.push(e);
+    } else {
+      keys_.release(e);
     }
+    if (processed_ == 0 && keys_.line_empty()) drained_.notify_all();
   }
 
   mutable heddle::mutex mutex_;
@@ -204,6 +256,8 @@ class work_queue {
   heddle::condition_variable drained_;  // no key is left
   line keys_;
   std::size_t processed_ = 0;  // keys with an item
+  std::size_t idle_ = 0;       // workers that wait for a key
+  bool called_ = false;        // one of those is on the way, or about to be notified
   bool shut_down_ = false;
   bool drain_ = false;  // somebody waits for the last
   [[no_unique_address]] Metrics metrics_;

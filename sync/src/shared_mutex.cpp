@@ -4,10 +4,21 @@
 #include "heddle/detail/trusted.hpp"
 #include "heddle/this_fiber.hpp"
 #include "misuse.hpp"
+#include "reader_slots.hpp"
 #include "sleep.hpp"
 
 namespace heddle {
 namespace {
+
+using detail::reader_slots;
+
+// After a writer has ended the bias, readers have to meet at the word so often before they set it again. To end it
+// costs a writer about as much as ten such meetings cost readers. Models live shorter.
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+constexpr std::uint32_t meetings = 1;
+#else
+constexpr std::uint32_t meetings = 64;
+#endif
 
 /// Wakes all of a list that is linked by `next`. Each is gone once it is awake.
 void wake_all(detail::waiter* first) noexcept {
@@ -55,14 +66,62 @@ inline bool shared_mutex::wait_to_write(Waiter& self) noexcept {
 /// True: nobody held the lock, and it is the caller's. False: those who hold it will look into the queues.
 bool shared_mutex::take_or_announce() noexcept {
   std::uint64_t state = state_.load(std::memory_order_relaxed);
+  std::uint64_t moved = 0;
   for (;;) {
+    if (state & biased) {
+      end_bias(state, moved);
+      continue;
+    }
     // With nobody inside nobody is queued either (invariant 3).
-    const bool free = (state & (count_mask | writer)) == 0;
+    const bool free = (state & (count_mask | writer)) == 0 && moved == 0;
     // acquire: so that what the last holders wrote is seen if it is free; release halves in unlock(), unlock_shared().
-    // An announcement publishes nothing: holders read the word by a read-modify-write and the queues under queue_lock_.
-    if (state_.compare_exchange_weak(state, state | (free ? writer : queued), std::memory_order_acquire,
+    // An announcement publishes nothing, not even what those did who had left by slots: holders read the word by a
+    // read-modify-write, and from then on the lock changes hands under queue_lock_.
+    if (state_.compare_exchange_weak(state, free ? writer : (state + moved) | queued, std::memory_order_acquire,
                                      std::memory_order_relaxed))
       return free;
+  }
+}
+
+/// Ends the bias that `state`, which was read, shows: readers count again. The shares that were in slots are then in
+/// the caller's hands, who has to add them to the count; `queued` is set, although nobody is, so that nothing else
+/// happens without queue_lock_ until then. False: the word has changed; it has been read again, as otherwise.
+bool shared_mutex::end_bias(std::uint64_t& state, std::uint64_t& moved) noexcept {
+  // seq_cst, as the looks at the slots: a reader whose slot is seen empty comes to its own look at the word after this.
+  // See come_in_by_slot().
+  if (!state_.compare_exchange_weak(
+          state, (state & ~biased) | (HEDDLE_PLANTED(bias_ends_unannounced) ? 0 : queued),
+          HEDDLE_PLANTED(bias_cleared_relaxed) ? std::memory_order_relaxed : std::memory_order_seq_cst,
+          std::memory_order_relaxed))
+    return false;
+  if (!HEDDLE_PLANTED(slots_not_moved)) moved = reader_slots::take_all(this);
+  if (HEDDLE_PLANTED(moved_not_counted)) moved = 0;
+  reluctance_.store(meetings, std::memory_order_relaxed);
+  state = state_.load(std::memory_order_relaxed);
+  return true;
+}
+
+/// For one that has found the bias. It ends it only if there seems to be no reader.
+bool shared_mutex::try_lock_biased() noexcept {
+  const detail::thread_lock hold(queue_lock_);
+  if (reader_slots::any(this)) return false;
+  std::uint64_t state = state_.load(std::memory_order_relaxed);
+  std::uint64_t moved = 0;
+  bool ended = false;
+  for (;;) {
+    if ((state & biased) && (state & count_mask) == 0) {
+      ended |= end_bias(state, moved);
+      continue;
+    }
+    const std::uint64_t others = (ended ? state & ~queued : state) + moved;
+    if (others != 0 && !ended) return false;
+    // acquire: as in take_or_announce(). release: if it fails, so that who locks next sees what those did who had left
+    // by slots, of which only this one knows.
+    if (state_.compare_exchange_weak(
+            state, others == 0 ? writer : others,
+            HEDDLE_PLANTED(mover_forgets_others) ? std::memory_order_acquire : std::memory_order_acq_rel,
+            std::memory_order_relaxed))
+      return others == 0;
   }
 }
 
@@ -179,6 +238,36 @@ inline bool shared_mutex::wait_to_read(Waiter& self) noexcept {
   return given;
 }
 
+/// As come_in(), through a slot if there is one.
+bool shared_mutex::come_in_by_slot() noexcept {
+  reader_slots::slot& mine = reader_slots::here(this);
+  if (reader_slots::put(mine, this)) {
+    // seq_cst, as the slot's change before: either this shows that the bias has ended, or who ends it sees the slot.
+    // acquire: so that what the last writer wrote is seen; release half in unlock(), unlock_slow().
+    if ((state_.load(std::memory_order_seq_cst) & biased) || HEDDLE_PLANTED(bias_not_looked_at_again)) return true;
+    // Else a writer has moved its share into the count, or one who left has taken this one instead of its own.
+    if (!reader_slots::take(mine, this)) return false;
+  }
+  return count_in();
+}
+
+/// For one that has found no flag but the bias, or `queued` alone, which who ends a bias sets for a moment.
+bool shared_mutex::try_lock_shared_slow() noexcept {
+  {
+    const detail::thread_lock hold(queue_lock_);
+    if (state_.load(std::memory_order_relaxed) & flags) return false;
+  }
+  if (come_in()) return true;
+  detail::waiter* successors = nullptr;
+  queue_lock_.lock();
+  const bool in = !go_out_again(successors);
+  // As if it had queued and left again. Relaxed: as in leave_readers().
+  if (!in) state_.fetch_add(0 - queued_no_more(), std::memory_order_relaxed);
+  queue_lock_.unlock();
+  wake_all(successors);
+  return in;
+}
+
 /// For one that has found a flag after it had counted itself as a reader. True: it is counted no more, and has to
 /// queue, as is announced. False: nothing is in its way any more, and it is a reader. Others may have to be woken: if
 /// it was the last one inside, it has to serve those who wait.
@@ -189,6 +278,8 @@ bool shared_mutex::go_out_again(detail::waiter*& successors) noexcept {
     if (!(state & flags)) return false;
     const bool last = (state & count_mask) == 1 && !(state & writer);
     if (last && !HEDDLE_PLANTED(looker_does_not_serve)) break;
+    // No release, though it may leave in the place of one who has read (reader_slots::take()): from now on the lock
+    // changes hands under queue_lock_ only.
     if (state_.compare_exchange_weak(state, (HEDDLE_PLANTED(looker_stays_counted) ? state : state - 1) | queued,
                                      std::memory_order_acquire, std::memory_order_acquire))
       return true;
@@ -212,17 +303,51 @@ void shared_timed_mutex::unlock_shared_timed_slow() noexcept { release_shared("s
 inline void shared_mutex::release_shared(const char* kind) noexcept {
   std::uint64_t state = state_.load(std::memory_order_relaxed);
   for (;;) {
-    if ((state & writer) || (state & count_mask) == 0)
-      detail::misuse(kind, this, "unlock_shared() of what no reader has locked; unlock only what you have locked");
+    // Who leaves by a slot does not touch the mutex again.
+    if ((state & biased) && reader_slots::take(reader_slots::here(this), this)) return;
+    if ((state & writer) || (state & count_mask) == 0) {
+      if ((state & biased) && reader_slots::take_one(this)) return;
+      look_closer(kind);
+      state = state_.load(std::memory_order_relaxed);
+      continue;
+    }
     if (state == (queued | 1) && !HEDDLE_PLANTED(last_reader_serves_not)) {
       if (serve_after_readers()) return;
       state = state_.load(std::memory_order_relaxed);
       continue;
     }
+    const bool bias = (!(state & flags) || HEDDLE_PLANTED(bias_despite_flags)) && wants_bias();
     // release: so that the next writer sees that this one has read; acquire half in try_lock() and
     // serve_after_readers(). It is the last touch of the mutex.
-    if (state_.compare_exchange_weak(state, state - 1, std::memory_order_release, std::memory_order_relaxed)) return;
+    if (state_.compare_exchange_weak(state, (state - 1) | (bias ? biased : 0), std::memory_order_release,
+                                     std::memory_order_relaxed))
+      return;
   }
+}
+
+/// For a reader that leaves and has met others at the word.
+bool shared_mutex::wants_bias() noexcept {
+  // Two of them may count as one.
+  const std::uint32_t left = reluctance_.load(std::memory_order_relaxed);
+  if (left != 0) reluctance_.store(left - 1, std::memory_order_relaxed);
+  return left == 0;
+}
+
+/// For a reader that leaves and has found no share, because somebody is just moving them, or because it holds none.
+/// Afterwards there is one in the count.
+void shared_mutex::look_closer(const char* kind) noexcept {
+  const detail::thread_lock hold(queue_lock_);
+  // A read-modify-write, since it reads the newest value.
+  std::uint64_t state = state_.fetch_add(0, std::memory_order_relaxed);
+  std::uint64_t moved = 0;
+  while (state & biased)
+    if (end_bias(state, moved)) {
+      // acquire, release: as in try_lock_biased().
+      state = state_.fetch_add(moved - queued, std::memory_order_acq_rel) + moved - queued;
+      break;
+    }
+  if ((state & writer) || (state & count_mask) == 0)
+    detail::misuse(kind, this, "unlock_shared() of what no reader has locked; unlock only what you have locked");
 }
 
 /// The first writer in the place of the last reader; if there is none any more, the readers that waited because of it.
@@ -258,8 +383,9 @@ void shared_mutex::leave_readers(detail::waiter& self) noexcept {
   state_.fetch_add(0 - queued_no_more(), std::memory_order_relaxed);
 }
 
-void shared_mutex::destroyed_in_use(const char* kind) const noexcept {
+void shared_mutex::check_unused(const char* kind) const noexcept {
   const std::uint64_t state = state_.load(std::memory_order_relaxed);
+  if (state == biased && !reader_slots::any(this)) return;
   detail::misuse(kind, this,
                  state & queued   ? "destroyed while others wait for it; join them first"
                  : state & writer ? "destroyed while locked; unlock it first"

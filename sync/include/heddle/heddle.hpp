@@ -3,6 +3,9 @@
 // All of heddle in one include.
 #pragma once
 
+#include "heddle/alloc.hpp"
+#include "heddle/allocator.hpp"
+#include "heddle/arena.hpp"
 #include "heddle/barrier.hpp"
 #include "heddle/blocking.hpp"
 #include "heddle/channel.hpp"
@@ -12,8 +15,10 @@
 #include "heddle/fiber_local.hpp"
 #include "heddle/future.hpp"
 #include "heddle/group.hpp"
+#include "heddle/heap_profile.hpp"
 #include "heddle/large_stack.hpp"
 #include "heddle/latch.hpp"
+#include "heddle/memory_resource.hpp"
 #include "heddle/mutex.hpp"
 #include "heddle/once.hpp"
 #include "heddle/received.hpp"

@@ -31,9 +31,10 @@ namespace heddle {
 /// - unlocking what is not locked, and destroying it while it is locked or waited for, end the process with a message
 ///   that names it.
 /// Who holds it and locks it again, shared or not, may wait for itself: a writer may have come in between. There is no
-/// upgrade. At most 2^32 - 1 may share it. It may be destroyed as soon as whoever might use it is gone: one that has
-/// locked it alone, or shares it after a writer, knows that those before have left, even if their unlock() or
-/// unlock_shared() has not returned yet.
+/// upgrade. At most 2^32 - 1 may share it. Readers on several CPUs that get in each other's way are counted apart, so
+/// that to read costs the same however many do; the first writer after that pays for it (O(CPUs), some 100 ns). It may
+/// be destroyed as soon as whoever might use it is gone: one that has locked it alone, or shares it after a writer,
+/// knows that those before have left, even if their unlock() or unlock_shared() has not returned yet.
 ///
 /// Invariants:
 /// 1. `queued` is set exactly while one of the queues is not empty, and changes under queue_lock_ only.
@@ -47,8 +48,14 @@ namespace heddle {
 /// 5. Who unlocks does so in one step, after which it touches the mutex only if it has given it to one who cannot leave
 ///    until queue_lock_ is free.
 ///
+/// 6. `biased` is set while no flag is; then a slot (src/reader_slots.hpp) that holds the lock's address is one more
+///    share. Who sets a flag clears it first, under queue_lock_, sets `queued` in the same step, and moves the slots
+///    into the count. So until that has been done the count cannot reach zero without queue_lock_. Afterwards a slot
+///    holds the lock only for a moment, put there by a reader that is about to see that the bias has ended.
+///
 /// Source: phase-fair locks (B. Brandenburg, J. Anderson, "Reader-Writer Synchronization for Shared-Memory
-/// Multiprocessor Real-Time Systems", ECRTS 2009), as Go's sync.RWMutex has them, with queues beside the word.
+/// Multiprocessor Real-Time Systems", ECRTS 2009), as Go's sync.RWMutex has them, with queues beside the word; the bias
+/// from D. Dice, A. Kogan, "BRAVO: Biased Locking for Reader-Writer Locks", USENIX ATC 2019.
 class shared_mutex {
  public:
   constexpr shared_mutex() noexcept = default;
@@ -56,7 +63,7 @@ class shared_mutex {
   shared_mutex& operator=(const shared_mutex&) = delete;
   ~shared_mutex() {
     if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      destroyed_in_use();
+      check_unused();
   }
 
   /// Locks it for the caller alone; blocks the fiber (or the plain thread) while others hold it. O(1) plus the wait.
@@ -74,7 +81,8 @@ class shared_mutex {
   [[nodiscard]] bool try_lock() noexcept {
     std::uint64_t expected = 0;
     // acquire: so that what the last holders wrote is seen; release halves in unlock(), unlock_shared(), the slow ones.
-    return state_.compare_exchange_strong(expected, writer, std::memory_order_acquire, std::memory_order_relaxed);
+    return state_.compare_exchange_strong(expected, writer, std::memory_order_acquire, std::memory_order_relaxed) ||
+           ((expected & biased) != 0 && try_lock_biased());
   }
   /// Unlocks what lock() has locked. Never blocks and never suspends; O(readers that wait). Any fiber or thread may do
   /// it for the holder.
@@ -97,28 +105,22 @@ class shared_mutex {
   /// Locks it for reading if no writer holds it or waits for it; never blocks.
   [[nodiscard]] bool try_lock_shared() noexcept {
     std::uint64_t state = state_.load(std::memory_order_relaxed);
-    while ((state & flags) == 0)
-      // acquire: as in come_in().
+    while ((state & (flags | biased)) == 0)
+      // acquire: as in count_in().
       if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire, std::memory_order_relaxed))
         return true;
-    return false;
+    return (state & writer) == 0 && try_lock_shared_slow();
   }
   /// Unlocks what lock_shared() has locked. Never blocks and never suspends; O(1), or O(readers that wait) if it is the
   /// last reader and the writer it had to serve has given up.
   void unlock_shared() noexcept {
-    std::uint64_t state = state_.load(std::memory_order_relaxed);
-    // No subtraction: whoever finds out afterwards that it has to serve the queue would touch a mutex that may be gone.
-    do {
-      if (state - 1 >= count_mask) [[unlikely]]  // a flag, or no reader
-        return unlock_shared_slow();
-      // release: so that the next writer sees that this one has read; acquire half in try_lock(), the slow ones.
-    } while (!state_.compare_exchange_weak(
-        state, state - 1, HEDDLE_PLANTED(reader_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release,
-        std::memory_order_relaxed));
+    if (!count_out()) [[unlikely]]
+      unlock_shared_slow();
   }
 
  private:
   friend class shared_timed_mutex;
+  friend struct shared_mutex_probe;  // of the tests
 
   // The state word: bits 0-31 the count of those who read, and of those who are about to find that they must not.
   // Anyone adds to it; who finds a flag then takes it back, under queue_lock_.
@@ -128,11 +130,28 @@ class shared_mutex {
                                                   ///< 0, or by who gives it the lock; cleared likewise.
   static constexpr std::uint64_t queued = std::uint64_t{1} << 33;  ///< A queue is not empty: who leaves must look.
   static constexpr std::uint64_t flags = writer | queued;
+  static constexpr std::uint64_t biased = std::uint64_t{1}
+                                          << 34;  ///< Readers use slots. Set, while no flag is, by a reader that leaves
+                                                  ///< and met another at the word; cleared by who needs to set a flag.
 
   /// Counts the caller as a reader. False: it must not be one, and has to take that back.
   bool come_in() noexcept {
+    return (state_.load(std::memory_order_relaxed) & biased) != 0 ? come_in_by_slot() : count_in();
+  }
+  bool count_in() noexcept {
     // acquire: so that what the last writer wrote is seen; release half in unlock(), unlock_slow().
     return (state_.fetch_add(1, std::memory_order_acquire) & flags) == 0;
+  }
+  /// Takes a share off the count if that is all there is to do. False: it is not, or another was at the word.
+  bool count_out() noexcept {
+    std::uint64_t state = state_.load(std::memory_order_relaxed);
+    // No subtraction: whoever finds out afterwards that it has to serve the queue would touch a mutex that may be gone.
+    // release: so that the next writer sees that this one has read; acquire half in try_lock(), the slow ones.
+    return state - 1 < count_mask &&  // neither flag nor bias, and a reader
+           state_.compare_exchange_strong(
+               state, state - 1,
+               HEDDLE_PLANTED(reader_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release,
+               std::memory_order_relaxed);
   }
 
   /// Lock within the bounds, after the first try has failed. The waiter is too large for the reserve of a small stack,
@@ -154,13 +173,19 @@ class shared_mutex {
   HEDDLE_EXPORT void lock_shared_slow() noexcept;
   HEDDLE_EXPORT bool lock_shared_bounded(detail::bounded_waiter& self) noexcept;
   HEDDLE_EXPORT void unlock_shared_slow() noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use(const char* kind = "shared_mutex") const noexcept;
+  HEDDLE_EXPORT bool try_lock_biased() noexcept;
+  HEDDLE_EXPORT bool try_lock_shared_slow() noexcept;
+  HEDDLE_EXPORT bool come_in_by_slot() noexcept;
+  HEDDLE_EXPORT void check_unused(const char* kind = "shared_mutex") const noexcept;
 
   template <class Waiter>
   bool wait_to_write(Waiter& self) noexcept;
   template <class Waiter>
   bool wait_to_read(Waiter& self) noexcept;
   bool take_or_announce() noexcept HEDDLE_REQUIRES(queue_lock_);
+  bool end_bias(std::uint64_t& state, std::uint64_t& moved) noexcept HEDDLE_REQUIRES(queue_lock_);
+  bool wants_bias() noexcept;
+  void look_closer(const char* kind) noexcept;
   bool go_out_again(detail::waiter*& successors) noexcept HEDDLE_REQUIRES(queue_lock_);
   void release(const char* kind) noexcept;
   bool serve_after_writer() noexcept;
@@ -174,6 +199,7 @@ class shared_mutex {
 
   detail::atomic<std::uint64_t> state_{0};
   detail::thread_mutex queue_lock_;
+  detail::atomic<std::uint32_t> reluctance_{0};  ///< how often readers may still meet before they are biased again
   detail::fifo<detail::waiter> writers_ HEDDLE_GUARDED_BY(queue_lock_);
   detail::fifo<detail::waiter> readers_ HEDDLE_GUARDED_BY(queue_lock_);
 };
@@ -190,7 +216,7 @@ class shared_timed_mutex : private shared_mutex {
   constexpr shared_timed_mutex() noexcept = default;
   ~shared_timed_mutex() {
     if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      destroyed_in_use("shared_timed_mutex");
+      check_unused("shared_timed_mutex");
   }
 
   using shared_mutex::lock;             // also with a stop token
@@ -234,15 +260,12 @@ class shared_timed_mutex : private shared_mutex {
   }
   /// Unlocks, as shared_mutex::unlock_shared() does.
   void unlock_shared() noexcept {
-    std::uint64_t state = state_.load(std::memory_order_relaxed);
-    do {
-      if (state - 1 >= count_mask) [[unlikely]]  // a flag, or no reader
-        return unlock_shared_timed_slow();
-      // release: as in shared_mutex::unlock_shared().
-    } while (!state_.compare_exchange_weak(state, state - 1, std::memory_order_release, std::memory_order_relaxed));
+    if (!count_out()) [[unlikely]]
+      unlock_shared_timed_slow();
   }
 
  private:
+  friend struct shared_mutex_probe;
   HEDDLE_EXPORT void unlock_timed_slow() noexcept;
   HEDDLE_EXPORT void unlock_shared_timed_slow() noexcept;
 };
