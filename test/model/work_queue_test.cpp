@@ -5,6 +5,7 @@
 #include "work_queue.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <utility>
 
 #include "heddle/detail/wait.hpp"
 #include "model/expect.hpp"
@@ -27,14 +28,20 @@ struct record {
 };
 
 /// Never two at once on a key.
+void process(record& r, int k) {
+  // relaxed: the lock of the queue orders those who process a key.
+  model::check(r.busy[k].exchange(1, std::memory_order_relaxed) == 0, "two process one key");
+  r.times[k].fetch_add(1, std::memory_order_relaxed);
+  r.busy[k].store(0, std::memory_order_relaxed);
+}
+
 void work(queue& q, record& r) {
-  while (auto item = q.get()) {
-    const int k = *item;
-    // relaxed: the lock of the queue orders those who process a key.
-    model::check(r.busy[k].exchange(1, std::memory_order_relaxed) == 0, "two process one key");
-    r.times[k].fetch_add(1, std::memory_order_relaxed);
-    r.busy[k].store(0, std::memory_order_relaxed);
-  }
+  while (auto item = q.get()) process(r, *item);
+}
+
+/// Ends one item and gets the next in one step.
+void work_on(queue& q, record& r) {
+  for (auto item = q.get(); item; item = q.get(std::move(item))) process(r, *item);
 }
 
 void added_once_for_many() {
@@ -80,6 +87,46 @@ void two_workers_two_keys() {
     const int times = r.times[k].load(std::memory_order_relaxed);
     model::check(times == 1 || times == 2, "a key was lost or came too often");
   }
+}
+
+void worker_goes_on() {
+  queue q;
+  record r;
+  {
+    model::thread one([&] { work_on(q, r); });
+    model::thread two([&] { work(q, r); });
+    for (int i = 0; i != 2; ++i) {
+      q.add(0);
+      q.add(1);
+    }
+    q.shut_down_with_drain();
+    for (int k = 0; k != 2; ++k) {
+      const int times = r.times[k].load(std::memory_order_relaxed);
+      model::check(times == 1 || times == 2, "a key was lost or came too often");
+    }
+  }
+}
+
+/// The one that was called for the first key may leave for a stop, and the second key finds it called: another worker
+/// has to see to both. Nobody shuts down before they have been taken.
+void called_worker_is_stopped() {
+  queue q;
+  record r;
+  heddle::detail::stop_source stop;
+  const heddle::detail::stop_token token = stop.get_token();
+  {
+    model::thread stoppable([&] {
+      while (auto item = q.get(token)) process(r, *item);
+    });
+    model::thread patient([&] { work(q, r); });
+    stop.request_stop();
+    q.add(0);
+    while (q.size() != 0) heddle::detail::platform::cpu_relax();
+    q.add(1);
+    while (q.size() != 0) heddle::detail::platform::cpu_relax();
+    q.shut_down();
+  }
+  for (int k = 0; k != 2; ++k) model::check(r.times[k].load(std::memory_order_relaxed) == 1, "not once");
 }
 
 void readded_while_processed() {
@@ -135,6 +182,8 @@ BOOST_AUTO_TEST_SUITE(as_it_is)
 BOOST_AUTO_TEST_CASE(deduplicates) { right(added_once_for_many); }
 BOOST_AUTO_TEST_CASE(nothing_forgotten) { right(each_add_is_followed_by_processing); }
 BOOST_AUTO_TEST_CASE(two_by_two) { right(two_workers_two_keys); }
+BOOST_AUTO_TEST_CASE(goes_on) { right(worker_goes_on); }
+BOOST_AUTO_TEST_CASE(called_and_stopped) { right(called_worker_is_stopped); }
 BOOST_AUTO_TEST_CASE(readded) { right(readded_while_processed); }
 BOOST_AUTO_TEST_CASE(drain) { right(drain_meets_get); }
 BOOST_AUTO_TEST_CASE(drain_and_shut_down) { right(shut_down_meets_drain); }

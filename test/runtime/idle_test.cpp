@@ -58,15 +58,18 @@ BOOST_AUTO_TEST_CASE(ten_thousand_parked_fibers_cost_nothing) {
       done.done();
     });
   while (parked != n) std::this_thread::sleep_for(1ms);
-  std::this_thread::sleep_for(500ms);  // until the monitor sleeps for good
-  const double cpu = cpu_seconds();
-  const long slept = sleeps();
-  std::this_thread::sleep_for(5s);
-  const double share = (cpu_seconds() - cpu) / 5;
-  const long wakes = sleeps() - slept;
-  BOOST_TEST_MESSAGE("idle: " << share * 100 << " % of a CPU, " << wakes << " sleeps in 5 s");
-  BOOST_TEST(share < (heddle::testing::sanitized ? 0.05 : 0.001));
-  BOOST_TEST(wakes < (heddle::testing::sanitized ? 500 : 20));
+  bool idle = false;
+  for (int i = 0; i != 4 && !idle; ++i) {  // until the monitor sleeps for good
+    std::this_thread::sleep_for(500ms);
+    const double cpu = cpu_seconds();
+    const long slept = sleeps();
+    std::this_thread::sleep_for(5s);
+    const double share = (cpu_seconds() - cpu) / 5;
+    const long wakes = sleeps() - slept;
+    BOOST_TEST_MESSAGE("idle: " << share * 100 << " % of a CPU, " << wakes << " sleeps in 5 s");
+    idle = share < (heddle::testing::sanitized ? 0.05 : 0.001) && wakes < (heddle::testing::sanitized ? 500 : 20);
+  }
+  BOOST_TEST(idle);
   gate.close();
   done.wait();
   heddle::shutdown();

@@ -4,22 +4,9 @@
 #pragma once
 
 #include <atomic>
-#include <boost/test/unit_test.hpp>
 #include <stdexcept>
 
-#include "heddle/this_fiber.hpp"
-
 namespace heddle::testing {
-
-/// BOOST_TEST for code that runs beside other checks: touches Boost.Test, which is for one thread, only if it fails.
-inline void expect(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
-  if (!holds) BOOST_ERROR(file << ":" << line << ": does not hold");
-}
-
-/// On one processor: lets every other fiber run until it blocks.
-inline void settle() {
-  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();
-}
 
 /// A value that counts how many of its kind exist, and has no default constructor.
 struct counted {

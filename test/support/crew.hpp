@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <boost/test/unit_test.hpp>
 #include <cstddef>
 #include <ostream>
 #include <thread>
@@ -9,6 +10,7 @@
 #include "heddle/blocking.hpp"
 #include "heddle/fiber.hpp"
 #include "heddle/run.hpp"
+#include "heddle/this_fiber.hpp"
 
 namespace heddle::testing {
 
@@ -27,12 +29,28 @@ inline std::ostream& operator<<(std::ostream& out, kind k) {
 struct setting {
   kind who;
   unsigned procs;
+  bool monitor = true;
   friend std::ostream& operator<<(std::ostream& out, const setting& s) {
     return out << s.who << " on " << s.procs << " processors";
   }
 };
 inline constexpr setting all_settings[] = {
     {kind::fibers, 1}, {kind::fibers, 2}, {kind::threads, 2}, {kind::mixed, 1}, {kind::mixed, 2}};
+
+/// One processor that nobody takes away: of two fibers never both run, so that they may share plain variables and
+/// checks of Boost.Test. With a monitor, a fiber that a busy machine holds up loses its processor, and runs on beside
+/// the next.
+inline constexpr setting one_at_a_time{kind::fibers, 1, false};
+
+/// One at a time: lets every other fiber run until it blocks.
+inline void settle() {
+  for (int i = 0; i < 50; ++i) this_fiber::yield();
+}
+
+/// BOOST_TEST for code that runs beside other checks: touches Boost.Test, which is for one thread, only if it fails.
+inline void expect(bool holds, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  if (!holds) BOOST_ERROR(file << ":" << line << ": does not hold");
+}
 
 /// Starts fibers or threads and joins them all; start() and join() from outside of fibers.
 class crew {
@@ -70,6 +88,7 @@ template <class F>
 void with_crew(const setting& s, F&& f) {
   heddle::options o;
   o.procs = s.procs;
+  o.monitor = s.monitor;
   heddle::run(
       [&] {
         crew c(s.who);

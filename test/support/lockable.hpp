@@ -59,11 +59,6 @@ bool is_free(M& m) {
   return free;
 }
 
-/// On one processor: lets every other fiber run until it blocks.
-inline void settle() {
-  for (int i = 0; i < 50; ++i) this_fiber::yield();
-}
-
 /// Brings the calling fiber to another kernel thread; another fiber must be running all the time. False if that does
 /// not happen within 20 s.
 inline bool move_to_another_thread() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
+
 namespace heddle::testing {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -31,5 +33,8 @@ inline constexpr bool thread_sanitized = false;
 constexpr int times(int plain, int fraction = 20) {
   return sanitized ? (plain / fraction > 0 ? plain / fraction : 1) : plain;
 }
+
+/// What is still in time: as much as a machine with other things to do may need, and less than who waits for ever.
+inline constexpr std::chrono::seconds late{20};
 
 }  // namespace heddle::testing

@@ -23,6 +23,8 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
+using heddle::testing::settle;
 using heddle::testing::with_crew;
 
 }  // namespace
@@ -98,7 +100,7 @@ BOOST_AUTO_TEST_CASE(the_completion_may_block_its_fiber) {
       slept = true;
     };
     heddle::barrier<decltype(complete)> b(3, complete);
-    int right = 0;
+    std::atomic<int> right{0};
     for (int i = 0; i < 3; ++i)
       c.start([&] {
         auto token = b.arrive();
@@ -161,10 +163,10 @@ BOOST_AUTO_TEST_CASE(too_many_arrivals_are_reported) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_waited_for_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::barrier<> b(2);
-      heddle::go([&] { b.arrive_and_wait(); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { b.arrive_and_wait(); });
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

@@ -37,11 +37,10 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
 using heddle::testing::setting;
 using heddle::testing::settle;
 using heddle::testing::with_crew;
-
-constexpr setting one_processor{kind::fibers, 1};
 
 /// What the loop of a test does with a value that it does not want.
 const auto ignore = [](std::optional<int>) {};
@@ -65,7 +64,7 @@ BOOST_FIXTURE_TEST_SUITE(channel_types, heddle::testing::leak_check)
 // Channel types: the capacity sets the size of the buffer; if it is zero or absent, communication succeeds only when
 // both a sender and a receiver are ready.
 BOOST_AUTO_TEST_CASE(unbuffered_needs_both_sides) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c;
     BOOST_TEST(c.capacity() == 0u);
     BOOST_TEST(!c.try_send(1));
@@ -174,7 +173,7 @@ BOOST_FIXTURE_TEST_SUITE(statements, heddle::testing::leak_check)
 // Send statements: both the channel and the value are evaluated before communication begins; a send on an unbuffered
 // channel can proceed if a receiver is ready, on a buffered one if there is room.
 BOOST_AUTO_TEST_CASE(sends_proceed_when_they_can) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> none, some(1);
     int got = 0;
     crew.start([&] { got = none.receive().value(); });
@@ -211,7 +210,7 @@ BOOST_AUTO_TEST_CASE(nil_blocks_for_ever) {
 
 // Receive operator: the expression blocks until a value is available.
 BOOST_AUTO_TEST_CASE(receive_blocks) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c;
     int got = 0;
     crew.start([&] { got = c.receive().value(); });
@@ -316,13 +315,13 @@ BOOST_AUTO_TEST_CASE(uniform_choice_of_kinds) {
     (void)out.try_receive();
     ++counts[select(on_receive(in, ignore), on_send(out, 1), on_receive(closed, ignore))];
   }
-  check_even(counts, one_processor);
+  check_even(counts, one_at_a_time);
 }
 
 // Step 2: otherwise, if there is a default case, it is chosen; if there is none, the statement blocks until at least
 // one of the communications can proceed.
 BOOST_AUTO_TEST_CASE(default_and_blocking) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> a, b;
     BOOST_TEST(select(on_receive(a, ignore), on_send(b, 1), otherwise()) == 2u);
     std::size_t chosen = 9;
@@ -350,7 +349,7 @@ BOOST_AUTO_TEST_CASE(only_the_chosen_one_is_done) {
 // The same channel may be used in several cases, for sending and receiving too: each is a case of its own, and a select
 // does not communicate with itself.
 BOOST_AUTO_TEST_CASE(duplicate_cases) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c;
     BOOST_TEST(select(on_send(c, 1), on_receive(c, ignore), otherwise()) == 2u);
     std::vector<int> counts(4);
@@ -376,7 +375,7 @@ BOOST_AUTO_TEST_CASE(duplicate_cases) {
       ++of_two.at(select(on_receive(full, ignore), on_receive(full, ignore)));
       full.send(0);
     }
-    check_even(of_two, one_processor);
+    check_even(of_two, one_at_a_time);
   });
 }
 

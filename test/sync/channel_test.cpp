@@ -19,6 +19,7 @@
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -30,12 +31,11 @@ using heddle::testing::counted;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
-using heddle::testing::setting;
+using heddle::testing::one_at_a_time;
 using heddle::testing::settle;
+using heddle::testing::times;
 using heddle::testing::touchy;
 using heddle::testing::with_crew;
-
-constexpr setting one_processor{kind::fibers, 1};
 
 static_assert(!std::is_copy_constructible_v<channel<int>> && !std::is_move_constructible_v<channel<int>>);
 static_assert(std::input_iterator<channel<std::unique_ptr<int>>::iterator>);
@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(errors_say_what_was_tried) {
 }
 
 BOOST_AUTO_TEST_CASE(an_unbuffered_send_waits_for_its_receive) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c;
     std::string events;
     crew.start([&] {
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(an_unbuffered_send_waits_for_its_receive) {
 }
 
 BOOST_AUTO_TEST_CASE(a_buffered_send_runs_ahead_by_the_capacity) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c(3);
     int sent = 0;
     crew.start([&] {
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(a_buffered_send_runs_ahead_by_the_capacity) {
 }
 
 BOOST_AUTO_TEST_CASE(try_operations_meet_blocked_partners) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c;
     int received = 0;
     crew.start([&] { received = c.receive().value(); });
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(close_wakes_all_who_wait) {
 }
 
 BOOST_AUTO_TEST_CASE(a_refused_value_stays_with_the_sender) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<std::unique_ptr<int>> c;
     crew.start([&] {
       auto value = std::make_unique<int>(7);
@@ -237,7 +237,7 @@ BOOST_AUTO_TEST_CASE(range_for_ends_when_closed_and_drained) {
 // --- order -----------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(receivers_are_served_first_come_first_served) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> c;
     std::vector<int> got(5);
     for (int i = 0; i < 5; ++i) {
@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(receivers_are_served_first_come_first_served) {
 
 BOOST_AUTO_TEST_CASE(senders_are_served_first_come_first_served) {
   for (std::size_t capacity : {0, 1, 3})
-    with_crew(one_processor, [&](crew& crew) {
+    with_crew(one_at_a_time, [&](crew& crew) {
       channel<int> c(capacity);
       for (int i = 0; i < 6; ++i) {
         crew.start([&, i] { c.send(i); });
@@ -286,7 +286,7 @@ BOOST_AUTO_TEST_CASE(the_order_of_one_sender_is_kept) {
 
 BOOST_AUTO_TEST_CASE(every_value_is_destroyed_once) {
   for (std::size_t capacity : {0, 1, 3}) {
-    with_crew(one_processor, [&](crew& crew) {
+    with_crew(one_at_a_time, [&](crew& crew) {
       channel<counted> c(capacity);
       crew.start([&] {
         for (int i = 0; i < 10; ++i) c.send(counted(i));
@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(copies_are_made_only_on_request) {
 
 BOOST_AUTO_TEST_CASE(large_aligned_values) {
   for (std::size_t capacity : {0, 3})
-    with_crew(one_processor, [&](crew& crew) {
+    with_crew(one_at_a_time, [&](crew& crew) {
       channel<wide> c(capacity);
       crew.start([&] {
         wide value{};
@@ -358,7 +358,7 @@ BOOST_AUTO_TEST_CASE(a_throwing_move_out_of_the_buffer_leaves_the_value_inside) 
 }
 
 BOOST_AUTO_TEST_CASE(a_throwing_move_to_a_blocked_receiver_leaves_it_waiting) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<touchy> c;
     int got = 0;
     crew.start([&] { got = c.receive()->number; });
@@ -377,7 +377,7 @@ BOOST_AUTO_TEST_CASE(a_throwing_move_to_a_blocked_receiver_leaves_it_waiting) {
 
 BOOST_AUTO_TEST_CASE(a_throwing_move_from_a_blocked_sender_is_the_senders) {
   for (std::size_t capacity : {0, 1}) {
-    with_crew(one_processor, [&](crew& crew) {
+    with_crew(one_at_a_time, [&](crew& crew) {
       channel<touchy> c(capacity);
       if (capacity) c.send(touchy(0));
       crew.start([&] {
@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(may_be_destroyed_by_the_receiver_of_the_last_value) {
   for (const auto& s : all_settings)
     for (std::size_t capacity : {0, 1})
       with_crew(s, [&](crew& crew) {
-        for (int round = 0; round < (s.who == kind::fibers ? 1'000 : 50); ++round) {
+        for (int round = 0; round < times(s.who == kind::fibers ? 1'000 : 50, 5); ++round) {
           auto c = std::make_unique<channel<int>>(capacity);
           crew.start([to = c.get()] { to->send(1); });
           BOOST_TEST(c->receive().value() == 1);
@@ -419,10 +419,10 @@ BOOST_AUTO_TEST_CASE(an_impossible_capacity_throws) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_waited_on_is_reported) {
   const auto receivers = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& crew) {
       channel<int> c;
-      heddle::go([&] { (void)c.receive(); });
-      heddle::this_fiber::sleep_for(20ms);
+      crew.start([&] { (void)c.receive(); });
+      settle();
     });
   });
   BOOST_TEST(receivers.signal == SIGABRT);
@@ -430,10 +430,10 @@ BOOST_AUTO_TEST_CASE(destruction_while_waited_on_is_reported) {
   BOOST_TEST(receivers.says("destroyed while receivers wait"), receivers.text);
 
   const auto senders = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& crew) {
       channel<int> c;
-      heddle::go([&] { c.send(1); });
-      heddle::this_fiber::sleep_for(20ms);
+      crew.start([&] { c.send(1); });
+      settle();
     });
   });
   BOOST_TEST(senders.signal == SIGABRT);

@@ -20,6 +20,7 @@
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -28,7 +29,12 @@ using heddle::cv_status;
 using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
+using heddle::testing::expect;
 using heddle::testing::kind;
+using heddle::testing::late;
+using heddle::testing::one_at_a_time;
+using heddle::testing::settle;
+using heddle::testing::times;
 using heddle::testing::with_crew;
 using clock = std::chrono::steady_clock;
 using lock = std::unique_lock<heddle::mutex>;
@@ -37,11 +43,6 @@ static_assert(!std::is_copy_constructible_v<heddle::condition_variable>);
 constinit heddle::condition_variable usable_before_main;
 
 using kinds = boost::mpl::list<heddle::condition_variable, heddle::condition_variable_any>;
-
-/// On one processor: lets every other fiber run until it blocks.
-void settle() {
-  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();
-}
 
 }  // namespace
 
@@ -112,7 +113,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(two_that_take_turns_lose_no_notify, Cv, kinds) {
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(notify_one_wakes_one_and_the_oldest, Cv, kinds) {
   std::vector<int> woken;
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::mutex m;
     Cv changed;
     for (int i = 0; i < 4; ++i) {
@@ -154,15 +155,15 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(gives_up_in_time_and_holds_the_lock_then, Cv, kind
         c.start([&] {
           lock hold(m);
           const auto start = clock::now();
-          BOOST_CHECK(changed.wait_for(hold, 5ms) == cv_status::timeout);
-          BOOST_CHECK(hold.owns_lock() && !m.try_lock());
-          BOOST_CHECK(!changed.wait_for(hold, 5ms, [] { return false; }));
-          BOOST_CHECK(clock::now() - start >= 10ms);
-          BOOST_CHECK(changed.wait_until(hold, clock::now() + 2ms) == cv_status::timeout);
+          expect(changed.wait_for(hold, 5ms) == cv_status::timeout);
+          expect(hold.owns_lock() && !m.try_lock());
+          expect(!changed.wait_for(hold, 5ms, [] { return false; }));
+          expect(clock::now() - start >= 10ms);
+          expect(changed.wait_until(hold, clock::now() + 2ms) == cv_status::timeout);
           const auto wall = std::chrono::system_clock::now() + 5ms;
-          BOOST_CHECK(!changed.wait_until(hold, wall, [] { return false; }));
-          BOOST_CHECK(std::chrono::system_clock::now() >= wall);
-          BOOST_CHECK(clock::now() - start < 10s);
+          expect(!changed.wait_until(hold, wall, [] { return false; }));
+          expect(std::chrono::system_clock::now() >= wall);
+          expect(clock::now() - start < late);
         });
       c.join();
     });
@@ -184,7 +185,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_predicate_that_holds_wins_over_a_deadline_that_h
 
 // Else one who polls with a deadline that has passed would keep the mutex from those it waits for.
 BOOST_AUTO_TEST_CASE_TEMPLATE(lets_go_of_the_lock_even_if_the_deadline_has_passed, Cv, kinds) {
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::mutex m;
     Cv changed;
     bool done = false;
@@ -292,7 +293,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(no_notify_is_spent_on_one_that_has_timed_out, Cv, 
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(may_be_destroyed_once_all_are_notified, Cv, kinds) {
   for (const auto& s : all_settings)
-    for (int round = 0; round < (s.who == kind::fibers ? 200 : 20); ++round)
+    for (int round = 0; round < times(s.who == kind::fibers ? 200 : 20, 10); ++round)
       with_crew(s, [&](crew& c) {
         heddle::mutex m;
         auto changed = std::make_unique<Cv>();
@@ -379,14 +380,14 @@ BOOST_AUTO_TEST_CASE(waiting_without_the_lock_is_reported) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_waited_for_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::mutex m;
       heddle::condition_variable changed;
-      heddle::go([&] {
+      c.start([&] {
         lock hold(m);
         changed.wait(hold);
       });
-      heddle::this_fiber::sleep_for(20ms);
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

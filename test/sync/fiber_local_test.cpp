@@ -241,7 +241,7 @@ BOOST_AUTO_TEST_CASE(a_variable_may_go_before_the_fibers) {
         keeper.join();
         BOOST_TEST(counted::alive == 0);
       },
-      {.procs = 1});
+      {.procs = 1, .monitor = false});
 }
 
 BOOST_AUTO_TEST_CASE(a_new_variable_never_finds_an_old_value) {

@@ -13,6 +13,7 @@
 #include "heddle/wait_group.hpp"
 #include "support/crew.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 #include "sync/group_owners.hpp"
 
 namespace {
@@ -21,6 +22,7 @@ using namespace std::chrono_literals;
 using heddle::testing::all_settings;
 using heddle::testing::as_each_owner;
 using heddle::testing::crew;
+using heddle::testing::late;
 using heddle::testing::setting;
 using heddle::testing::sleep_long;
 using heddle::testing::thrown_by;
@@ -76,16 +78,21 @@ BOOST_AUTO_TEST_CASE(a_stop_ends_the_wait_for_a_place) {
 
 BOOST_AUTO_TEST_CASE(the_deadline_stops_the_children_and_wait_says_so) {
   as_each_owner([] {
-    const auto start = clock::now();
-    heddle::group g({.timeout = 20ms});
-    std::atomic<int> stopped{0};
-    for (int i = 0; i < 3; ++i) g.spawn([&](std::stop_token stop) { stopped += !sleep_long(stop); });
-    BOOST_CHECK_THROW(g.wait(), heddle::deadline_exceeded);
-    BOOST_TEST(stopped == 3);
-    BOOST_TEST(g.timed_out());
-    BOOST_TEST((clock::now() - start >= 20ms));
-    BOOST_TEST((clock::now() - start < 10s));
-    BOOST_TEST(!g.spawn([] {}));
+    int started = 0;
+    for (auto timeout = 20ms; started != 3 && timeout < 10s; timeout *= 2) {
+      const auto start = clock::now();
+      heddle::group g({.timeout = timeout});
+      std::atomic<int> stopped{0};
+      started = 0;
+      for (int i = 0; i < 3; ++i) started += g.spawn([&](std::stop_token stop) { stopped += !sleep_long(stop); });
+      BOOST_CHECK_THROW(g.wait(), heddle::deadline_exceeded);
+      BOOST_TEST(stopped == started);
+      BOOST_TEST(g.timed_out());
+      BOOST_TEST((clock::now() - start >= timeout));
+      BOOST_TEST((clock::now() - start < timeout + late));
+      BOOST_TEST(!g.spawn([] {}));
+    }
+    BOOST_TEST(started == 3);
   });
 }
 
@@ -100,7 +107,7 @@ BOOST_AUTO_TEST_CASE(a_deadline_that_is_not_reached_does_nothing) {
       BOOST_TEST(ran);
       BOOST_TEST(!g.timed_out());
     }
-    BOOST_TEST((clock::now() - start < 10s));
+    BOOST_TEST((clock::now() - start < late));
   });
 }
 
@@ -117,13 +124,17 @@ BOOST_AUTO_TEST_CASE(a_deadline_that_has_passed_stops_at_once) {
 
 BOOST_AUTO_TEST_CASE(an_exception_goes_before_the_deadline) {
   as_each_owner([] {
-    heddle::group g({.timeout = 1ms});
-    g.spawn([](std::stop_token stop) {
-      sleep_long(stop);
-      throw std::runtime_error("cleanup failed");
-    });
-    BOOST_TEST(thrown_by([&] { g.wait(); }) == "cleanup failed");
-    BOOST_TEST(g.timed_out());
+    bool started = false;
+    for (auto timeout = 1ms; !started && timeout < 10s; timeout *= 2) {
+      heddle::group g({.timeout = timeout});
+      started = g.spawn([](std::stop_token stop) {
+        sleep_long(stop);
+        throw std::runtime_error("cleanup failed");
+      });
+      if (started) BOOST_TEST(thrown_by([&] { g.wait(); }) == "cleanup failed");
+      BOOST_TEST(g.timed_out());
+    }
+    BOOST_TEST(started);
   });
 }
 
@@ -143,8 +154,8 @@ BOOST_AUTO_TEST_CASE(the_token_and_deadline_around_a_fiber) {
           BOOST_TEST((heddle::this_fiber::stop_token() == later.get_token()));
           BOOST_TEST((heddle::this_fiber::deadline() == near));
         });
-        nearer.spawn([&] { BOOST_TEST((*heddle::this_fiber::deadline() < *near)); });
         later.wait();
+        nearer.spawn([&] { BOOST_TEST((*heddle::this_fiber::deadline() < *near)); });
         nearer.wait();
       }
       heddle::spawn([] { BOOST_TEST(!heddle::this_fiber::stop_token().stop_possible()); }).join();
@@ -185,26 +196,31 @@ BOOST_AUTO_TEST_CASE(a_stop_goes_down_the_tree_not_up) {
   });
 }
 
+// A machine that has other things to do may let the deadline pass before the tree stands; it gets more time then.
 BOOST_AUTO_TEST_CASE(a_deadline_goes_down_the_tree) {
   as_each_owner([] {
-    heddle::group outer({.timeout = 10ms});
-    std::atomic<int> timed_out{0};
-    outer.spawn([&] {
-      heddle::group middle;
-      middle.spawn([&] {
-        heddle::group inner({.timeout = 1h});
-        inner.spawn([](std::stop_token stop) { sleep_long(stop); });
-        try {
-          inner.wait();
-        } catch (const heddle::deadline_exceeded&) {
-          ++timed_out;
-          throw;
-        }
+    bool stood = false;
+    for (auto timeout = 10ms; !stood && timeout < 10s; timeout *= 2) {
+      heddle::group outer({.timeout = timeout});
+      std::atomic<int> timed_out{0};
+      outer.spawn([&] {
+        heddle::group middle;
+        middle.spawn([&] {
+          heddle::group inner({.timeout = 1h});
+          stood = inner.spawn([](std::stop_token stop) { sleep_long(stop); });
+          try {
+            inner.wait();
+          } catch (const heddle::deadline_exceeded&) {
+            ++timed_out;
+            throw;
+          }
+        });
+        middle.wait();
       });
-      middle.wait();
-    });
-    BOOST_CHECK_THROW(outer.wait(), heddle::deadline_exceeded);
-    BOOST_TEST(timed_out == 1);
+      BOOST_CHECK_THROW(outer.wait(), heddle::deadline_exceeded);
+      if (stood) BOOST_TEST(timed_out == 1);
+    }
+    BOOST_TEST(stood);
   });
 }
 

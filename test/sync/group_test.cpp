@@ -30,7 +30,9 @@ using heddle::testing::as_each_owner;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
 using heddle::testing::setting;
+using heddle::testing::settle;
 using heddle::testing::sleep_long;
 using heddle::testing::thrown_by;
 using heddle::testing::with_crew;
@@ -145,7 +147,8 @@ BOOST_AUTO_TEST_CASE(runs_as_many_as_the_limit_says) {
               for (int m = most; now > m && !most.compare_exchange_weak(m, now);) {
               }
               ++started;
-              for (int y = 0; y < 3; ++y) heddle::this_fiber::yield();
+              do heddle::this_fiber::yield();
+              while (most < 2);  // for ever, if one keeps another out
               --running;
             });
         });
@@ -154,7 +157,6 @@ BOOST_AUTO_TEST_CASE(runs_as_many_as_the_limit_says) {
     });
     BOOST_TEST(started == 200, s);
     BOOST_TEST(most <= 3, s);
-    BOOST_TEST(most >= 2, s);
   }
 }
 
@@ -262,11 +264,11 @@ BOOST_AUTO_TEST_CASE(waiting_for_the_own_group_is_reported) {
 
 BOOST_AUTO_TEST_CASE(destroying_the_own_group_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew&) {
       auto g = std::make_unique<heddle::group>();
       heddle::group& inside = *g;
       inside.spawn([&] { g.reset(); });
-      heddle::this_fiber::sleep_for(20ms);
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

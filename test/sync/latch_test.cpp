@@ -15,6 +15,7 @@
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -23,6 +24,9 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
+using heddle::testing::settle;
+using heddle::testing::times;
 using heddle::testing::with_crew;
 
 }  // namespace
@@ -88,7 +92,7 @@ BOOST_AUTO_TEST_CASE(waits_end_by_stop_or_by_opening) {
 BOOST_AUTO_TEST_CASE(may_be_destroyed_as_soon_as_wait_returns) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {
-      for (int round = 0; round < (s.who == kind::fibers ? 1'000 : 50); ++round) {
+      for (int round = 0; round < times(s.who == kind::fibers ? 1'000 : 50, 5); ++round) {
         auto l = std::make_unique<heddle::latch>(2);
         for (int i = 0; i < 2; ++i) c.start([p = l.get()] { p->count_down(); });
         while (!l->wait_for(std::chrono::microseconds(round % 20))) {
@@ -110,10 +114,10 @@ BOOST_AUTO_TEST_CASE(counting_below_zero_is_reported) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_waited_for_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::latch l(1);
-      heddle::go([&] { l.wait(); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { l.wait(); });
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

@@ -24,6 +24,8 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
+using heddle::testing::settle;
 using heddle::testing::with_crew;
 
 constinit heddle::once_flag usable_before_main;
@@ -130,10 +132,10 @@ BOOST_AUTO_TEST_CASE(recursion_is_reported) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_the_call_runs_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::once_flag flag;
-      heddle::go([&] { heddle::call_once(flag, [] { heddle::this_fiber::sleep_for(1h); }); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { heddle::call_once(flag, [] { heddle::this_fiber::sleep_for(1h); }); });
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

@@ -34,13 +34,11 @@ using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::expect;
 using heddle::testing::kind;
-using heddle::testing::setting;
+using heddle::testing::one_at_a_time;
 using heddle::testing::settle;
 using heddle::testing::touchy;
 using heddle::testing::with_crew;
 using steady = std::chrono::steady_clock;
-
-constexpr setting one_processor{kind::fibers, 1};
 
 static_assert(!std::is_copy_constructible_v<receive_case<int>> && !std::is_copy_constructible_v<send_case<int>>);
 
@@ -231,7 +229,7 @@ BOOST_AUTO_TEST_CASE(selects_of_both_directions_on_one_channel) {
 }
 
 BOOST_AUTO_TEST_CASE(meets_plain_operations_and_try_operations) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<int> a, b;
     std::size_t chosen = 9;
     crew.start([&] {
@@ -325,7 +323,7 @@ BOOST_AUTO_TEST_CASE(what_can_be_done_wins_over_bounds_that_are_over) {
 }
 
 BOOST_AUTO_TEST_CASE(only_bounds) {
-  with_crew(one_processor, [](crew&) {
+  with_crew(one_at_a_time, [](crew&) {
     BOOST_TEST(select(heddle::otherwise()) == 0u);
     BOOST_TEST(select(heddle::on_timeout(1ms)) == 0u);
     BOOST_TEST(!heddle::select_for({}, 1ms));
@@ -361,7 +359,7 @@ BOOST_AUTO_TEST_CASE(impatient_crowds_lose_nothing) {
 // --- moves that throw ------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_throwing_move_to_a_select_makes_it_go_round) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<touchy> a, b;
     int got = 0;
     crew.start([&] {
@@ -381,7 +379,7 @@ BOOST_AUTO_TEST_CASE(a_throwing_move_to_a_select_makes_it_go_round) {
 }
 
 BOOST_AUTO_TEST_CASE(a_throwing_move_from_a_select_is_the_selects) {
-  with_crew(one_processor, [](crew& crew) {
+  with_crew(one_at_a_time, [](crew& crew) {
     channel<touchy> c, other;
     crew.start([&] {
       send_case to{c, touchy(1)};
@@ -446,10 +444,10 @@ BOOST_AUTO_TEST_CASE(a_select_without_cases_is_a_deadlock) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_a_select_waits_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& crew) {
       channel<int> other;
-      heddle::go([&] { select(heddle::on_receive(other, [](std::optional<int>) {})); });
-      heddle::this_fiber::sleep_for(20ms);
+      crew.start([&] { select(heddle::on_receive(other, [](std::optional<int>) {})); });
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

@@ -15,6 +15,7 @@
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -23,17 +24,15 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
+using heddle::testing::settle;
+using heddle::testing::times;
 using heddle::testing::with_crew;
 
 using clock = std::chrono::steady_clock;
 
 static_assert(heddle::binary_semaphore::max() == 1 && heddle::counting_semaphore<7>::max() == 7);
 constinit heddle::semaphore usable_before_main(1);
-
-/// On one processor: lets every other fiber run until it blocks.
-void settle() {
-  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();
-}
 
 }  // namespace
 
@@ -106,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_binary_one_is_a_lock) {
 
 BOOST_AUTO_TEST_CASE(a_large_request_is_not_overtaken) {
   std::vector<int> order;
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::semaphore s(1);
     c.start([&] {
       s.acquire(3);
@@ -209,7 +208,7 @@ BOOST_AUTO_TEST_CASE(what_is_at_hand_wins_over_a_stop) {
 BOOST_AUTO_TEST_CASE(may_be_destroyed_as_soon_as_it_is_acquired) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {
-      for (int round = 0; round < (s.who == kind::fibers ? 1'000 : 50); ++round) {
+      for (int round = 0; round < times(s.who == kind::fibers ? 1'000 : 50, 5); ++round) {
         auto done = std::make_unique<heddle::semaphore>(0);
         c.start([d = done.get()] { d->release(); });
         c.start([d = done.get()] { d->release(); });
@@ -245,10 +244,10 @@ BOOST_AUTO_TEST_CASE(negative_numbers_are_reported) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_waited_for_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::semaphore s(0);
-      heddle::go([&] { s.acquire(); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { s.acquire(); });
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

@@ -27,6 +27,8 @@ using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::is_free;
 using heddle::testing::kind;
+using heddle::testing::late;
+using heddle::testing::one_at_a_time;
 using heddle::testing::settle;
 using heddle::testing::time_of;
 using heddle::testing::times;
@@ -36,8 +38,6 @@ static_assert(heddle::testing::shared_lockable<heddle::shared_mutex>);
 static_assert(heddle::testing::stop_lockable<heddle::shared_mutex>);
 static_assert(!heddle::testing::timed_lockable<heddle::shared_mutex>);
 constinit heddle::shared_mutex usable_before_main;
-
-constexpr auto late = 1s;  // on a machine that has other things to do
 
 }  // namespace
 
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(writers_keep_all_others_out) {
 // A writer that waits stops new readers; its unlock lets in all that have come, before the next writer.
 BOOST_AUTO_TEST_CASE(phases_alternate) {
   std::string order;
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::shared_mutex m;
     const auto write = [&](char name) {
       c.start([&, name] {
@@ -305,11 +305,11 @@ BOOST_AUTO_TEST_CASE(destruction_in_use_is_reported) {
   });
   BOOST_TEST(shared.says("destroyed while readers hold it"), shared.text);
   const auto awaited = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::shared_mutex m;
       m.lock_shared();
-      heddle::go([&] { m.lock(); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { m.lock(); });
+      settle();
     });
   });
   BOOST_TEST(awaited.says("destroyed while others wait"), awaited.text);

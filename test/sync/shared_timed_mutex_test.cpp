@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::is_free;
+using heddle::testing::late;
 using heddle::testing::time_of;
 using heddle::testing::times;
 using heddle::testing::with_crew;
@@ -31,8 +32,6 @@ using heddle::testing::with_crew;
 static_assert(heddle::testing::shared_timed_lockable<heddle::shared_timed_mutex>);
 static_assert(heddle::testing::stop_lockable<heddle::shared_timed_mutex>);
 static_assert(sizeof(heddle::shared_timed_mutex) == sizeof(heddle::shared_mutex));
-
-constexpr auto late = 1s;  // on a machine that has other things to do
 
 }  // namespace
 
@@ -87,11 +86,19 @@ BOOST_AUTO_TEST_CASE(a_writer_that_gives_up_lets_the_readers_in) {
       heddle::shared_timed_mutex m;
       std::stop_source stop;
       std::atomic<int> read{0}, written{0};
+      std::atomic<bool> ended{false};
+      const auto writer_waits = [&] {
+        if (!m.try_lock_shared()) return true;
+        m.unlock_shared();
+        return false;
+      };
       with_crew(s, [&](crew& c) {
         m.lock_shared();
-        c.start([&] { written += by_stop ? m.lock(stop.get_token()) : m.try_lock_for(10ms); });
-        for (const auto end = std::chrono::steady_clock::now() + 5ms; std::chrono::steady_clock::now() < end;)
-          heddle::this_fiber::yield();
+        c.start([&] {
+          written += by_stop ? m.lock(stop.get_token()) : m.try_lock_for(10ms);
+          ended = true;
+        });
+        while (!ended && !writer_waits()) heddle::this_fiber::yield();
         for (int reader = 0; reader < 3; ++reader)
           c.start([&] {
             const std::shared_lock hold(m);
@@ -99,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_writer_that_gives_up_lets_the_readers_in) {
           });
         heddle::this_fiber::sleep_for(2ms);
         stop.request_stop();
-        while (read.load() < 3) heddle::this_fiber::sleep_for(100us);
+        while (read.load() < 3 || !ended) heddle::this_fiber::sleep_for(100us);
         m.unlock_shared();
       });
       BOOST_TEST(written.load() == 0, s);

@@ -21,6 +21,8 @@ using namespace std::chrono_literals;
 using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::kind;
+using heddle::testing::late;
+using heddle::testing::one_at_a_time;
 using heddle::testing::with_crew;
 using steady = std::chrono::steady_clock;
 
@@ -46,15 +48,18 @@ BOOST_AUTO_TEST_CASE(ticks_in_time_and_does_not_drift) {
 }
 
 BOOST_AUTO_TEST_CASE(a_slow_receiver_misses_ticks_and_gets_no_flood) {
-  with_crew({kind::fibers, 1}, [](crew&) {
-    const auto begin = steady::now();
-    heddle::ticker t(1ms);
-    heddle::this_fiber::sleep_for(20ms);
-    const auto first = t.channel().receive().value();  // has waited since the first millisecond
-    BOOST_TEST((first - begin < 20ms));
-    const auto second = t.channel().receive().value();
-    BOOST_TEST((second - begin >= 20ms));
-    BOOST_TEST(!t.channel().try_receive());
+  with_crew(one_at_a_time, [](crew&) {
+    bool as_expected = false;
+    for (auto period = 1ms; !as_expected && period < 500ms; period *= 2) {  // until nothing else held us up
+      const auto begin = steady::now();
+      heddle::ticker t(period);
+      heddle::this_fiber::sleep_for(20 * period);
+      const auto first = t.channel().receive().value();  // has waited since the first period
+      const auto second = t.channel().receive().value();
+      BOOST_TEST((second - begin >= 20 * period));
+      as_expected = first - begin < 20 * period && !t.channel().try_receive();
+    }
+    BOOST_TEST(as_expected);
   });
 }
 
@@ -90,7 +95,7 @@ BOOST_AUTO_TEST_CASE(timers_of_100_microseconds) {
   with_crew({kind::fibers, 2}, [](crew&) {
     // A clock of 1 ms would need 50 ms each time; a machine with other work may need as long once, but not always.
     auto best = 1'000'000us;
-    for (int round = 0; round < 10 && best > 20ms; ++round) {
+    for (const auto end = steady::now() + late; best > 20ms && steady::now() < end;) {
       const auto begin = steady::now();
       heddle::ticker t(100us);
       for (int i = 0; i < 50; ++i) (void)t.channel().receive();
@@ -107,9 +112,10 @@ BOOST_AUTO_TEST_CASE(a_timer_fires_once) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& crew) {
       crew.start([&] {
-        const auto begin = steady::now();
-        heddle::timer t(3ms);
+        heddle::timer t(1h);
         BOOST_TEST(!t.channel().try_receive());
+        const auto begin = steady::now();
+        BOOST_TEST(t.reset(3ms));
         BOOST_TEST((t.channel().receive().value() - begin >= 3ms));
         BOOST_TEST(!t.channel().receive_for(5ms));
         BOOST_TEST(!t.stop());
@@ -123,7 +129,7 @@ BOOST_AUTO_TEST_CASE(a_timer_fires_once) {
 }
 
 BOOST_AUTO_TEST_CASE(no_stale_value_after_stop_or_reset) {
-  with_crew({kind::fibers, 1}, [](crew&) {
+  with_crew(one_at_a_time, [](crew&) {
     heddle::timer t(1h);
     BOOST_TEST(t.stop());
     BOOST_TEST(!t.stop());
@@ -164,15 +170,21 @@ BOOST_AUTO_TEST_CASE(several_share_a_timer) {
     std::atomic<int> received{0};
     with_crew(s, [&](crew& crew) {
       heddle::timer t(1h);
+      std::atomic<int> resetting{4};
       for (int i = 0; i < 4; ++i) {
         crew.start([&] {
           for (int n = 0; n < 50; ++n) t.reset(10us);
+          --resetting;
         });
         crew.start([&] {
-          while (t.channel().receive_for(20ms)) ++received;
+          for (bool over = false; !over;) {
+            over = resetting == 0;
+            while (t.channel().receive_for(20ms)) ++received;
+          }
         });
       }
       crew.join();
+      while (t.channel().receive_for(received == 0 ? late : 0s)) ++received;  // the last reset's, if it came so late
     });
     BOOST_TEST(received.load() >= 1, s);
   }
@@ -185,10 +197,11 @@ BOOST_AUTO_TEST_CASE(a_timer_in_a_select) {
       heddle::this_fiber::sleep_for(2ms);
       work.send(1);
     });
-    heddle::timer limit(20ms);
+    heddle::timer limit(1h);
     heddle::receive_case job{work};
     heddle::receive_case end{limit.channel()};
     BOOST_TEST(heddle::select(job, end) == 0u);
+    limit.reset(20ms);
     BOOST_TEST(heddle::select(job, end) == 1u);
     crew.join();
   });

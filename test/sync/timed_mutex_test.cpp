@@ -26,6 +26,8 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::late;
+using heddle::testing::one_at_a_time;
 using heddle::testing::settle;
 using heddle::testing::time_of;
 using heddle::testing::times;
@@ -38,8 +40,6 @@ static_assert(heddle::testing::stop_lockable<heddle::mutex>);
 static_assert(!heddle::testing::timed_lockable<heddle::mutex>);
 static_assert(sizeof(heddle::timed_mutex) == sizeof(heddle::mutex));
 constinit heddle::timed_mutex usable_before_main;
-
-constexpr auto late = 1s;  // on a machine that has other things to do
 
 }  // namespace
 
@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(unlock_in_time_is_a_success) {
       m.lock();
       for (int waiter = 0; waiter < 4; ++waiter)
         c.start([&] {
-          if (!m.try_lock_for(10s)) return;
+          if (!m.try_lock_for(1h)) return;
           ++got;
           m.unlock();
         });
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(a_stop_that_does_not_come_changes_nothing) {
 // Those who gave up are passed over, in the middle and at both ends.
 BOOST_AUTO_TEST_CASE(the_order_of_arrival_is_kept_without_those_who_left) {
   std::vector<int> order;
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::timed_mutex m;
     m.lock();
     for (int i = 0; i < 9; ++i) {
@@ -305,11 +305,11 @@ BOOST_AUTO_TEST_CASE(misuse_is_reported_by_name) {
   BOOST_TEST(destroyed.says("heddle: timed_mutex 0x"), destroyed.text);
   BOOST_TEST(destroyed.says("destroyed while locked"), destroyed.text);
   const auto awaited = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::timed_mutex m;
       m.lock();
-      heddle::go([&] { (void)m.try_lock_for(10s); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { (void)m.try_lock_for(1h); });
+      settle();
     });
   });
   BOOST_TEST(awaited.signal == SIGABRT);

@@ -15,6 +15,7 @@
 #include "support/crew.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -23,12 +24,10 @@ using heddle::testing::all_settings;
 using heddle::testing::crew;
 using heddle::testing::death_of;
 using heddle::testing::kind;
+using heddle::testing::one_at_a_time;
+using heddle::testing::settle;
+using heddle::testing::times;
 using heddle::testing::with_crew;
-
-/// On one processor: lets every other fiber run until it blocks.
-void settle() {
-  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();
-}
 
 }  // namespace
 
@@ -107,7 +106,7 @@ BOOST_AUTO_TEST_CASE(can_be_used_again) {
 
 // Go calls this misuse ("reused before previous Wait has returned"); here a zero releases those who waited for it.
 BOOST_AUTO_TEST_CASE(counting_on_right_after_zero_does_not_hold_those_released) {
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::wait_group group(1);
     int released = 0;
     c.start([&] {
@@ -130,7 +129,7 @@ BOOST_AUTO_TEST_CASE(counting_on_right_after_zero_does_not_hold_those_released) 
 }
 
 BOOST_AUTO_TEST_CASE(the_count_may_grow_while_somebody_waits) {
-  with_crew({kind::fibers, 1}, [&](crew& c) {
+  with_crew(one_at_a_time, [&](crew& c) {
     heddle::wait_group group(1);
     bool released = false;
     c.start([&] {
@@ -153,7 +152,7 @@ BOOST_AUTO_TEST_CASE(the_count_may_grow_while_somebody_waits) {
 BOOST_AUTO_TEST_CASE(may_be_destroyed_as_soon_as_wait_returns) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {
-      for (int round = 0; round < (s.who == kind::fibers ? 2'000 : 50); ++round) {
+      for (int round = 0; round < times(s.who == kind::fibers ? 2'000 : 50, 5); ++round) {
         auto group = std::make_unique<heddle::wait_group>(2);
         for (int i = 0; i < 2; ++i) c.start([g = group.get()] { g->done(); });
         group->wait();
@@ -208,7 +207,7 @@ BOOST_AUTO_TEST_CASE(gives_up_in_time) {
 BOOST_AUTO_TEST_CASE(may_be_destroyed_after_waits_that_gave_up) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {
-      for (int round = 0; round < (s.who == kind::fibers ? 1'000 : 50); ++round) {
+      for (int round = 0; round < times(s.who == kind::fibers ? 1'000 : 50, 5); ++round) {
         auto group = std::make_unique<heddle::wait_group>(1);
         c.start([g = group.get()] { g->done(); });
         while (!group->wait_for(std::chrono::microseconds(round % 20))) {
@@ -238,10 +237,10 @@ BOOST_AUTO_TEST_CASE(an_overflow_is_reported) {
 
 BOOST_AUTO_TEST_CASE(destruction_while_waited_for_is_reported) {
   const auto end = death_of([] {
-    heddle::run([] {
+    with_crew(one_at_a_time, [](crew& c) {
       heddle::wait_group group(1);
-      heddle::go([&] { group.wait(); });
-      heddle::this_fiber::sleep_for(20ms);
+      c.start([&] { group.wait(); });
+      settle();
     });
   });
   BOOST_TEST(end.signal == SIGABRT);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <atomic>
 #include <mutex>
 #include <vector>
 
@@ -46,17 +47,26 @@ void conditions() {
   contended = &m;
   changed = &c;
   {
-    auto notifier = soon([&] { c.notify_one(); });
+    std::atomic<bool> over{false};
+    auto notifier = soon([&] {
+      for (; !over; heddle::this_fiber::sleep_for(1ms)) c.notify_one();  // one that comes too early is forgotten
+    });
     check<waits_for_change>("wait for a condition");
+    over = true;
   }
   check<waits_in_time>("wait for a condition in time", 3);
   for (const bool all : {false, true}) {
+    std::atomic<int> awake{3};
     std::vector<heddle::join_handle<void>> waiting;
     for (int i = 0; i != 3; ++i)
-      waiting.push_back(heddle::spawn([&, all] { all ? waits_in_time() : waits_for_change(); }));
+      waiting.push_back(heddle::spawn([&, all] {
+        all ? waits_in_time() : waits_for_change();
+        --awake;
+      }));
     heddle::this_fiber::sleep_for(500us);
     check<notifies>("notify");
     check<notifies_all>("notify all");
+    for (; awake != 0; heddle::this_fiber::yield()) c.notify_all();  // those who came too late for it
   }
   {
     bool stop = false;

@@ -50,8 +50,7 @@ void make_waiters() {
 [[gnu::noinline]] void locks_alone_bounded() { (void)(shared->*lock_bounded(*shared))(*bounded); }
 [[gnu::noinline]] void locks_shared() { shared->lock_shared(); }
 [[gnu::noinline]] void locks_shared_bounded() {
-  (void)(shared->*come_in(*shared))();
-  (void)(shared->*lock_shared_bounded(*shared))(*bounded);
+  if (!(shared->*come_in(*shared))()) (void)(shared->*lock_shared_bounded(*shared))(*bounded);
 }
 [[gnu::noinline]] void locks_recursive() {
   recursive->lock();

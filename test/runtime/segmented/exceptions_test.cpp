@@ -16,6 +16,7 @@
 
 using heddle::testing::beside_others;
 using heddle::testing::deep;
+using heddle::testing::one_machine;
 using heddle::testing::opaque;
 
 namespace {
@@ -77,7 +78,7 @@ BOOST_AUTO_TEST_CASE(are_caught_and_rethrown_on_the_way) {
 }
 
 BOOST_AUTO_TEST_CASE(leave_no_segment_behind) {
-  heddle::run([] {
+  const auto main = [] {
     const auto once = [] {
       try {
         (void)throws_below(3'000);
@@ -88,7 +89,8 @@ BOOST_AUTO_TEST_CASE(leave_no_segment_behind) {
     const std::size_t made = heddle::stats().segments;
     for (int i = 0; i != 100; ++i) once();
     BOOST_TEST(heddle::stats().segments == made);
-  });
+  };
+  heddle::run(main, one_machine);
 }
 
 BOOST_AUTO_TEST_CASE(come_out_of_join) {

@@ -29,6 +29,7 @@
 
 using heddle::testing::beside_others;
 using heddle::testing::deep;
+using heddle::testing::one_machine;
 using heddle::testing::opaque;
 
 namespace {
@@ -216,7 +217,7 @@ BOOST_AUTO_TEST_CASE(longjmp_across_segments) {
       if (came_back != 7 || deep(opaque(100)) != 100) std::abort();
     }
   });
-  heddle::run([] {
+  const auto main = [] {
     const auto once = [] {
       std::jmp_buf here;
       if (setjmp(here) == 0) (void)jumps_from_below(opaque(2'000), here);
@@ -225,7 +226,8 @@ BOOST_AUTO_TEST_CASE(longjmp_across_segments) {
     const std::size_t made = heddle::stats().segments;
     for (int i = 0; i != 100; ++i) once();
     BOOST_TEST(heddle::stats().segments == made);
-  });
+  };
+  heddle::run(main, one_machine);
 }
 
 BOOST_AUTO_TEST_CASE(handlers_of_signals) {

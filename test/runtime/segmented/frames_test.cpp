@@ -20,6 +20,7 @@
 
 using heddle::testing::beside_others;
 using heddle::testing::deep;
+using heddle::testing::one_machine;
 using heddle::testing::opaque;
 
 __extension__ using wider = __int128;
@@ -149,7 +150,7 @@ BOOST_AUTO_TEST_CASE(large_frames) {
 }
 
 BOOST_AUTO_TEST_CASE(segments_come_back) {
-  heddle::run([] {
+  const auto main = [] {
     (void)deep(10'000);
     const std::size_t made = heddle::stats().segments;
     BOOST_TEST(made > 0);
@@ -159,7 +160,8 @@ BOOST_AUTO_TEST_CASE(segments_come_back) {
     for (int i = 0; i != 1000; ++i) all.push_back(heddle::spawn([] { return deep(1'000); }));
     for (auto& one : all) BOOST_TEST(one.join() == 1000);
     BOOST_TEST(heddle::stats().segments <= made + 64);
-  });
+  };
+  heddle::run(main, one_machine);
 }
 
 [[gnu::noinline]] int deep_with_yields(int n) {

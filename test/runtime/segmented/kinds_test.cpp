@@ -20,6 +20,7 @@
 using namespace std::chrono_literals;
 using heddle::testing::beside_others;
 using heddle::testing::deep;
+using heddle::testing::one_machine;
 
 BOOST_AUTO_TEST_SUITE(kinds)
 
@@ -35,8 +36,6 @@ BOOST_AUTO_TEST_CASE(what_was_compiled_for_it_is_segmented) {
 }
 
 BOOST_AUTO_TEST_CASE(contiguous_if_asked) {
-  // On one machine throughout: a further one takes segments of its own for the main fiber, which is segmented.
-  const heddle::options one_machine{.procs = 1, .monitor = false};
   const auto main = [] {
     const std::size_t used = heddle::spawn({.stack = heddle::stack_kind::contiguous}, [] {
                                (void)deep(500);
@@ -162,7 +161,7 @@ BOOST_AUTO_TEST_CASE(many_small_ones_fit) {
         gate.close();
         done.wait();
       },
-      {.procs = 1, .segment_size = 1024});
+      {.procs = 1, .segment_size = 1024, .monitor = false});
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -207,7 +206,7 @@ BOOST_AUTO_TEST_CASE(memory_comes_back_after_a_burst) {
     BOOST_TEST(most < before + 100'000 * 2250);
 #endif
     std::size_t now = most;
-    for (int i = 0; i != 100 && now > before + before / 10; ++i) {
+    for (int i = 0; i != 300 && now > before + before / 10; ++i) {
       heddle::this_fiber::sleep_for(100ms);
       ::malloc_trim(0);
       now = resident();

@@ -10,6 +10,10 @@
 
 namespace heddle::testing {
 
+/// On one machine throughout: a further one takes segments of its own for a fiber that comes to it with a segmented
+/// stack, and a busy machine makes further ones.
+inline constexpr heddle::options one_machine{.procs = 1, .monitor = false};
+
 /// Runs f on fibers that stand side by side on small stacks, so that whoever overruns damages another: each holds a
 /// pattern across the call, and each stack has its canary.
 template <class F>

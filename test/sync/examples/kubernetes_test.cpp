@@ -15,6 +15,7 @@
 #include "informer_factory.hpp"
 #include "support/crew.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -54,7 +55,7 @@ BOOST_FIXTURE_TEST_SUITE(informer_factory, heddle::testing::leak_check)
 
 BOOST_AUTO_TEST_CASE(each_informer_is_made_and_started_exactly_once) {
   for (const auto& s : all_settings)
-    for (int round = 0; round < 10; ++round) {
+    for (int round = 0; round < heddle::testing::times(10, 5); ++round) {
       reset<pods>();
       reset<nodes>();
       std::stop_source source;

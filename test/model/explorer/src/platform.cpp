@@ -211,6 +211,13 @@ const void* this_thread_mark() noexcept {
   return scheduler::get().active() ? static_cast<const void*>(&scheduler::get().current().slot) : &outside;
 }
 
+unsigned cpu_number() noexcept {
+  if (!scheduler::get().active()) return 0;
+  // That of the thread, but one time in four, by what has happened so far.
+  const bool moved = (scheduler::get().steps() * 0x9E37'79B9'7F4A'7C15U) >> 62 == 0;
+  return model::current_thread() + moved;
+}
+
 thread_clock this_thread_clock() noexcept { return static_cast<thread_clock>(model::current_thread()); }
 nanoseconds_t cpu_time(thread_clock clock) noexcept {
   scheduler& s = scheduler::get();

@@ -100,10 +100,36 @@ enum class plant : std::uint8_t {
   looker_stays_counted,       ///< a reader that must queue stays counted as one that is inside
   one_reader_admitted,        ///< a writer that unlocks wakes one reader only
   leaver_forgets_readers,     ///< a writer that gives up leaves the readers waiting that waited because of it
+  slot_without_fence,         ///< a reader puts itself into a slot without order before its look at the word
+  slot_left_relaxed,          ///< the next writer need not see that one who leaves by a slot has read
+  bias_not_looked_at_again,   ///< a reader that has taken a slot does not look whether slots still count
+  bias_cleared_relaxed,       ///< a writer ends the bias without order before its look at the slots
+  slots_not_moved,            ///< a writer does not look at the slots
+  bias_ends_unannounced,      ///< while the slots are moved the lock looks free
+  moved_not_counted,          ///< what was moved out of the slots is not added to the count
+  mover_forgets_others,       ///< a try_lock() that ends the bias hides who left by slots from the next writer
+  bias_despite_flags,         ///< a reader sets the bias though a writer waits
   leaver_keeps_starving,      ///< the last one that gives up leaves the mode in which the mutex goes from hand to hand
   queued_before_asleep,       ///< a select is unlocked when it has queued its cases, before its waiter is asleep
   stale_tick_stays,           ///< stop() and reset() of a timer leave the value that was sent before
   fires_though_reset,         ///< a timer whose deadline was changed while it woke fires for the old one
+
+  // alloc
+  watch_without_look,         ///< a full span is watched without a look whether others have freed some of it
+  watch_kept,                 ///< who frees a block of a watched span leaves it watched
+  look_leaves_watch,          ///< so does its owner when it is not full any more
+  notice_forgotten,           ///< the owner does not remember that somebody is about to tell it of a block
+  given_up_with_notice_due,   ///< it remembers, and gives the span up all the same
+  drained_with_notice_due,    ///< so does a cache whose thread ends
+  reclaimed_in_use,           ///< a cache is drained by another though a thread has taken it again
+  sent_without_release,       ///< who takes blocks that others have freed need not see that those have done with them
+  collected_without_acquire,  ///< the other half of that
+  flag_kept,                  ///< who takes a span that nobody owned leaves the mark of that
+  left_after_flag,            ///< a span is marked as nobody's before it says how many of its blocks are in use
+  given_without_collecting,   ///< a span is given up without a look at what others have freed meanwhile
+  taken_stays_listed,         ///< a span that has been taken still says that it is in the mcentral
+  emptied_of_another,         ///< who has freed the last block does not look whether the span is still there
+  tidied_stay_free,           ///< blocks whose memory was given back stay in the list
 };
 
 /// The bug planted in the running exploration.

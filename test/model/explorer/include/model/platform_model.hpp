@@ -164,6 +164,9 @@ void* thread_slot() noexcept;
 void set_thread_slot(void* value) noexcept;
 const void* this_thread_mark() noexcept;
 
+/// One of many, another one at each call: a thread may have moved meanwhile.
+unsigned cpu_number() noexcept;
+
 /// Virtual processor time: a microsecond for every scheduling point that the thread has passed.
 using thread_clock = int;
 thread_clock this_thread_clock() noexcept;

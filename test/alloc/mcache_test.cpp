@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Several caches, used by one thread: what becomes of spans as their blocks are freed here and elsewhere.
+#define BOOST_TEST_MODULE alloc_mcache
+#include "mcache.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <set>
+#include <vector>
+
+#include "mcentral.hpp"
+#include "scavenger.hpp"
+#include "support/leak_check.hpp"
+
+using namespace heddle::detail;
+
+namespace {
+
+/// A cache of the pool; what is in use at the beginning must be all that is in use at the end.
+class cache {
+ public:
+  cache() : c_(the_mcache_pool.take()) { BOOST_REQUIRE(c_ != nullptr); }
+  ~cache() {
+    if (c_ != nullptr) the_mcache_pool.give(*c_);
+  }
+  cache(const cache&) = delete;
+  cache& operator=(const cache&) = delete;
+
+  void* allocate(std::size_t size) {
+    const size_class c = class_for(size);
+    span& s = c_->slot(c);
+    if (s.free == nullptr) return c_->refill(c);
+    free_block* const b = s.free;
+    s.free = b->next;
+    ++s.live;
+    return b;
+  }
+  std::vector<void*> allocate(std::size_t size, std::size_t n) {
+    std::vector<void*> all;
+    for (std::size_t i = 0; i != n; ++i) all.push_back(allocate(size));
+    return all;
+  }
+  void free(void* p) {
+    span& s = the_map.span_of(p);
+    if (s.owner.load(std::memory_order_relaxed) != c_) return c_->free_elsewhere(s, p);
+    auto* const b = static_cast<free_block*>(p);
+    b->next = s.free;
+    s.free = b;
+    if (--s.live == 0) c_->look_at(s);
+  }
+  void free(const std::vector<void*>& all) {
+    for (void* const p : all) free(p);
+  }
+  void end() {
+    the_mcache_pool.give(*c_);
+    c_ = nullptr;
+  }
+  mcache* operator->() const { return c_; }
+  mcache* get() const { return c_; }
+
+ private:
+  mcache* c_;
+};
+
+std::size_t in_spans() {
+  the_scavenger.release_all();
+  return the_mheap.figures().in_spans;
+}
+
+struct nothing_kept : heddle::testing::leak_check {
+  std::size_t before_in_spans = in_spans();
+  void teardown() {
+    BOOST_TEST(in_spans() == before_in_spans, "spans are left over");
+    leak_check::teardown();
+  }
+};
+
+span& span_of(void* p) { return the_map.span_of(p); }
+mcache* owner_of(void* p) { return span_of(p).owner.load(std::memory_order_relaxed); }
+std::size_t capacity_for(std::size_t size) { return class_info[class_for(size)].capacity; }
+mcentral& central_for(std::size_t size) { return the_mcentrals[class_for(size)]; }
+
+constexpr std::size_t sizes[] = {1, 16, 40, 128, 136, 1000, 1024, 1025, 4096, 16'000, 100'000, 300'000, 1 << 20};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(mcache_alone, nothing_kept)
+
+BOOST_AUTO_TEST_CASE(blocks_of_all_classes_are_distinct) {
+  cache c;
+  for (const auto& info : class_info) {
+    const std::vector<void*> all = c.allocate(info.size, 3u * info.capacity);
+    std::set<char*> starts;
+    for (void* const p : all) {
+      BOOST_REQUIRE(p != nullptr);
+      BOOST_REQUIRE(span_of(p).begins_block(p));
+      starts.insert(static_cast<char*>(p));
+    }
+    BOOST_TEST(starts.size() == all.size());
+    for (auto i = starts.begin(); std::next(i) != starts.end(); ++i)
+      BOOST_REQUIRE_GE(*std::next(i) - *i, std::ptrdiff_t{info.size});
+    c.free(all);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_was_freed_last_comes_first) {
+  cache c;
+  for (const std::size_t size : sizes) {
+    void* const a = c.allocate(size);
+    void* const b = c.allocate(size);
+    c.free(a);
+    BOOST_TEST(c.allocate(size) == a);
+    c.free({a, b});
+  }
+}
+
+/// Blocks freed in a full span are used before a new span is made.
+BOOST_AUTO_TEST_CASE(full_spans_are_used_again) {
+  cache c;
+  for (const std::size_t size : sizes) {
+    const std::size_t n = capacity_for(size);
+    std::vector<void*> all = c.allocate(size, 3 * n);
+    std::set<span*> spans;
+    for (void* const p : all) spans.insert(&span_of(p));
+    BOOST_TEST(spans.size() == 3u);
+    std::vector<void*> kept;
+    for (std::size_t i = 0; i != all.size(); ++i) {
+      if (i % 2 == 0)
+        c.free(all[i]);
+      else
+        kept.push_back(all[i]);
+    }
+    const std::size_t freed = all.size() - kept.size();
+    for (std::size_t i = 0; i != freed; ++i) {
+      kept.push_back(c.allocate(size));
+      spans.insert(&span_of(kept.back()));
+    }
+    BOOST_TEST(spans.size() <= 3u + (n == 1), "of " << n << " blocks");
+    c.free(kept);
+    c->flush();  // those of spans that have been given up meanwhile
+  }
+}
+
+/// A span of which few blocks are in use is for others too.
+BOOST_AUTO_TEST_CASE(sparse_spans_are_given_up) {
+  constexpr std::size_t size = 64;
+  const std::size_t n = capacity_for(size);
+  cache c, other;
+  std::vector<void*> all = c.allocate(size, 2 * n);
+  void* const one = all[0];
+  for (std::size_t i = 1; i != n; ++i) c.free(all[i]);
+  BOOST_TEST((span_of(one).state == span_state::central));
+  BOOST_TEST(owner_of(one) == nullptr);
+  BOOST_TEST(central_for(size).count() == 1u);
+  void* const p = other.allocate(size);
+  BOOST_TEST(&span_of(p) == &span_of(one));
+  BOOST_TEST(owner_of(one) == other.get());
+  BOOST_TEST(central_for(size).count() == 0u);
+  other.free({one, p});
+  c.free(std::vector<void*>(all.begin() + static_cast<std::ptrdiff_t>(n), all.end()));
+}
+
+BOOST_AUTO_TEST_CASE(who_frees_the_last_block_of_a_span_that_nobody_owns_empties_it) {
+  constexpr std::size_t size = 20'000;
+  cache c, other;
+  void* const p = c.allocate(size);
+  c.end();
+  BOOST_TEST((span_of(p).state == span_state::central));
+  BOOST_TEST(span_of(p).left.load() == 1u);
+  span& s = span_of(p);
+  other.free(p);
+  other->flush();
+  // Perhaps it waits there without a block in use; but whoever looks sees that.
+  BOOST_TEST((s.state == span_state::unused || s.left.load() == 0u));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(mcache_with_others, nothing_kept)
+
+BOOST_AUTO_TEST_CASE(batches_are_bounded_by_blocks_and_bytes) {
+  for (const std::size_t size : {16u, 256u, 1024u, 4096u, 32'768u}) {
+    cache owner, other;
+    const std::size_t limit = std::clamp<std::size_t>((16u << 10) / size, 1, 64);
+    const std::vector<void*> all = owner.allocate(size, std::min(limit, capacity_for(size)));
+    span& s = span_of(all[0]);
+    for (std::size_t i = 0; i + 1 < limit && i != all.size(); ++i) {
+      other.free(all[i]);
+      BOOST_TEST(s.remote.load() == 0u);
+    }
+    if (limit <= all.size()) {
+      other.free(all[limit - 1]);
+      BOOST_TEST(remote_word::count(s.remote.load()) == limit);
+    } else {
+      other->flush();
+      BOOST_TEST(remote_word::count(s.remote.load()) == all.size());
+    }
+  }
+}
+
+/// What another has freed is used before anything else is.
+BOOST_AUTO_TEST_CASE(the_owner_collects_what_others_have_freed) {
+  for (const std::size_t size : sizes) {
+    cache owner, other;
+    std::vector<void*> all = owner.allocate(size, capacity_for(size));
+    const std::set<void*> first(all.begin(), all.end());
+    other.free(all);
+    other->flush();
+    const std::vector<void*> again = owner.allocate(size, capacity_for(size));
+    BOOST_TEST((std::set<void*>(again.begin(), again.end()) == first), size << " bytes");
+    owner.free(again);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_owner_of_a_full_span_is_told) {
+  constexpr std::size_t size = 4096;
+  const std::size_t n = capacity_for(size);
+  cache owner, other;
+  std::vector<void*> all = owner.allocate(size, n);
+  void* const next = owner.allocate(size);
+  span& s = span_of(all[0]);
+  BOOST_TEST((s.state == span_state::full));
+  BOOST_TEST(s.remote.load() == remote_word::watched);
+  other.free(all[0]);
+  other->flush();
+  BOOST_TEST(owner->has_returned());
+  BOOST_TEST((s.remote.load() & remote_word::flags) == 0u);
+  // The second free makes no noise.
+  other.free(all[1]);
+  other->flush();
+  owner->collect_returned();
+  BOOST_TEST(!owner->has_returned());
+  BOOST_TEST((s.state == span_state::partial));
+  BOOST_TEST(s.in_use() == n - 2);
+  owner.free({all.begin() + 2, all.end()});
+  owner.free(next);
+}
+
+BOOST_AUTO_TEST_CASE(a_notice_may_come_late) {
+  constexpr std::size_t size = 4096;
+  const std::size_t n = capacity_for(size);
+  cache owner, other;
+  std::vector<void*> all = owner.allocate(size, n);
+  void* const next = owner.allocate(size);
+  span& s = span_of(all[0]);
+  other.free(all[0]);
+  other->flush();
+  for (std::size_t i = 1; i != n; ++i) owner.free(all[i]);
+  // All but one are free here, and the span stays until the word has come.
+  BOOST_TEST(s.notice_due);
+  BOOST_TEST((s.state == span_state::partial));
+  owner->collect_returned();
+  BOOST_TEST(!s.notice_due);
+  BOOST_TEST((s.state != span_state::partial));
+  owner.free(next);
+}
+
+/// The cache of a thread that has ended goes to the next one, with the full spans that it has.
+BOOST_AUTO_TEST_CASE(pool) {
+  constexpr std::size_t size = 4096;
+  cache other;
+  cache ended;
+  mcache* const c = ended.get();
+  const std::vector<void*> all = ended.allocate(size, capacity_for(size));
+  ended.end();
+  BOOST_TEST(c->pooled.load());
+  BOOST_TEST(owner_of(all[0]) == c);
+  other.free(all);
+  other->flush();
+  BOOST_TEST(!c->has_returned(), "nobody has looked after the cache of a thread that has ended");
+  cache again;
+  BOOST_TEST(again.get() == c);
+  BOOST_TEST(!c->pooled.load());
+}
+
+BOOST_AUTO_TEST_CASE(all_at_random) {
+  std::vector<cache> caches(3);
+  std::vector<std::pair<void*, std::size_t>> held;
+  std::uint32_t x = 7;
+  const auto below = [&](std::size_t n) { return (x = x * 1'664'525 + 1'013'904'223, x >> 8) % n; };
+  for (int i = 0; i != 60'000; ++i) {
+    cache& c = caches[below(3)];
+    if (held.size() < 100 || (held.size() < 2'000 && below(2) == 0)) {
+      const std::size_t size = 16 + below(i % 3 == 0 ? 20'000 : 300);
+      auto* const p = static_cast<unsigned char*>(c.allocate(size));
+      BOOST_REQUIRE(p != nullptr);
+      p[0] = p[size - 1] = static_cast<unsigned char>(size);
+      held.push_back({p, size});
+    } else {
+      const std::size_t k = below(held.size());
+      const auto [p, size] = held[k];
+      held[k] = held.back();
+      held.pop_back();
+      const auto* const bytes = static_cast<unsigned char*>(p);
+      BOOST_REQUIRE(bytes[0] == static_cast<unsigned char>(size));
+      BOOST_REQUIRE(bytes[size - 1] == static_cast<unsigned char>(size));
+      c.free(p);
+    }
+    if (below(5'000) == 0) the_scavenger.release_all();
+  }
+  for (const auto& [p, size] : held) caches[below(3)].free(p);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

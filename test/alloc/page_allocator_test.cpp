@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The page allocator against a reference of two bits a page that looks at one page after the other.
+#define BOOST_TEST_MODULE alloc_page_allocator
+#include "page_allocator.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <random>
+#include <vector>
+
+#include "os.hpp"
+#include "support/leak_check.hpp"
+#include "support/scale.hpp"
+
+using heddle::detail::no_page;
+using heddle::detail::page_allocator;
+namespace os = heddle::detail::os;
+constexpr std::size_t chunk = page_allocator::chunk_pages;
+
+namespace {
+
+/// What a page allocator shall do, as simply as can be said.
+class reference {
+ public:
+  explicit reference(std::size_t pages) : used_(pages, true), unbacked_(pages, false) {}
+  void grow(std::size_t first, std::size_t n) {
+    for (std::size_t p = first; p != first + n; ++p) used_[p] = false, unbacked_[p] = true;
+  }
+  /// The first run of n + align - 1 free pages decides, so that the pages in front of an aligned run are few.
+  std::size_t find(std::size_t n, std::size_t align) const {
+    std::size_t run = 0;
+    for (std::size_t p = 0; p != used_.size(); ++p) {
+      run = used_[p] ? 0 : run + 1;
+      if (run == n + align - 1) return (p + 1 - run + align - 1) / align * align;
+    }
+    return no_page;
+  }
+  bool is_free(std::size_t first, std::size_t n) const {
+    for (std::size_t p = first; p != first + n; ++p)
+      if (used_[p]) return false;
+    return true;
+  }
+  /// Returns whether all of them read as zeros.
+  bool take(std::size_t first, std::size_t n) {
+    bool fresh = true;
+    for (std::size_t p = first; p != first + n; ++p) {
+      fresh = fresh && unbacked_[p];
+      used_[p] = true;
+      unbacked_[p] = false;
+    }
+    return fresh;
+  }
+  void give(std::size_t first, std::size_t n, bool backed) {
+    for (std::size_t p = first; p != first + n; ++p) used_[p] = false, unbacked_[p] = !backed;
+  }
+  bool is_idle(std::size_t p) const { return !used_[p] && !unbacked_[p]; }
+  std::size_t free_pages() const {
+    return count([&](std::size_t p) { return !used_[p]; });
+  }
+  std::size_t idle_pages() const {
+    return count([&](std::size_t p) { return is_idle(p); });
+  }
+
+ private:
+  template <class F>
+  std::size_t count(F f) const {
+    std::size_t n = 0;
+    for (std::size_t p = 0; p != used_.size(); ++p) n += f(p);
+    return n;
+  }
+  std::vector<bool> used_, unbacked_;
+};
+
+struct run {
+  std::size_t first, pages;
+};
+
+/// Both of them, with memory for so many chunks.
+class both {
+ public:
+  explicit both(std::size_t chunks)
+      : limit_(chunks * chunk),
+        bytes_(page_allocator::bytes_for(limit_)),
+        memory_(os::reserve(bytes_)),
+        wanted_(limit_),
+        runs_() {
+    BOOST_REQUIRE(memory_ != nullptr);
+    pages_.init(memory_, limit_);
+  }
+  ~both() { os::unmap(memory_, bytes_); }
+
+  void grow(std::size_t first_chunk, std::size_t chunks) {
+    BOOST_REQUIRE(pages_.grow(first_chunk * chunk, chunks * chunk));
+    wanted_.grow(first_chunk * chunk, chunks * chunk);
+  }
+  bool take(std::size_t n, std::size_t align) {
+    const std::size_t expected = wanted_.find(n, align);
+    bool fresh = false;
+    const std::size_t got = pages_.take(n, align, fresh);
+    BOOST_REQUIRE_EQUAL(got, expected);
+    if (got == no_page) return false;
+    BOOST_REQUIRE_EQUAL(fresh, wanted_.take(got, n));
+    runs_.push_back({got, n});
+    return true;
+  }
+  bool take_at(std::size_t first, std::size_t n) {
+    const bool expected = first + n <= pages_.end() && wanted_.is_free(first, n);
+    bool fresh = false;
+    BOOST_REQUIRE_EQUAL(pages_.take_at(first, n, fresh), expected);
+    if (!expected) return false;
+    BOOST_REQUIRE_EQUAL(fresh, wanted_.take(first, n));
+    runs_.push_back({first, n});
+    return true;
+  }
+  /// Gives back a run, or a part of it.
+  void give(std::size_t i, std::size_t from, std::size_t n, bool backed) {
+    const run r = runs_[i];
+    runs_[i] = runs_.back();
+    runs_.pop_back();
+    if (from != 0) runs_.push_back({r.first, from});
+    if (from + n != r.pages) runs_.push_back({r.first + from + n, r.pages - from - n});
+    pages_.give(r.first + from, n, backed);
+    wanted_.give(r.first + from, n, backed);
+  }
+  /// Takes all idle pages and gives them back without memory, as the scavenger does.
+  void scavenge() {
+    const std::size_t idle = wanted_.idle_pages();
+    std::size_t taken = 0, from = 0, n = 0;
+    pages_.set_round(++round_);
+    while ((from = pages_.take_idle(from, round_, n)) != no_page) {
+      for (std::size_t p = from; p != from + n; ++p) BOOST_REQUIRE(wanted_.is_idle(p));
+      wanted_.give(from, n, false);
+      pages_.give(from, n, false);
+      taken += n;
+      from += n;
+    }
+    BOOST_REQUIRE_EQUAL(taken, idle);
+  }
+  void check_counts() {
+    BOOST_REQUIRE_EQUAL(pages_.free_pages(), wanted_.free_pages());
+    BOOST_REQUIRE_EQUAL(pages_.idle_resident_pages(), wanted_.idle_pages());
+  }
+  std::size_t runs() const { return runs_.size(); }
+  const run& operator[](std::size_t i) const { return runs_[i]; }
+  page_allocator& pages() { return pages_; }
+
+ private:
+  std::size_t limit_;
+  std::size_t bytes_;
+  void* memory_;
+  page_allocator pages_;
+  reference wanted_;
+  std::vector<run> runs_;
+  std::uint32_t round_ = 1;
+};
+
+/// Random calls; sizes from a page to more than a chunk, small ones more often.
+void at_random(std::uint64_t seed, std::size_t chunks, int steps) {
+  std::mt19937_64 random(seed);
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+  both b(chunks + 3);
+  std::size_t grown = 1 + below(chunks);
+  b.grow(0, grown);
+  for (int i = 0; i != steps; ++i) {
+    const std::size_t n = 1 + (below(4) != 0 ? below(20) : below(20) != 0 ? below(200) : below(3 * chunk));
+    switch (below(16)) {
+      case 0: b.take(n, std::size_t{1} << below(8)); break;
+      case 1: b.take_at(below(b.pages().end()), n); break;
+      case 2:
+        if (b.runs() != 0) b.take_at(b[below(b.runs())].first + n, 1 + below(30));
+        break;
+      case 3:
+        if (below(16) == 0 && grown < chunks) {
+          const std::size_t gap = below(2);  // addresses that something else has taken
+          b.grow(grown + gap, 1);
+          grown += 1 + gap;
+        }
+        break;
+      case 4:
+        if (below(8) == 0) b.scavenge();
+        break;
+      default:
+        if (below(2) == 0 || b.runs() == 0) {
+          b.take(n, 1);
+        } else {
+          const std::size_t which = below(b.runs());
+          const std::size_t from = below(3) == 0 ? below(b[which].pages) : 0;
+          b.give(which, from, 1 + below(b[which].pages - from), below(4) != 0);
+        }
+    }
+    if (i % 64 == 0) b.check_counts();
+  }
+  while (b.runs() != 0) b.give(0, 0, b[0].pages, true);
+  b.check_counts();
+  b.scavenge();
+  BOOST_TEST(b.pages().idle_resident_pages() == 0u);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(page_allocator_does, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(as_the_reference_in_a_small_heap) {
+  for (std::uint64_t seed = 1; seed <= heddle::testing::times(40, 8) + 0u; ++seed) at_random(seed, 3, 1'500);
+}
+
+BOOST_AUTO_TEST_CASE(as_the_reference_in_a_larger_heap) {
+  for (std::uint64_t seed = 1; seed <= heddle::testing::times(8, 4) + 0u; ++seed) at_random(100 + seed, 20, 1'500);
+}
+
+BOOST_AUTO_TEST_CASE(first_fit_by_address) {
+  both b(2);
+  b.grow(0, 2);
+  for (int i = 0; i != 10; ++i) b.take(10, 1);
+  b.give(7, 0, 10, true);  // pages 70 to 80
+  b.give(2, 0, 10, true);  // 20 to 30
+  b.take(10, 1);
+  BOOST_TEST(b[b.runs() - 1].first == 20u);
+  b.take(11, 1);
+  BOOST_TEST(b[b.runs() - 1].first == 100u);
+  b.take(1, 1);
+  BOOST_TEST(b[b.runs() - 1].first == 70u);
+}
+
+/// A root sums up 512 chunks: runs that begin below one and end below the next, and runs longer than one.
+BOOST_AUTO_TEST_CASE(runs_across_roots) {
+  constexpr std::size_t root = 512 * chunk;
+  constexpr std::size_t chunks = 3 * 512;
+  const std::size_t bytes = page_allocator::bytes_for(chunks * chunk);
+  void* const memory = os::reserve(bytes);
+  page_allocator p;
+  p.init(memory, chunks * chunk);
+  BOOST_TEST(p.grow(0, chunks * chunk));
+  bool fresh = false;
+  BOOST_TEST(p.take(root - 10, 1, fresh) == 0u);
+  BOOST_TEST(fresh);
+  BOOST_TEST(p.take(20, 1, fresh) == root - 10);  // from one root into the next
+  BOOST_TEST(p.take(root + 5, 1, fresh) == root + 10);
+  BOOST_TEST(p.take(root, 1, fresh) == no_page);
+  const std::size_t rest = p.free_pages();
+  BOOST_TEST(p.take(rest, 1, fresh) == 3 * root - rest);
+  BOOST_TEST(p.free_pages() == 0u);
+  BOOST_TEST(p.take(1, 1, fresh) == no_page);
+  p.give(root - 5, 10);
+  BOOST_TEST(p.take(10, 1, fresh) == root - 5);
+  BOOST_TEST(!fresh);
+  p.give(0, 3 * root);
+  BOOST_TEST(p.take(3 * root, 1, fresh) == 0u);
+  os::unmap(memory, bytes);
+}
+
+BOOST_AUTO_TEST_CASE(aligned_runs) {
+  both b(4);
+  b.grow(0, 4);
+  b.take(3, 1);
+  for (const std::size_t align : {2u, 8u, 64u, 512u}) {
+    b.take(5, align);
+    BOOST_TEST(b[b.runs() - 1].first % align == 0u);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_was_freed_just_now_is_not_idle_yet) {
+  both b(2);
+  b.grow(0, 2);
+  page_allocator& p = b.pages();
+  bool fresh = false;
+  std::size_t n = 0;
+  const std::size_t old = p.take(100, 1, fresh);
+  const std::size_t recent = p.take(chunk, 1, fresh);  // ends in the second chunk
+  p.set_round(5);
+  p.give(old, 50);
+  p.set_round(9);
+  p.give(recent + chunk - 10, 10);
+  BOOST_TEST(p.take_idle(0, 5, n) == no_page);
+  BOOST_TEST(p.take_idle(0, 9, n) == old);
+  BOOST_TEST(n == 50u);
+  BOOST_TEST(p.take_idle(0, 9, n) == no_page);
+  BOOST_TEST(p.take_idle(0, 10, n) == recent + chunk - 10);
+  BOOST_TEST(n == 10u);
+}
+
+BOOST_AUTO_TEST_CASE(rounds_wrap_around) {
+  both b(1);
+  b.grow(0, 1);
+  page_allocator& p = b.pages();
+  bool fresh = false;
+  std::size_t n = 0;
+  p.take(10, 1, fresh);
+  p.set_round(0xffff'fffe);
+  p.give(0, 10);
+  BOOST_TEST(p.take_idle(0, 0xffff'fffe, n) == no_page);
+  BOOST_TEST(p.take_idle(0, 2, n) == 0u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

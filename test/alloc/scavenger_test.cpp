@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What has been freed goes back to the kernel, and what has not been freed stays as it is.
+#define BOOST_TEST_MODULE alloc_scavenger
+#include "scavenger.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "blocks.hpp"
+#include "mcentral.hpp"
+#include "options.hpp"
+#include "support/leak_check.hpp"
+
+using namespace heddle::detail;
+
+namespace {
+
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+/// Bytes of the heap's window that have memory; the program's own memory does not count.
+std::size_t resident() {
+  std::size_t pages = 0;
+  const mheap_figures f = the_mheap.figures();
+  std::vector<unsigned char> there(f.mapped / 4096);
+  // The heap grows from its base on, unless something else is mapped there.
+  if (there.empty() || ::mincore(the_map.address(0), f.mapped, there.data()) != 0) return 0;
+  for (const unsigned char c : there) pages += c & 1;
+  return pages * 4096;
+}
+
+struct block {
+  unsigned char* at;
+  std::size_t size;
+  void fill() const { std::memset(at, tag(), size); }
+  bool intact() const {
+    for (std::size_t i = 0; i != size; ++i)
+      if (at[i] != tag()) return false;
+    return true;
+  }
+  unsigned char tag() const { return static_cast<unsigned char>(reinterpret_cast<std::uintptr_t>(at) >> 4 | 1); }
+};
+
+std::vector<block> allocate(std::size_t bytes, std::size_t least, std::size_t most, std::uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<block> all;
+  for (std::size_t sum = 0; sum < bytes;) {
+    const std::size_t size = least + random() % (most - least + 1);
+    block b{static_cast<unsigned char*>(blocks::allocate(size)), size};
+    BOOST_REQUIRE(b.at != nullptr);
+    b.fill();
+    all.push_back(b);
+    sum += size;
+  }
+  return all;
+}
+
+/// Keeps each n-th at random; returns the bytes kept.
+std::size_t free_all_but(std::vector<block>& all, unsigned n) {
+  std::mt19937 random(99);
+  std::vector<block> kept;
+  std::size_t bytes = 0;
+  for (const block& b : all) {
+    if (random() % n == 0) {
+      kept.push_back(b);
+      bytes += b.size;
+    } else {
+      blocks::deallocate(b.at);
+    }
+  }
+  all.swap(kept);
+  return bytes;
+}
+
+void flush() {
+  if (this_mcache != &nobodys_mcache) this_mcache->drain();
+}
+
+void free_all(const std::vector<block>& all) {
+  for (const block& b : all) blocks::deallocate(b.at);
+  flush();
+}
+
+template <class F>
+bool within(std::chrono::seconds limit, F f) {
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!f()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+/// A scavenger that does not keep tests waiting, or none.
+struct pace : heddle::testing::leak_check {
+  alloc_options before_options = the_options;
+  pace() {
+    flush();
+    the_options.scavenger = scavenging::off;
+    the_scavenger.release_all();
+  }
+  void teardown() {
+    the_options = before_options;
+    leak_check::teardown();
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(scavenger_gives_back, pace)
+
+BOOST_AUTO_TEST_CASE(all_of_it_when_all_is_free) {
+  const std::size_t at_first = resident();
+  std::vector<block> all = allocate(64 * mib, 16, 100'000, 1);
+  BOOST_TEST(resident() >= at_first + 64 * mib);
+  free_all(all);
+  BOOST_TEST(the_scavenger.release_all() >= 48 * mib);
+  BOOST_TEST(resident() <= at_first + mib);
+}
+
+/// Of blocks as large as pages or larger, what lies between those in use is given back.
+BOOST_AUTO_TEST_CASE(pages_between_blocks_in_use) {
+  std::vector<block> all = allocate(64 * mib, 4'097, 40'000, 2);
+  const std::size_t before_bytes = resident();
+  const std::size_t kept = free_all_but(all, 10);
+  flush();
+  the_scavenger.release_all();
+  const std::size_t after = resident();
+  BOOST_TEST(after <= before_bytes / 3,
+             after / mib << " of " << before_bytes / mib << " MiB, " << kept / mib << " in use");
+  for (const block& b : all) BOOST_REQUIRE(b.intact());
+  // What has been given back can be used again, and hits nobody.
+  const std::vector<block> more = allocate(32 * mib, 4'097, 40'000, 3);
+  for (const block& b : all) BOOST_REQUIRE(b.intact());
+  for (const block& b : more) BOOST_REQUIRE(b.intact());
+  free_all(more);
+  free_all(all);
+}
+
+/// Small ones share pages with those in use; what is left is still sound.
+BOOST_AUTO_TEST_CASE(small_blocks_stay_intact) {
+  std::vector<block> all = allocate(16 * mib, 1, 300, 4);
+  free_all_but(all, 10);
+  flush();
+  the_scavenger.release_all();
+  const std::vector<block> more = allocate(16 * mib, 1, 300, 5);
+  for (const block& b : all) BOOST_REQUIRE(b.intact());
+  for (const block& b : more) BOOST_REQUIRE(b.intact());
+  free_all(more);
+  free_all(all);
+}
+
+BOOST_AUTO_TEST_CASE(tidy_leaves_what_is_in_use) {
+  constexpr std::size_t size = 16'384;
+  mcache& c = *the_mcache_pool.take();
+  void* all[4];
+  for (void*& p : all) p = c.refill(class_for(size));
+  span& s = the_map.span_of(all[0]);
+  std::memset(all[2], 7, size);
+  auto* const b = static_cast<free_block*>(all[0]);
+  b->next = s.free;
+  s.free = b;
+  --s.live;
+  const std::uint32_t in_use = s.in_use();
+  BOOST_TEST(tidy(s) == size);
+  BOOST_TEST(s.in_use() == in_use);
+  BOOST_TEST(s.free == nullptr);
+  BOOST_TEST(s.fresh == std::uint64_t{1} << s.index_of(all[0]));
+  BOOST_TEST(static_cast<char*>(all[2])[size - 1] == 7);
+  BOOST_TEST(static_cast<char*>(all[0])[0] == 0);
+  BOOST_TEST(c.refill(s.klass) == all[0]);
+  for (void* const p : all) c.free_elsewhere(s, p);
+  the_mcache_pool.give(c);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(scavenger_thread, pace)
+
+/// By a thread of its own, in which nobody needs to call anything; it ends when nothing is left.
+BOOST_AUTO_TEST_CASE(works_and_ends) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 80;
+  const std::size_t at_first = resident();
+  const std::vector<block> all = allocate(64 * mib, 5'000, 100'000, 6);
+  free_all(all);
+  blocks::deallocate(blocks::allocate(3'000'000));  // whoever comes by next starts it
+  BOOST_TEST(within(std::chrono::seconds(20), [&] { return resident() <= at_first + 8 * mib; }),
+             resident() / mib << " MiB are left");
+  BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }), "the thread does not end");
+}
+
+/// A program that gives up and takes again the same few spans has nothing to give back.
+BOOST_AUTO_TEST_CASE(does_not_run_for_nothing) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 80;
+  BOOST_TEST_REQUIRE(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }));
+  mcache& c = *the_mcache_pool.take();
+  constexpr std::size_t size = 16'384;
+  void* const kept = c.refill(class_for(size));
+  for (int i = 0; i != 2'000; ++i) {
+    c.drain();                                  // gives up the span of `kept`
+    void* const p = c.refill(class_for(size));  // and takes it again
+    c.free_elsewhere(the_map.span_of(p), p);
+  }
+  the_scavenger.poll();
+  BOOST_TEST(!the_scavenger.running(), "started though 64 KiB are all that there is");
+  c.free_elsewhere(the_map.span_of(kept), kept);
+  the_mcache_pool.give(c);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The scavenger's steps (alloc/src/scavenger.cpp) while threads free, take spans, end and begin.
+#include "caches.hpp"
+
+using warm_up_before_all = caches::warm_up;
+BOOST_TEST_GLOBAL_FIXTURE(warm_up_before_all);
+
+namespace {
+
+using namespace caches;
+
+void tidy() { hd::the_scavenger.tidy_spans(hd::the_mcentrals[four], true); }
+
+void tidy_meets_free(heap& h) {
+  const auto blocks = two_left_behind(h.a);
+  model::thread one([&] { h.b.free(blocks[0]); });
+  model::thread two([&] { h.c.free(blocks[1]); });
+  tidy();
+  tidy();
+  one.join();
+  two.join();
+}
+
+/// A block without memory is handed out again.
+void tidy_meets_take(heap& h) {
+  const auto blocks = two_left_behind(h.a);
+  model::thread one([&] { h.b.free(blocks[0]); });
+  model::thread two([&] {
+    h.c.allocate();
+    h.c.allocate();
+    h.c.allocate();
+  });
+  tidy();
+  one.join();
+  two.join();
+}
+
+void tidy_meets_give(heap& h) {
+  const auto blocks = fill_a_span(h.a);
+  h.a.free(blocks[0]);
+  model::thread other([&] { h.b.free(blocks[3]); });
+  model::thread scavenger([] { tidy(); });
+  h.a.free(blocks[1]);
+  h.a.free(blocks[2]);
+  other.join();
+  scavenger.join();
+}
+
+/// It looks after the caches of threads that have ended, one of which begins again.
+void reclaim_meets_take(heap& h) {
+  const auto blocks = fill_a_span(h.a);
+  h.d.end();
+  h.a.end();
+  model::thread one([&] {
+    h.b.free(blocks[0]);
+    h.b.free(blocks[1]);
+  });
+  model::thread two([&] {
+    h.d.begin();
+    h.d.allocate();
+    h.d.end();
+  });
+  hd::the_mcache_pool.reclaim_all();
+  one.join();
+  two.join();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(as_it_is)
+BOOST_AUTO_TEST_CASE(tidy_and_free) { right(tidy_meets_free); }
+BOOST_AUTO_TEST_CASE(tidy_and_take) { right(tidy_meets_take); }
+BOOST_AUTO_TEST_CASE(tidy_and_give) { right(tidy_meets_give); }
+BOOST_AUTO_TEST_CASE(reclaim_and_take) { right(reclaim_meets_take); }
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(planted)
+BOOST_AUTO_TEST_CASE(tidied_stay_free) { wrong(model::plant::tidied_stay_free, tidy_meets_take); }
+BOOST_AUTO_TEST_CASE(taken_stays_listed) { wrong(model::plant::taken_stays_listed, tidy_meets_free); }
+BOOST_AUTO_TEST_SUITE_END()

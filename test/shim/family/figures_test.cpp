@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What one may ask of the heap and set: malloc_usable_size, malloc_trim, mallinfo, malloc_stats, malloc_info, mallopt,
+// free_sized. What a shared object does not supply is left to glibc, whose answers then speak of another heap.
+#define BOOST_TEST_MODULE shim_figures
+#include <malloc.h>
+
+#include "shim/shim.hpp"
+
+using namespace heddle::testing;
+
+namespace {
+
+/// 64 MiB in small blocks, each touched.
+std::vector<void*> small_blocks() {
+  std::vector<void*> blocks(64 * 1024);
+  for (void*& p : blocks) p = opaque(std::malloc(1000)), fill(p, 1000);
+  return blocks;
+}
+
+void free_all(const std::vector<void*>& blocks) {
+  for (void* p : blocks) std::free(p);
+}
+
+bool supplied(const char* function) {
+  if (home_of(function) == home_of("malloc")) return true;
+  BOOST_TEST_MESSAGE("left out: " << function << " is not supplied");
+  return false;
+}
+
+/// What f writes to stderr.
+template <class F>
+std::string said(F&& f) {
+  return fate_of(f).text;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(figures)
+
+BOOST_AUTO_TEST_CASE(all_usable_bytes_can_be_used) {
+  std::vector<std::pair<void*, std::size_t>> blocks;
+  for (std::size_t n : boundary_sizes(2 * MiB)) {
+    void* p = opaque(std::malloc(n));
+    const std::size_t usable = ::malloc_usable_size(p);
+    BOOST_REQUIRE_MESSAGE(usable >= n, usable << " of " << n << " bytes");
+    fill(p, usable);
+    blocks.emplace_back(p, usable);
+  }
+  for (auto [p, usable] : blocks) {
+    BOOST_REQUIRE_MESSAGE(holds(p, usable), usable << " usable bytes were written by another");
+    std::free(p);
+  }
+  BOOST_TEST(::malloc_usable_size(nullptr) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(trim_gives_memory_back) {
+  const std::size_t before = resident_bytes();
+  for (int i = 0; i != 3; ++i) {
+    free_all(small_blocks());
+    const int released = ::malloc_trim(0);
+    BOOST_TEST((released == 0 || released == 1));
+  }
+  BOOST_TEST(resident_bytes() < before + 16 * MiB);
+}
+
+BOOST_AUTO_TEST_CASE(mallinfo_counts_bytes_in_use) {
+  const auto in_use = [] {
+    const struct mallinfo2 i = ::mallinfo2();
+    return i.uordblks + i.hblkhd;
+  };
+  const std::size_t before = in_use();
+  const auto blocks = small_blocks();
+  void* large = opaque(std::malloc(64 * MiB));
+  const std::size_t during = in_use();
+  free_all(blocks);
+  std::free(large);
+  const std::size_t after = in_use();
+  BOOST_TEST(during > before + 120 * MiB);
+  BOOST_TEST(during < before + 160 * MiB);
+  BOOST_TEST(after < before + 16 * MiB);
+}
+
+BOOST_AUTO_TEST_CASE(the_old_mallinfo_says_the_same) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  const struct mallinfo old = ::mallinfo();
+#pragma GCC diagnostic pop
+  const struct mallinfo2 now = ::mallinfo2();
+  BOOST_TEST(static_cast<double>(old.uordblks) > 0.8 * static_cast<double>(now.uordblks));
+  BOOST_TEST(static_cast<double>(old.uordblks) < 1.2 * static_cast<double>(now.uordblks));
+}
+
+BOOST_AUTO_TEST_CASE(stats_are_printed) {
+  BOOST_TEST(said([] { ::malloc_stats(); }).size() > 20u);
+}
+
+BOOST_AUTO_TEST_CASE(info_is_xml) {
+  if (!supplied("malloc_info")) return;
+  char text[1 << 16] = "";
+  std::FILE* file = ::fmemopen(text, sizeof text, "w");
+  BOOST_TEST(::malloc_info(0, file) == 0);
+  std::fclose(file);
+  BOOST_TEST(std::string(text).rfind("<malloc", 0) == 0u);
+  BOOST_TEST(std::string(text).find("</malloc>") != std::string::npos);
+  BOOST_TEST(::malloc_info(1, stderr) != 0);
+}
+
+BOOST_AUTO_TEST_CASE(mallopt_takes_what_programs_set) {
+  const std::pair<int, int> settings[] = {
+      {M_ARENA_MAX, 1}, {M_MMAP_THRESHOLD, 1 << 20}, {M_TRIM_THRESHOLD, 1 << 20}, {M_TOP_PAD, 1 << 16}, {M_MXFAST, 64},
+      {-1000, 0}};
+  for (auto [name, value] : settings) {
+    const int taken = ::mallopt(name, value);
+    BOOST_TEST((taken == 0 || taken == 1));
+  }
+  free_all(small_blocks());
+}
+
+BOOST_AUTO_TEST_CASE(sized_free_of_C23) {
+  if (!supplied("free_sized") || !supplied("free_aligned_sized")) return;
+  const auto free_sized = reinterpret_cast<void (*)(void*, std::size_t)>(::dlsym(RTLD_DEFAULT, "free_sized"));
+  const auto free_aligned_sized =
+      reinterpret_cast<void (*)(void*, std::size_t, std::size_t)>(::dlsym(RTLD_DEFAULT, "free_aligned_sized"));
+  for (std::size_t n : boundary_sizes(4 * MiB)) {
+    void* p = opaque(std::malloc(n));
+    fill(p, n);
+    free_sized(p, n);
+    free_sized(opaque(std::calloc(1, n)), n);
+    void* q = opaque(::aligned_alloc(128, n));
+    fill(q, n);
+    free_aligned_sized(q, 128, n);
+  }
+  free_sized(nullptr, 8);
+  free_aligned_sized(nullptr, 64, 8);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

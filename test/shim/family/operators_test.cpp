@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// operator new and delete in every form.
+#define BOOST_TEST_MODULE shim_operators
+#include <sys/resource.h>
+
+#include <new>
+
+#include "shim/shim.hpp"
+
+using namespace heddle::testing;
+
+namespace {
+
+constexpr std::size_t too_large[] = {PTRDIFF_MAX, PTRDIFF_MAX + 1ul, SIZE_MAX - 4096, SIZE_MAX};
+constexpr std::align_val_t at64{64};
+
+/// Calls each form of new, with what stands for the arguments after the size.
+template <class F>
+void every_new(F&& use) {
+  use("new", [](std::size_t n) { return ::operator new(n); });
+  use("new[]", [](std::size_t n) { return ::operator new[](n); });
+  use("new at 64", [](std::size_t n) { return ::operator new(n, at64); });
+  use("new[] at 64", [](std::size_t n) { return ::operator new[](n, at64); });
+}
+template <class F>
+void every_nothrow_new(F&& use) {
+  use("new nothrow", [](std::size_t n) noexcept { return ::operator new(n, std::nothrow); });
+  use("new[] nothrow", [](std::size_t n) noexcept { return ::operator new[](n, std::nothrow); });
+  use("new at 64 nothrow", [](std::size_t n) noexcept { return ::operator new(n, at64, std::nothrow); });
+  use("new[] at 64 nothrow", [](std::size_t n) noexcept { return ::operator new[](n, at64, std::nothrow); });
+}
+
+struct handler_guard {
+  explicit handler_guard(std::new_handler h) { std::set_new_handler(h); }
+  ~handler_guard() { std::set_new_handler(nullptr); }
+};
+
+int handler_calls;
+void* reserve;
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(operators)
+
+BOOST_AUTO_TEST_CASE(new_and_delete_in_every_form) {
+  for (std::size_t n : boundary_sizes(2 * MiB)) {
+    void* p = opaque(::operator new(n));
+    fill(p, n), ::operator delete(p);
+    p = opaque(::operator new(n));
+    fill(p, n), ::operator delete(p, n);
+    p = opaque(::operator new[](n));
+    fill(p, n), ::operator delete[](p);
+    p = opaque(::operator new[](n));
+    fill(p, n), ::operator delete[](p, n);
+    p = opaque(::operator new(n, std::nothrow));
+    fill(p, n), ::operator delete(p, std::nothrow);
+    p = opaque(::operator new[](n, std::nothrow));
+    fill(p, n), ::operator delete[](p, std::nothrow);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(aligned_new_and_delete_in_every_form) {
+  for (std::size_t alignment = 1; alignment <= 4 * MiB; alignment *= 2)
+    for (std::size_t n :
+         {std::size_t{0}, std::size_t{1}, alignment / 2, alignment, alignment + 1, 3 * alignment, 100 * KiB}) {
+      const std::align_val_t a{alignment};
+      const auto used = [&](void* p) {
+        BOOST_REQUIRE((p && reinterpret_cast<std::uintptr_t>(p) % alignment == 0));
+        std::memset(p, 1, n);
+        return opaque(p);
+      };
+      ::operator delete(used(::operator new(n, a)), a);
+      ::operator delete(used(::operator new(n, a)), n, a);
+      ::operator delete[](used(::operator new[](n, a)), a);
+      ::operator delete[](used(::operator new[](n, a)), n, a);
+      ::operator delete(used(::operator new(n, a, std::nothrow)), a, std::nothrow);
+      ::operator delete[](used(::operator new[](n, a, std::nothrow)), a, std::nothrow);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(delete_of_null) {
+  const auto null = [] { return opaque(static_cast<void*>(nullptr)); };
+  ::operator delete(null()), ::operator delete[](null());
+  ::operator delete(null(), 8ul), ::operator delete[](null(), 8ul);
+  ::operator delete(null(), at64), ::operator delete[](null(), at64);
+  ::operator delete(null(), 8ul, at64), ::operator delete[](null(), 8ul, at64);
+  ::operator delete(null(), std::nothrow), ::operator delete[](null(), std::nothrow);
+  ::operator delete(null(), at64, std::nothrow), ::operator delete[](null(), at64, std::nothrow);
+}
+
+BOOST_AUTO_TEST_CASE(no_bytes_are_a_block_of_its_own) {
+  const auto use = [](const char* form, auto allocate) {
+    void *p = opaque(allocate(0)), *q = opaque(allocate(0));
+    BOOST_TEST_CONTEXT(form) BOOST_TEST((p && q && p != q));
+    std::free(p), std::free(q);  // also shows that new and malloc share a heap
+  };
+  every_new(use);
+  every_nothrow_new(use);
+}
+
+BOOST_AUTO_TEST_CASE(too_much_throws_bad_alloc_or_is_null) {
+  for (std::size_t n : too_large) {
+    every_new([n](const char* form, auto allocate) {
+      BOOST_TEST_CONTEXT(form << " of " << n) BOOST_CHECK_THROW(opaque(allocate(opaque(n))), std::bad_alloc);
+    });
+    every_nothrow_new([n](const char* form, auto allocate) {
+      BOOST_TEST_CONTEXT(form << " of " << n) BOOST_TEST(opaque(allocate(opaque(n))) == nullptr);
+    });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_handler_is_asked_until_it_gives_up) {
+  const auto gives_up_at_the_fifth = [] {
+    if (++handler_calls == 5) std::set_new_handler(nullptr);
+  };
+  every_new([&](const char* form, auto allocate) {
+    handler_guard guard(gives_up_at_the_fifth);
+    handler_calls = 0;
+    BOOST_TEST_CONTEXT(form) {
+      BOOST_CHECK_THROW(opaque(allocate(opaque(SIZE_MAX))), std::bad_alloc);
+      BOOST_TEST(handler_calls == 5);
+    }
+  });
+  every_nothrow_new([&](const char* form, auto allocate) {
+    handler_guard guard(gives_up_at_the_fifth);
+    handler_calls = 0;
+    BOOST_TEST_CONTEXT(form) {
+      BOOST_TEST(opaque(allocate(opaque(SIZE_MAX))) == nullptr);
+      BOOST_TEST(handler_calls == 5);
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(what_the_handler_throws_is_bad_alloc_to_the_caller) {
+  struct out_of_patience : std::bad_alloc {};
+  handler_guard guard([] { throw out_of_patience(); });
+  every_new([](const char* form, auto allocate) {
+    BOOST_TEST_CONTEXT(form) BOOST_CHECK_THROW(opaque(allocate(opaque(SIZE_MAX))), out_of_patience);
+  });
+  every_nothrow_new([](const char* form, auto allocate) {
+    BOOST_TEST_CONTEXT(form) BOOST_TEST(opaque(allocate(opaque(SIZE_MAX))) == nullptr);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_handler_that_frees_memory_makes_it_work) {
+  BOOST_TEST(ends_well([] {
+    reserve = opaque(std::malloc(512 * MiB));
+    insist(reserve, "no reserve");
+    handler_calls = 0;
+    const rlim_t limit = status_bytes("VmSize:") + 64 * MiB;
+    const rlimit address_space{limit, limit};
+    ::setrlimit(RLIMIT_AS, &address_space);
+    std::set_new_handler([] {
+      ++handler_calls;
+      std::free(reserve);
+      reserve = nullptr;
+      std::set_new_handler(nullptr);
+    });
+    void* p = opaque(::operator new(256 * MiB, std::nothrow));
+    insist(handler_calls == 1, "the handler was not asked once");
+    insist(p, "what the handler freed was not to be had");
+    ::operator delete(p);
+  }));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
