@@ -110,7 +110,7 @@ def procs_of(problem, asked, full):
 
 def unit_of(metric):
     metric = metric.rstrip("0123456789").rstrip("_")  # of a series
-    for suffix, unit in (("_ns", "ns"), ("_s", "s"), ("_mib", "MiB"), ("bytes", "B")):
+    for suffix, unit in (("_ns", "ns"), ("_ms", "ms"), ("_s", "s"), ("_mib", "MiB"), ("bytes", "B")):
         if metric.endswith(suffix):
             return unit
     return ""

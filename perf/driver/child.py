@@ -55,11 +55,12 @@ def measuring_memory(command, report):
     return ["/usr/bin/time", "--quiet", "--format", "%M", "--output", report, *command]
 
 
-def run(command, procs, timeout, memory=False):
-    """The Run of a command that exits with 0 in time; raises Failed otherwise."""
+def run(command, procs, timeout, memory=False, watch=None):
+    """The Run of a command that exits with 0 in time; raises Failed otherwise. watch(pid) runs beside it, in a thread,
+    and has to return once that process is gone."""
     if memory:
         with tempfile.NamedTemporaryFile("r") as report:
-            result = run(measuring_memory(command, report.name), procs, timeout)
+            result = run(measuring_memory(command, report.name), procs, timeout, watch=watch)
             result.memory_mib = int(report.read()) / 1024
             return result
     late = threading.Event()
@@ -73,6 +74,8 @@ def run(command, procs, timeout, memory=False):
         pid = start(command, procs, out, err)
         alarm = threading.Timer(timeout, kill)
         alarm.start()
+        watcher = threading.Thread(target=watch or (lambda pid: None), args=(pid,))
+        watcher.start()
         try:
             _, status, usage = os.wait4(pid, 0)
         except BaseException:
@@ -80,6 +83,7 @@ def run(command, procs, timeout, memory=False):
             raise
         finally:
             alarm.cancel()
+            watcher.join()
         wall = time.monotonic() - began
         if late.is_set():
             raise Failed(f"took more than {timeout} s")

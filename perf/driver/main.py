@@ -7,11 +7,13 @@ import pathlib
 import re
 import sys
 
+import alloc_main
 import catalog
 import child
 import compare
 import digest
 import machine
+import option_types
 import plots
 import results
 import tables
@@ -20,41 +22,18 @@ from progress import Progress
 FEWEST_ROUNDS = 5
 
 
-def regular_expression(text):
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no regular expression: {error}") from None
-
-
-def processor_counts(text):
-    most = len(os.sched_getaffinity(0))
-    try:
-        counts = sorted({int(part) for part in text.split(",")})
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of numbers such as 1,2") from None
-    if counts[0] < 1 or counts[-1] > most:
-        raise argparse.ArgumentTypeError(f"'{text}': this machine lets us use 1 to {most} processors")
-    return counts
-
-
-def round_count(text):
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of rounds")
-    return int(text)
-
-
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="perf/run", description="Builds heddle's benchmarks and measures them beside their contenders.",
-        epilog="perf/run also knows --no-install: list missing packages and exit with 3 instead of installing them.")
-    parser.add_argument("--only", type=regular_expression, default=re.compile(""), metavar="REGEX",
+        epilog="`perf/run alloc` compares allocators; `perf/run alloc --help` says how. perf/run also knows --no-install: "
+               "list missing packages and exit with 3 instead of installing them.")
+    parser.add_argument("--only", type=option_types.regular_expression, default=re.compile(""), metavar="REGEX",
                         help="what to measure, by problem/contender as --list prints them (searched, not anchored)")
     parser.add_argument("--list", action="store_true", help="print every problem/contender and stop")
-    parser.add_argument("--procs", type=processor_counts, metavar="N,...",
+    parser.add_argument("--procs", type=option_types.processor_counts, metavar="N,...",
                         default=sorted({1, min(2, len(os.sched_getaffinity(0)))}),
                         help="numbers of processors (default: 1 and 2)")
-    parser.add_argument("--rounds", type=round_count, help=f"samples of each figure (default: {FEWEST_ROUNDS}, "
+    parser.add_argument("--rounds", type=option_types.round_count, help=f"samples of each figure (default: {FEWEST_ROUNDS}, "
                         "with --full 9)")
     parser.add_argument("--full", action="store_true",
                         help="more rounds, the largest sizes for contenders that need long for them, and every problem "
@@ -157,6 +136,8 @@ def write(measured, options, description):
 
 
 def main(arguments):
+    if arguments[:1] == ["alloc"]:
+        return alloc_main.main(arguments[1:])
     options = parse(arguments)
     if options.list:
         print("\n".join(f"{p.name}/{c}" for p, contenders in options.chosen for c in contenders))

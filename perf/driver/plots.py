@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSL-1.0
 """Results as pictures: one SVG per problem, and one of all ratios."""
-from catalog import OURS, PROBLEMS, unit_of
+from catalog import OURS, unit_of
 
-COLOURS = {OURS: "#1b7837", "heddle_segmented": "#5aae61", "heddle_1k": "#a6dba0", "boost_fiber": "#b2a1c7", "go": "#4a90c2", "std_thread": "#bdbdbd", "xargs": "#d9a066"}
+COLOURS = {OURS: "#1b7837", "heddle_segmented": "#5aae61", "heddle_1k": "#a6dba0", "boost_fiber": "#b2a1c7",
+           "go": "#4a90c2", "std_thread": "#bdbdbd", "xargs": "#d9a066",
+           "jemalloc": "#d9a066", "glibc": "#bdbdbd", "mimalloc": "#4a90c2", "gperftools": "#b2a1c7"}
 
 
 def draw(results, folder):
@@ -13,7 +15,7 @@ def draw(results, folder):
         from matplotlib import pyplot
     except ImportError:
         return "no plots: python3-matplotlib is missing"
-    for problem in PROBLEMS:
+    for problem in results.problems:
         rows = [(procs, metric) for p, procs, metric in results.rows() if p is problem]
         if rows and problem.largest:
             draw_series(pyplot, results, problem, rows, folder / (problem.name.replace("/", "_") + ".svg"))
@@ -72,23 +74,23 @@ def draw_series(pyplot, results, problem, rows, path):
 
 
 def draw_ratios(pyplot, results, path):
-    """Every contender's figure as a multiple of ours."""
+    """Every contender's figure as a multiple of the baseline's."""
     rows = [(p, procs, m) for p, procs, m in results.rows()
-            if not p.largest and results.median(p.name, procs, OURS, m)]
+            if not p.largest and results.median(p.name, procs, results.baseline, m)]
     if not rows:
         return
     figure, panel = pyplot.subplots(figsize=(8, 1 + 0.28 * len(rows)))
     names = [f"{p.name} {p.metrics[m]} P={procs}" for p, procs, m in rows]
-    for contender, colour in COLOURS.items():
+    for contender in dict.fromkeys(c for p, _, _ in rows for c in p.contenders):
         points = [(results.ratio(p.name, procs, contender, m), i) for i, (p, procs, m) in enumerate(rows)]
-        points = [(ratio, i) for ratio, i in points if ratio and contender != OURS]
+        points = [(ratio, i) for ratio, i in points if ratio and contender != results.baseline]
         if points:
-            panel.scatter(*zip(*points), color=colour, label=contender, s=28)
-    panel.axvline(1, color=COLOURS[OURS], label=OURS)
+            panel.scatter(*zip(*points), color=COLOURS.get(contender, "#999999"), label=contender, s=28)
+    panel.axvline(1, color=COLOURS[results.baseline], label=results.baseline)
     panel.set_xscale("log")
     panel.set_yticks(range(len(rows)), names, fontsize=7)
     panel.invert_yaxis()
-    panel.set_xlabel("times heddle's figure: to the right of the line heddle is better", fontsize=8)
+    panel.set_xlabel(f"times {results.baseline}'s figure: to the right of the line {results.baseline} is better", fontsize=8)
     panel.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path)

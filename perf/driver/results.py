@@ -7,7 +7,9 @@ from catalog import OURS, PROBLEMS, unit_of
 
 
 class Results:
-    def __init__(self):
+    def __init__(self, problems=PROBLEMS, baseline=OURS):
+        self.problems = problems
+        self.baseline = baseline  # the contender that ratios refer to
         self.samples = collections.defaultdict(list)  # (problem, procs, contender, metric) -> values
         self.notes = {}  # the same key -> text
         self.skipped = {}  # "problem/contender" -> why
@@ -30,14 +32,14 @@ class Results:
         return (max(values) - min(values)) / middle if middle else 0.0
 
     def ratio(self, problem, procs, contender, metric):
-        """How many times ours the contender takes: above 1, heddle is better."""
-        ours = self.median(problem, procs, OURS, metric)
+        """How many times the baseline's figure the contender has: above 1, the baseline is better."""
+        base = self.median(problem, procs, self.baseline, metric)
         theirs = self.median(problem, procs, contender, metric)
-        return theirs / ours if ours and theirs is not None else None
+        return theirs / base if base and theirs is not None else None
 
     def rows(self):
         """(problem, procs, metric) of everything measured, in the order of the catalog."""
-        for problem in PROBLEMS:
+        for problem in self.problems:
             measured = [key for key in self.samples if key[0] == problem.name]
             for procs in sorted({key[1] for key in measured}):
                 for metric in problem.metrics:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
 """Results as text: for the terminal and as Markdown."""
-from catalog import OURS, PROBLEMS
-
 NOISY = 0.3  # a spread beyond this is marked
 
 
@@ -32,7 +30,7 @@ class Tables:
         if self.results.spread(*key) > NOISY:
             text = "~" + text
         ratio = self.results.ratio(*key)
-        if contender != OURS and ratio is not None:
+        if contender != self.results.baseline and ratio is not None:
             text += f" ({ratio:.2g}x)" if ratio < 10 else f" ({ratio:,.0f}x)"
         if with_range:
             values = self.results.samples[key]
@@ -52,7 +50,7 @@ class Tables:
         return table
 
     def all(self, with_range=False):
-        for problem in PROBLEMS:
+        for problem in self.results.problems:
             table = self.of(problem, with_range)
             if len(table) > 1:
                 yield problem, table
@@ -67,8 +65,9 @@ class Tables:
             yield f"FAILED: {name}: {why}"
 
 
-LEGEND = ("P: processors. Medians; in brackets how many times heddle's figure. "
-          f"~: the samples lie further apart than {NOISY:.0%} of the median.")
+def legend(results):
+    return (f"P: processors. Medians; in brackets how many times {results.baseline}'s figure. "
+            f"~: the samples lie further apart than {NOISY:.0%} of the median.")
 
 
 def for_terminal(results):
@@ -80,15 +79,15 @@ def for_terminal(results):
         for row in table:
             cells = [row[1].ljust(widths[1]), *(c.rjust(w) for c, w in zip(row[2:], widths[2:]))]
             lines.append(f"  {row[0]}  " + "  ".join(cells).rstrip())
-    return "\n".join([*lines, "", LEGEND, *tables.closing()])
+    return "\n".join([*lines, "", legend(results), *tables.closing()])
 
 
-def as_markdown(results, description):
+def as_markdown(results, description, title="perf/run"):
     tables = Tables(results)
-    lines = ["# perf/run", ""]
+    lines = [f"# {title}", ""]
     lines += [f"- {name}: {value}" for group in ("machine", "versions") for name, value in description[group].items()]
     lines += [f"- commit: {description['commit']}", f"- date: {description['date']}", "",
-              LEGEND + " In square brackets the smallest and the largest sample."]
+              legend(results) + " In square brackets the smallest and the largest sample."]
     for problem, table in tables.all(with_range=True):
         lines += ["", f"## {problem.name}", f"{problem.title}", ""]
         lines += ["| " + " | ".join(row) + " |" for row in table]

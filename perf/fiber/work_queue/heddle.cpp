@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <heddle/heddle.hpp>
-#include <memory>
+#include <utility>
 #include <vector>
 
 #include "common/bench.hpp"
@@ -18,11 +18,9 @@ static double process(std::uint64_t rounds, std::uint64_t fibers, std::uint64_t 
     for (std::uint64_t w = 0; w < fibers; ++w)
       workers.push_back(heddle::spawn([&, w] {
         std::uint64_t mine = 0;
-        while (auto item = queue.get()) {
-          const std::uint64_t key = *item;
-          item.done();
+        for (auto item = queue.get(); item; item = queue.get(std::move(item))) {
           ++mine;
-          left[key / share].done();
+          left[*item / share].done();
         }
         processed[w] = mine;
       }));
