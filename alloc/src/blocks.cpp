@@ -166,6 +166,8 @@ void check_size(const span& s, const void* p, std::size_t size) noexcept {
   if (size <= s.size && size >= least_size[s.klass]) [[likely]]
     return;
   if (!s.begins_block(p)) misuse("delete", p, &s);
+  // A block that is sampled for a heap profile has a span of its own, though it is of a class.
+  if (s.is_large() && s.size <= class_limit && size <= s.size) return;
   wrong_size(p, size, s.size, &s);
 }
 

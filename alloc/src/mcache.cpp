@@ -113,7 +113,7 @@ bool mcache::set_aside(span& s) noexcept {
   set_in_use(s, in_use, in_use - 1 - s.capacity / 16u);
   if (s.notice_due) return true;  // then it will be watched when that arrives
   if (HEDDLE_PLANTED(watch_without_look)) {
-    s.remote.fetch_or(remote_word::watched, std::memory_order_release);
+    s.remote.fetch_or(remote_word::watched, std::memory_order_release);  // release: as below
     return true;
   }
   std::uint64_t nothing = 0;

@@ -105,6 +105,15 @@ BOOST_AUTO_TEST_CASE(a_block_that_is_freed_at_once_is_sampled_too) {
   BOOST_TEST(t.live == 0);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_sampled_may_be_freed_by_its_size) {
+  const running on;
+  for (const std::size_t size : {1, 24, 112, 1024, 20480, 262144, 1 << 20})
+    for (std::size_t n = (16 << 20) / size / 8 + 64; n != 0; --n) alloc::deallocate(alloc::allocate(size), size);
+  const totals t = read_profile();
+  BOOST_TEST(t.all > 0);
+  BOOST_TEST(t.live == 0);
+}
+
 BOOST_AUTO_TEST_CASE(huge_blocks_that_move_are_followed) {
   const running on;
   void* p = alloc::allocate(8 << 20);
