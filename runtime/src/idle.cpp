@@ -41,10 +41,12 @@ void scheduler::unlist_machine(machine& m) noexcept {
   m.listed = false;
   (m.previous_idle != nullptr ? m.previous_idle->next_idle : idle_machines_) = m.next_idle;
   if (m.next_idle != nullptr) m.next_idle->previous_idle = m.previous_idle;
-  if (timekeeper_ == &m) {
-    timekeeper_ = nullptr;
-    timekeeper_deadline_ = no_deadline;
-  }
+  if (timekeeper_ == &m) keep_no_time();
+}
+
+void scheduler::keep_no_time() noexcept {
+  timekeeper_ = nullptr;
+  timekeeper_deadline_ = no_deadline;
 }
 
 void scheduler::attach(machine& m, processor& p) noexcept {
@@ -214,7 +216,11 @@ bool scheduler::wake_up_with_processor(machine& m) noexcept {
     const thread_lock hold(lock_);
     if (!m.listed || stopping_) return false;
     processor* p = pop_processor();
-    if (p == nullptr) return false;
+    if (p == nullptr) {
+      // Who goes idle next keeps the time from then on, and is not to take this one's deadline, which has passed, for it.
+      if (timekeeper_ == &m && !HEDDLE_PLANTED(timekeeper_stays_late)) keep_no_time();
+      return false;
+    }
     unlist_machine(m);
     attach(m, *p);
     if (!alone_) {

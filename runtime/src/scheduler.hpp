@@ -176,6 +176,7 @@ class scheduler {
   bool wake_up_with_processor(machine& m) noexcept;
   void list_machine(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void unlist_machine(machine& m) noexcept HEDDLE_REQUIRES(lock_);
+  void keep_no_time() noexcept HEDDLE_REQUIRES(lock_);
   processor* pop_processor() noexcept HEDDLE_REQUIRES(lock_);
   void push_processor(processor& p) noexcept HEDDLE_REQUIRES(lock_);
   void attach(machine& m, processor& p) noexcept;
@@ -238,6 +239,27 @@ class scheduler {
   monitor monitor_;
   friend class monitor;
 };
+
+inline execution& scheduler::prepare(machine& m, fiber* f) noexcept {
+  m.current = f;
+  f->state.store(fiber_state::running, std::memory_order_relaxed);
+  atomic<std::uint32_t>& tick = m.p->tick;
+  tick.store(tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return *f;
+}
+
+/// The common case of pick_with_stack(), inline: nothing is due, and a woken fiber waits here.
+inline fiber* scheduler::pick_quickly(processor& p) noexcept {
+  if (p.fairness <= 1 || p.timers.next_hint() != no_deadline) [[unlikely]]
+    return nullptr;
+  fiber* f = p.woken.take_next();
+  if (f == nullptr) {
+    f = p.woken.pop();
+    if (f == nullptr) return nullptr;
+  }
+  --p.fairness;
+  return f;
+}
 
 /// A plain thread's licence to use the running scheduler: it is not destroyed meanwhile.
 class visit {
