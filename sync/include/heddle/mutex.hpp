@@ -10,6 +10,7 @@
 #include "heddle/detail/fifo.hpp"
 #include "heddle/detail/platform.hpp"
 #include "heddle/detail/thread_mutex.hpp"
+#include "heddle/detail/timed.hpp"
 #include "heddle/detail/wait.hpp"
 
 namespace heddle {
@@ -181,14 +182,12 @@ class timed_mutex : private mutex {
   /// O(1) plus the wait. Throws nothing but what the arithmetic of the duration may throw.
   template <class Rep, class Period>
   [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
-    return try_lock() || lock_within({detail::deadline_after(d), nullptr});
+    return try_lock() || detail::within(d, [this](const auto& bounds) { return lock_within(bounds); });
   }
   /// The same until `t` of any clock.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& t) {
-    return try_lock() || detail::attempt_until(t, [this](detail::nanoseconds_t deadline) {
-             return lock_within({deadline, nullptr});
-           });
+    return try_lock() || detail::within(t, [this](const auto& bounds) { return lock_within(bounds); });
   }
 
   /// Unlocks, as mutex::unlock() does.

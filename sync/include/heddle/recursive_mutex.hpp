@@ -61,9 +61,7 @@ class recursive_mutex {
   }
   /// Locks if it is free or the caller's; never blocks. False beyond max_depth, too.
   [[nodiscard]] bool try_lock() noexcept {
-    const void* const self = detail::caller();
-    if (owned_by(self)) return try_deeper();
-    return mutex_.try_lock() && begin(self);
+    return try_own([this] { return mutex_.try_lock(); });
   }
   /// Takes back one lock() of the caller, who must be the owner. Never blocks and never suspends; O(1).
   void unlock() noexcept {
@@ -76,6 +74,13 @@ class recursive_mutex {
   friend class recursive_timed_mutex;
 
   bool owned_by(const void* self) const noexcept { return owner_.load(std::memory_order_relaxed) == self; }
+  /// Once more for the owner; for another if try_lock() locks mutex_.
+  template <class F>
+  bool try_own(F try_lock) noexcept(noexcept(try_lock())) {
+    const void* const self = detail::caller();
+    if (owned_by(self)) return try_deeper();
+    return try_lock() && begin(self);
+  }
   bool begin(const void* self) noexcept {
     owner_.store(self, std::memory_order_relaxed);
     depth_ = 1;
@@ -126,16 +131,12 @@ class recursive_timed_mutex : private recursive_mutex {
   /// beyond max_depth. O(1) plus the wait.
   template <class Rep, class Period>
   [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
-    const void* const self = detail::caller();
-    if (owned_by(self)) return try_deeper();
-    return mutex_.try_lock_for(d) && begin(self);
+    return try_own([&] { return mutex_.try_lock_for(d); });
   }
   /// The same until `t` of any clock.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& t) {
-    const void* const self = detail::caller();
-    if (owned_by(self)) return try_deeper();
-    return mutex_.try_lock_until(t) && begin(self);
+    return try_own([&] { return mutex_.try_lock_until(t); });
   }
   /// Unlocks, as recursive_mutex::unlock() does.
   void unlock() noexcept {

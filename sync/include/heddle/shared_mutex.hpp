@@ -10,6 +10,7 @@
 #include "heddle/detail/fifo.hpp"
 #include "heddle/detail/platform.hpp"
 #include "heddle/detail/thread_mutex.hpp"
+#include "heddle/detail/timed.hpp"
 #include "heddle/detail/wait.hpp"
 
 namespace heddle {
@@ -229,26 +230,22 @@ class shared_timed_mutex : private shared_mutex {
   /// what the arithmetic of the duration may throw.
   template <class Rep, class Period>
   [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
-    return try_lock() || lock_within({detail::deadline_after(d), nullptr});
+    return try_lock() || detail::within(d, [this](const auto& bounds) { return lock_within(bounds); });
   }
   /// The same until `t` of any clock.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_until(const std::chrono::time_point<Clock, Duration>& t) {
-    return try_lock() || detail::attempt_until(t, [this](detail::nanoseconds_t deadline) {
-             return lock_within({deadline, nullptr});
-           });
+    return try_lock() || detail::within(t, [this](const auto& bounds) { return lock_within(bounds); });
   }
   /// Locks it for reading, not waiting longer than for `d`: false then.
   template <class Rep, class Period>
   [[nodiscard]] bool try_lock_shared_for(const std::chrono::duration<Rep, Period>& d) {
-    return try_lock_shared() || lock_shared_within({detail::deadline_after(d), nullptr});
+    return try_lock_shared() || detail::within(d, [this](const auto& bounds) { return lock_shared_within(bounds); });
   }
   /// The same until `t` of any clock.
   template <class Clock, class Duration>
   [[nodiscard]] bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration>& t) {
-    return try_lock_shared() || detail::attempt_until(t, [this](detail::nanoseconds_t deadline) {
-             return lock_shared_within({deadline, nullptr});
-           });
+    return try_lock_shared() || detail::within(t, [this](const auto& bounds) { return lock_shared_within(bounds); });
   }
 
   /// Unlocks, as shared_mutex::unlock() does.
