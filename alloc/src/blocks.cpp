@@ -22,14 +22,14 @@ constexpr std::size_t absurd = std::size_t{1} << 46;
 void* allocate_of(size_class c) noexcept {
   const mcache_hold cache;
   if (!cache) return nullptr;
-  span& s = cache->slot(c);
-  if (free_block* const b = s.free; b != nullptr) {
-    s.free = b->next;
-    ++s.live;
+  block_list& l = cache->slot(c);
+  if (free_block* const b = l.free; b != nullptr) {
+    l.free = b->next;
+    ++l.live;
     return b;
   }
   void* const p = cache->refill(c);
-  the_scavenger.poll();
+  the_scavenger.poll(nullptr);
   return p;
 }
 
@@ -54,7 +54,11 @@ void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept
 }
 
 void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
-  void* const p = find_large(size, alignment, zeroed);
+  void* p = find_large(size, alignment, zeroed);
+  if (p == nullptr && this_mcache != &nobodys_mcache && size < absurd) [[unlikely]] {
+    this_mcache->drain();  // there may be whole spans without a block in use
+    p = find_large(size, alignment, zeroed);
+  }
   if (the_profile.interval() != 0 && p != nullptr) [[unlikely]]
     count_large(p, size);
   return p;
@@ -70,21 +74,6 @@ void free_large(span& s) noexcept {
   if (the_profile.any_in_use()) [[unlikely]]
     the_profile.remove(s.start);
   the_mheap.free_span(s);
-  the_scavenger.poll();
-}
-
-/// Frees into the span of another; or of the calling thread, if it has just got a cache which owns that.
-void free_into(span& s, void* p) noexcept {
-  const mcache_hold cache;
-  if (!cache) return;  // no memory for a cache: the block is lost
-  if (s.owner.load(std::memory_order_relaxed) == cache.get()) {
-    auto* const b = static_cast<free_block*>(p);
-    b->next = s.free;
-    s.free = b;
-    if (--s.live == 0) cache->look_at(s);
-  } else {
-    cache->free_elsewhere(s, p);
-  }
 }
 
 /// The span of a block, or null for a huge one; ends the process if no block begins at p.
@@ -114,8 +103,8 @@ void deallocate_slow(void* p, span& s) noexcept {
   if (!s.begins_block(p)) [[unlikely]]
     misuse("free", p, &s);
   if (s.is_large()) return free_large(s);
-  free_into(s, p);
-  the_scavenger.poll();
+  const mcache_hold cache;
+  if (cache) cache->free_behind(s, p);  // else there is no memory for a cache: the block is lost
 }
 
 void deallocate_outside(void* p) noexcept {
@@ -135,10 +124,17 @@ void* allocate_slow(std::size_t size) noexcept {
   return plain::allocate(size);
 }
 
-void deallocate_slow(void* p, span& s) noexcept {
-  if (extras::wanted()) [[unlikely]]
-    return extras::deallocate(p);
-  plain::deallocate_slow(p, s);
+void deallocate_slow(void* p, const void* caller) noexcept {
+  span& s = the_map.span_of(p);
+  // Where every call is checked the thread's cache is not to be seen.
+  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_block(p)) [[likely]] {
+    c->free_behind(s, p);
+  } else if (extras::wanted()) [[unlikely]] {
+    extras::deallocate(p);
+  } else {
+    plain::deallocate_slow(p, s);
+  }
+  the_scavenger.poll(caller);
 }
 
 void deallocate_outside(void* p) noexcept {
@@ -147,27 +143,32 @@ void deallocate_outside(void* p) noexcept {
   plain::deallocate_outside(p);
 }
 
-void look_at_own(void*, span& s) noexcept { this_mcache->look_at(s); }
-
-void freed_twice(void* p, const span& s) noexcept {
-  misuse("free", p, &s, "it is free already, and was the last block to be freed");
+void freed_twice(void* p) noexcept {
+  misuse("free", p, &the_map.span_of(p), "it is free already, and was the last block to be freed");
 }
 
 namespace {
 
-/// The fewest bytes for which a block of each class is taken, and at its end a large one.
-constexpr auto least_size = [] {
-  std::array<std::uint32_t, class_count + 1> t{};
-  for (std::size_t c = 1; c != t.size(); ++c) t[c] = class_info[c - 1].size + 1;
+/// By tag: the fewest and the most bytes for which a block of a class is taken. None for tag 0.
+struct size_range {
+  std::uint32_t least, most;
+};
+constexpr auto sizes_of_tag = [] {
+  std::array<size_range, class_count + 1> t{};
+  t[0] = {1, 0};
+  for (std::size_t c = 0; c != class_count; ++c) t[c + 1] = {c == 0 ? 0 : class_info[c - 1].size + 1, class_info[c].size};
   return t;
 }();
 
 void check_size(const span& s, const void* p, std::size_t size) noexcept {
-  if (size <= s.size && size >= least_size[s.klass]) [[likely]]
-    return;
   if (!s.begins_block(p)) misuse("delete", p, &s);
-  // A block that is sampled for a heap profile has a span of its own, though it is of a class.
-  if (s.is_large() && s.size <= class_limit && size <= s.size) return;
+  if (s.is_large()) {
+    // A block that is sampled for a heap profile has a span of its own, though it is of a class.
+    if (size <= s.size && (size > class_limit || s.size <= class_limit)) return;
+  } else {
+    const size_range range = sizes_of_tag[s.klass + 1u];
+    if (size >= range.least && size <= range.most) return;
+  }
   wrong_size(p, size, s.size, &s);
 }
 
@@ -176,7 +177,8 @@ void check_size(const span& s, const void* p, std::size_t size) noexcept {
   if (the_map.contains(p)) {
     check_size(the_map.span_of(p), p, size);
   } else if (const std::size_t known = p != nullptr ? the_mheap.huge_size(p) : 0; known != 0) {
-    if (size > known || size <= class_limit) wrong_size(p, size, known, nullptr);
+    constexpr std::size_t os_page = 4096;  // whole ones, and as few as hold what was asked for
+    if (size > known || size + os_page <= known) wrong_size(p, size, known, nullptr);
   }
   deallocate(p);
 }
@@ -187,11 +189,11 @@ void deallocate_sized(void* p, std::size_t size) noexcept {
   const std::size_t number = the_map.grain_of(p);
   if (!the_map.contains_grain(number)) [[unlikely]]
     return deallocate_sized_slow(p, size);
-  span& s = the_map.span_of_grain(number);
-  if (s.owner.load(std::memory_order_relaxed) != this_mcache) [[unlikely]]
+  const std::size_t tag = the_map.tag_of_grain(number);
+  const size_range range = sizes_of_tag[tag / tag_step];
+  if (size < range.least || size > range.most) [[unlikely]]
     return deallocate_sized_slow(p, size);
-  check_size(s, p, size);
-  deallocate_own(s, p);
+  deallocate_tagged(p, tag, [&] { deallocate_sized_slow(p, size); });
 }
 
 void deallocate_within(void* p, std::size_t size) noexcept {

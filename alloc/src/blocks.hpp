@@ -12,48 +12,52 @@
 namespace heddle::detail::blocks {
 
 [[gnu::noinline]] void* allocate_slow(std::size_t size) noexcept;
-[[gnu::noinline]] void deallocate_slow(void* p, span& s) noexcept;
+/// `caller`: who has called free(), or what else frees; see scavenger::poll().
+[[gnu::noinline]] void deallocate_slow(void* p, const void* caller) noexcept;
 /// p is not in the window, or not aligned: null, a huge block, or nothing that came from here.
 [[gnu::noinline]] void deallocate_outside(void* p) noexcept;
 
-/// What the caller's cache does when a span of its has counted down. The unused argument leaves the others' registers
-/// as they are: it saves free() an instruction, and so does their order.
-[[gnu::noinline]] void look_at_own(void* p, span& s) noexcept;
-[[noreturn, gnu::cold, gnu::noinline]] void freed_twice(void* p, const span& s) noexcept;
+/// Does not return; that free() need not know, since it may jump there then, and sets up no stack frame.
+[[gnu::cold, gnu::noinline]] void freed_twice(void* p) noexcept;
 
 /// At least `size` bytes, aligned to 16; null: no memory. O(1).
 [[gnu::always_inline]] inline void* allocate(std::size_t size) noexcept {
   if (size <= small_limit) [[likely]] {
-    span& s = this_mcache->small_slot(size);
-    if (free_block* const b = s.free; b != nullptr) [[likely]] {
-      s.free = b->next;
-      ++s.live;
+    block_list& l = this_mcache->small_slot(size);
+    if (free_block* const b = l.free; b != nullptr) [[likely]] {
+      l.free = b->next;
+      ++l.live;
       return b;
     }
   }
   return allocate_slow(size);
 }
 
-/// Takes back a block of a span which the calling thread's cache owns.
-[[gnu::always_inline]] inline void deallocate_own(span& s, void* p) noexcept {
+/// Takes back a block of a class whose page has this tag; or calls `full`, if the magazine is.
+template <class F>
+[[gnu::always_inline]] inline void deallocate_tagged(void* p, std::size_t tag, F full) noexcept {
+  magazine* m = &this_mcache->magazine_of(tag);
+  asm("" : "+r"(m));  // an address in a register, and below a count in memory: fewer instructions
+  if (m->is_full()) [[unlikely]]
+    return full();
   auto* const b = static_cast<free_block*>(p);
-  if (b == s.free) [[unlikely]]
-    freed_twice(p, s);
-  b->next = s.free;
-  s.free = b;
-  if (--s.live == 0) [[unlikely]]
-    look_at_own(p, s);
+  if (b == m->free) [[unlikely]]
+    return freed_twice(p);
+  asm("" : "+m"(m->live));
+  --m->live;
+  b->next = m->free;
+  m->free = b;
 }
 
-/// Takes back what came from here. Null is nothing. O(1).
+/// Takes back what came from here. Null is nothing. O(1). Being inlined always, it has the address to which that function
+/// returns which calls it.
 [[gnu::always_inline]] inline void deallocate(void* p) noexcept {
   const std::size_t number = the_map.grain_of(p);
   if (!the_map.contains_grain(number)) [[unlikely]]
     return deallocate_outside(p);
-  span& s = the_map.span_of_grain(number);
-  if (s.owner.load(std::memory_order_relaxed) != this_mcache) [[unlikely]]
-    return deallocate_slow(p, s);
-  deallocate_own(s, p);
+  deallocate_tagged(p, the_map.tag_of_grain(number), [p]() __attribute__((always_inline)) {
+    deallocate_slow(p, __builtin_return_address(0));
+  });
 }
 
 /// Zeroed. The product must not overflow.

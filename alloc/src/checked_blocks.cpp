@@ -18,12 +18,6 @@ namespace {
 
 static_assert(class_info[0].capacity <= 1024);
 
-/// Of a span with so many blocks the first is never handed out, so that there is one before every other.
-constexpr std::size_t many = 16;
-std::uint32_t blocks_to_hand_out(std::size_t capacity) noexcept {
-  return static_cast<std::uint32_t>(capacity < many ? capacity : capacity - 1);
-}
-
 /// When a block is freed, so many bytes before it are looked at too.
 constexpr std::size_t looked_at_before = 16;
 
@@ -117,7 +111,7 @@ span* checked_blocks::add_span(size_class c) noexcept {
     unused_ = k;
     return nullptr;
   }
-  k->free_count = blocks_to_hand_out(info.capacity);
+  k->free_count = span_checks::blocks_to_hand_out(info.capacity);
   for (std::size_t i = 0; i != k->free_bits.size(); ++i) {
     const std::size_t left = info.capacity - std::min<std::size_t>(info.capacity, i * 64);
     k->free_bits[i] = left >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << left) - 1;
@@ -222,7 +216,7 @@ void checked_blocks::release(void* p, damage& found) noexcept {
   k.free_bits[index / 64] |= std::uint64_t{1} << index % 64;
   if (k.free_count++ == 0) spans_.push_back(s);
   const bool only_one = spans_.first() == &s && s.next == nullptr;
-  if (k.free_count != blocks_to_hand_out(s.capacity) || only_one) return;
+  if (k.free_count != span_checks::blocks_to_hand_out(s.capacity) || only_one) return;
   for (std::size_t i = 0; i != s.capacity; ++i)
     if (find_damage(s, i, k.word(i).load(std::memory_order_relaxed)) != nullptr) {
       found = {&s, i};

@@ -33,6 +33,11 @@ struct span_checks {
   static constexpr std::size_t bytes_for(std::size_t capacity) noexcept {
     return sizeof(span_checks) + capacity * sizeof(atomic<std::uint32_t>);
   }
+  /// Of a span with so many blocks the first is never handed out, so that there is one before every other.
+  static constexpr std::uint32_t blocks_to_hand_out(std::size_t capacity) noexcept {
+    constexpr std::size_t many = 16;
+    return static_cast<std::uint32_t>(capacity < many ? capacity : capacity - 1);
+  }
   static std::uint32_t state_of(std::uint32_t word) noexcept { return word & ~size_mask; }
 };
 

@@ -90,8 +90,14 @@ void* guarded_blocks::allocate(std::size_t alignment, std::size_t size) noexcept
     return nullptr;
   }
   if (++count_ > most_guarded) os::commit(b->map, b->mapped);
+  bytes_in_use_ += b->body_bytes;
   *find(b->start) = b;
   return b->start;
+}
+
+std::size_t guarded_blocks::bytes_in_use() noexcept {
+  const thread_lock hold(lock_);
+  return bytes_in_use_;
 }
 
 std::size_t guarded_blocks::size_of(const void* p, const char* what) noexcept {
@@ -108,7 +114,10 @@ void guarded_blocks::deallocate(void* p, const char* what) noexcept {
     const thread_lock hold(lock_);
     b = *find(p);
     if (b != nullptr && b->freed) b = nullptr;
-    if (b != nullptr) b->freed = true;
+    if (b != nullptr) {
+      b->freed = true;
+      bytes_in_use_ -= b->body_bytes;
+    }
   }
   if (b == nullptr) report(p, what);
   if (const char* const at = b->find_damage(); at != nullptr) report_written(*b, at);
@@ -118,16 +127,27 @@ void guarded_blocks::deallocate(void* p, const char* what) noexcept {
 /// Takes the memory of a block away, but not yet its addresses.
 void guarded_blocks::quarantine(block& b) noexcept {
   os::close(b.map, b.mapped);
-  bool full = false;
+  bool many = false;
   {
     const thread_lock hold(lock_);
     b.younger = nullptr;
     (youngest_ != nullptr ? youngest_->younger : oldest_) = &b;
     youngest_ = &b;
     quarantined_bytes_ += b.mapped;
-    full = ++quarantined_ > quarantine_most || quarantined_bytes_ > quarantine_bytes || count_ > most_guarded;
+    ++quarantined_;
+    many = count_ > most_guarded;
   }
-  if (full) release_oldest();
+  if (many) release_oldest();
+  // A large one may push several out.
+  while (quarantine_is_full() && release_oldest()) {
+  }
+}
+
+bool guarded_blocks::quarantine_is_full() noexcept {
+  const thread_lock hold(lock_);
+  // Under ulimit -v the rest of the process needs addresses too, for stacks of threads among others.
+  if (quarantine_limit_ == 0) quarantine_limit_ = std::min(quarantine_bytes, os::address_space_limit() / 16);
+  return quarantined_ > quarantine_most || quarantined_bytes_ > quarantine_limit_;
 }
 
 /// False: there is none in quarantine.

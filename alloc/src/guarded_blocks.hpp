@@ -17,7 +17,7 @@ class guarded_blocks {
  public:
   constexpr guarded_blocks() noexcept = default;
 
-  /// size > 0. Zeroed. Null: no memory.
+  /// Zeroed. Null: no memory.
   void* allocate(std::size_t alignment, std::size_t size) noexcept;
   std::size_t size_of(const void* p, const char* what) noexcept;
   void deallocate(void* p, const char* what) noexcept;
@@ -26,6 +26,9 @@ class guarded_blocks {
   /// For one who has touched `at` and must not: ends the process if that is because of one of these blocks. To be
   /// called in a handler of SIGSEGV.
   void report_touched(const void* at) noexcept;
+
+  /// Of blocks in use, in whole pages.
+  std::size_t bytes_in_use() noexcept;
 
   thread_mutex& lock() noexcept { return lock_; }  // for fork
 
@@ -45,7 +48,7 @@ class guarded_blocks {
   };
   static constexpr std::size_t buckets = 4096;
   static constexpr std::size_t quarantine_most = 1024;
-  static constexpr std::size_t quarantine_bytes = std::size_t{1} << 30;  ///< of address space
+  static constexpr std::size_t quarantine_bytes = std::size_t{1} << 30;  ///< of address space; less if that is limited
   /// A block makes the kernel two mappings more, of which a process may have 65,530: from here on they lack the pages
   /// around them.
   static constexpr std::size_t most_guarded = 12'000;
@@ -57,6 +60,7 @@ class guarded_blocks {
   block* make_record() noexcept HEDDLE_REQUIRES(lock_);
   void drop_record(block& b) noexcept HEDDLE_REQUIRES(lock_);
   void quarantine(block& b) noexcept;
+  bool quarantine_is_full() noexcept;
   bool release_oldest() noexcept;
   [[noreturn]] void report(const void* p, const char* what) noexcept;
   [[noreturn]] static void report_written(const block& b, const char* at) noexcept;
@@ -69,6 +73,8 @@ class guarded_blocks {
   std::size_t quarantined_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t quarantined_bytes_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t quarantine_limit_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< 0: not known yet
+  std::size_t bytes_in_use_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
 
 extern guarded_blocks the_guarded_blocks;

@@ -64,7 +64,7 @@ void* allocate(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
     return the_checked_blocks[c].allocate(c, size, zeroed);
   }
   zeroed = true;
-  return the_guarded_blocks.allocate(alignment, std::max<std::size_t>(size, 1));
+  return the_guarded_blocks.allocate(alignment, size);
 }
 
 std::size_t size_of(const void* p, const char* what) noexcept {

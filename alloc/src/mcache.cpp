@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <new>
+#include <utility>
 
 #include "mcentral.hpp"
 #include "misuse.hpp"
@@ -22,6 +23,13 @@ constexpr std::uint32_t far_away = std::uint32_t{1} << 30;
 
 /// Untouched blocks are linked by so many bytes at a time: a page of the kernel's, so that no other is touched.
 constexpr std::size_t carving = 4096;
+
+free_block* pop(block_list& l) noexcept {
+  free_block* const b = l.free;
+  l.free = b->next;
+  ++l.live;
+  return b;
+}
 
 void set_in_use(span& s, std::uint32_t in_use, std::uint32_t base) noexcept {
   s.base = base;
@@ -56,51 +64,98 @@ void carve(span& s) noexcept {
   s.free = first;
 }
 
+/// Fetches the blocks at the front of a list that others have freed: first each one that another is `ahead` of, then all
+/// those behind them side by side.
+void fetch_remote(const span& s) noexcept {
+  constexpr std::size_t most = 8;
+  const auto fetch = [](const void* p) { asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p))); };
+  const free_block* chains[most];
+  std::size_t n = 0;
+  for (const free_block* b = s.free; n != most && b != nullptr && s.may_link_to(b);
+       b = static_cast<const remote_block*>(b)->ahead) {
+    chains[n++] = b;
+    fetch(b->next);
+  }
+  for (std::size_t i = 2; i < remote_block::distance; ++i)
+    for (std::size_t k = 0; k != n; ++k)
+      if (const free_block* const b = chains[k]->next; b != nullptr && s.may_link_to(b)) {
+        chains[k] = b;
+        fetch(b->next);
+      }
+}
+
 }  // namespace
 
-mcache::mcache() noexcept : mcache(&nobodys_span) {}
+mcache::mcache() noexcept : mcache(&nobodys_span) {
+  active_.fill(&nobodys_span);
+  for (std::size_t c = 0; c != class_count; ++c)
+    magazines_[c + 1].live = magazines_[c + 1].base = magazine_bounds[c].least;
+}
 
 // --- allocating -----------------------------------------------------------------------------------------------------
 
-void mcache::set_slot(size_class c, span& s) noexcept {
+void mcache::set_slot(size_class c, block_list& l) noexcept {
   if (c >= small_classes) {
-    slots_[slot_of(c)] = &s;
+    slots_[slot_of(c)] = &l;
     return;
   }
   const std::size_t first = c == 0 ? 0 : class_info[c - 1].size / grain + 1;
-  std::fill(slots_.begin() + first, slots_.begin() + slot_of(c) + 1, &s);
+  std::fill(slots_.begin() + first, slots_.begin() + slot_of(c) + 1, &l);
 }
 
 void* mcache::refill(size_class c) noexcept {
   if (the_profile.interval() != 0 || sampling_ != nullptr) [[unlikely]]
     return refill_sampled(c);
+  return refill_unsampled(c);
+}
+
+void* mcache::refill_unsampled(size_class c) noexcept {
+  magazine& m = magazines_[c + 1];
+  if (&slot(c) == &m) {
+    if (m.free == nullptr && !load_spare(c)) {
+      // It has run dry. With room for what went back to the spans meanwhile it would not have.
+      if (const std::uint32_t spilled = std::exchange(spares_[c].spilled, 0); spilled != 0)
+        resize_magazine(c, std::min(magazine_bounds[c].most, m.base + std::max(m.base, spilled / 2)));
+      set_slot(c, *active_[c]);
+    }
+  } else if (slot(c).free == nullptr && m.count() + spares_[c].count >= std::max(magazine_bounds[c].useful, 1u)) {
+    set_slot(c, m);
+    if (m.free == nullptr) load_spare(c);
+  }
+  if (block_list& l = slot(c); l.free != nullptr) return pop(l);
+  if (void* const p = refill_from_spans(c); p != nullptr) return p;
+  if (m.free != nullptr || load_spare(c)) return pop(m);  // rather those few than none
+  drain();  // of other classes there may be whole spans
   return refill_from_spans(c);
 }
 
+/// The slot is the active span, without blocks in its list, or nobody's.
 void* mcache::refill_from_spans(size_class c) noexcept {
-  span* s = &slot(c);
+  span* s = active_[c];
   if (s == &nobodys_span || !replenish(*s)) {
     do {
       if (s != &nobodys_span && !set_aside(*s)) break;  // others have freed some of it just now
       s = find(c);
-      set_slot(c, s != nullptr ? *s : nobodys_span);
+      active_[c] = s != nullptr ? s : &nobodys_span;
+      set_slot(c, *active_[c]);
       if (s == nullptr) return nullptr;
       const std::uint32_t in_use = s->in_use();
       s->state = span_state::active;
       set_in_use(*s, in_use, active_base);
     } while (!replenish(*s));
   }
-  free_block* const b = s->free;
-  if (b->next != nullptr && !s->may_link_to(b->next)) [[unlikely]]
+  if (const free_block* const b = s->free; b->next != nullptr && !s->may_link_to(b->next)) [[unlikely]]
     broken_link(b, *s);
-  s->free = b->next;
-  ++s->live;
-  return b;
+  return pop(*s);
 }
 
 /// Fills the list of a span of this cache. False: all of its blocks are in use.
 bool mcache::replenish(span& s) noexcept {
-  if (s.remote.load(std::memory_order_relaxed) != 0) s.live -= collect_remote(s);
+  if (s.remote.load(std::memory_order_relaxed) != 0) {
+    const std::uint32_t n = collect_remote(s);
+    s.live -= n;
+    if (n > remote_block::distance) fetch_remote(s);
+  }
   if (s.free == nullptr) carve(s);
   return s.free != nullptr;
 }
@@ -141,108 +196,6 @@ span* mcache::find(size_class c) noexcept {
   s->tidied = false;
   s->owner.store(this, std::memory_order_relaxed);
   return s;
-}
-
-// --- sampling -----------------------------------------------------------------------------------------------------
-
-/// Whether there is a profile to sample for, and what it takes; distances are those of its interval then.
-bool mcache::can_sample() noexcept {
-  const std::size_t interval = the_profile.interval();
-  if (interval == 0) return false;
-  if (sampling_ == nullptr) {
-    void* const memory = the_mheap.make_record(sizeof(cache_sampling));
-    if (memory == nullptr) return false;
-    sampling_ = new (memory) cache_sampling;
-  }
-  if (sampling_->interval != interval) {
-    sampling_->interval = interval;
-    for (std::uint64_t& bytes : sampling_->until) bytes = sampling_->draw();
-  }
-  return true;
-}
-
-void* mcache::refill_sampled(size_class c) noexcept {
-  if (sampling_ != nullptr) unfeed(c);
-  if (!can_sample()) return refill_from_spans(c);
-  const std::size_t size = class_info[c].size;
-  void* p = sampling_->until[c] <= size ? make_sample(c) : nullptr;
-  if (p == nullptr) {
-    p = refill_from_spans(c);
-    if (p == nullptr) return nullptr;
-    sampling_->until[c] -= std::min<std::uint64_t>(sampling_->until[c], size);
-  }
-  unfeed(c);  // the backtrace may have allocated
-  feed(c);
-  return p;
-}
-
-void mcache::begin_sampling() noexcept {
-  if (!can_sample()) return;
-  for (std::size_t c = 0; c != class_count; ++c) {
-    unfeed(static_cast<size_class>(c));
-    feed(static_cast<size_class>(c));
-  }
-}
-
-/// A block with a span of its own, like a large one, so that it is no fast path's when it is freed.
-void* mcache::make_sample(size_class c) noexcept {
-  const std::size_t size = class_info[c].size;
-  sampling_->until[c] = sampling_->draw();
-  span* const s = the_mheap.make_span(class_count, (size + page_size - 1) >> page_shift);
-  if (s == nullptr) return nullptr;
-  s->zeroed = false;
-  the_profile.add(s->start, size);
-  return s->start;
-}
-
-void mcache::count_large(const void* p, std::size_t size) noexcept {
-  if (!can_sample()) return;
-  std::uint64_t& until = sampling_->until[class_count];
-  if (until > size) return void(until -= size);
-  until = sampling_->draw();
-  the_profile.add(p, size);
-}
-
-/// Puts a feed into the slot, with as many blocks as the list has and as may be allocated until the next sample.
-void mcache::feed(size_class c) noexcept {
-  span& from = slot(c);
-  span& to = sampling_->feeds[c];
-  const std::size_t size = class_info[c].size;
-  const auto most = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>((std::max<std::uint64_t>(sampling_->until[c], 1) - 1) / size, far_away));
-  std::uint32_t n = 0;
-  free_block** end = &from.free;
-  if (&from != &nobodys_span)
-    for (; n != most && *end != nullptr; ++n) end = &(*end)->next;
-  if (n != 0) {
-    to.free = from.free;
-    from.free = *end;
-    *end = nullptr;
-    from.live += n;
-    sampling_->until[c] -= std::uint64_t{n} * size;
-  } else {
-    to.free = nullptr;
-  }
-  to.live = 0;
-  to.base = n;
-  to.prev = &from;
-  set_slot(c, to);
-}
-
-/// Puts the span back, with the blocks that are left.
-void mcache::unfeed(size_class c) noexcept {
-  span& from = sampling_->feeds[c];
-  if (&slot(c) != &from) return;
-  span& to = *from.prev;
-  if (const std::uint32_t left = from.base - from.live; left != 0) {
-    free_block* last = from.free;
-    while (last->next != nullptr) last = last->next;
-    last->next = to.free;
-    to.free = from.free;
-    to.live -= left;
-    sampling_->until[c] += std::uint64_t{left} * class_info[c].size;
-  }
-  set_slot(c, to);
 }
 
 // --- freeing what it owns -----------------------------------------------------------------------------------------
@@ -309,30 +262,107 @@ void mcache::take_notice(span& s) noexcept {
   become_partial(s);
 }
 
-// --- freeing what others own --------------------------------------------------------------------------------------
+// --- freeing what does not fit into a magazine ----------------------------------------------------------------------
 
-void mcache::free_elsewhere(span& s, void* p) noexcept {
+void mcache::free_behind(span& s, void* p) noexcept {
+  const size_class c = s.klass;
+  magazine& m = magazines_[c + 1];
+  if (m.base == 0) return put_back(s, p);
+  auto* const block = static_cast<free_block*>(p);
+  if (m.is_full()) {
+    if (block == m.free) [[unlikely]]
+      misuse("free", p, &s, "it is free already, and was the last block to be freed");
+    spare& full = spares_[c];
+    // From now on blocks are taken from here and not out of the span, which would never run dry.
+    if (&slot(c) == active_[c]) set_slot(c, m);
+    if (full.first != nullptr) {
+      full.spilled += full.count;
+      spill(c, full.first);
+    }
+    full.first = m.free;
+    full.count = m.count();
+    m.free = nullptr;
+    m.live = m.base;
+    const magazine_bound& bound = magazine_bounds[c];
+    if (full.spilled > 4 * bound.most && m.base > bound.least) {
+      resize_magazine(c, std::max(bound.least, m.base / 2));
+      full.spilled = 0;
+    }
+  }
+  block->next = m.free;
+  m.free = block;
+  --m.live;
+}
+
+/// The magazine is empty. False: so is the other.
+bool mcache::load_spare(size_class c) noexcept {
+  spare& full = spares_[c];
+  if (full.first == nullptr) return false;
+  magazine& m = magazines_[c + 1];
+  m.free = std::exchange(full.first, nullptr);
+  m.live = m.base - std::exchange(full.count, 0);
+  return true;
+}
+
+/// Of one that is empty.
+void mcache::resize_magazine(size_class c, std::uint32_t room) noexcept {
+  magazines_[c + 1].live = magazines_[c + 1].base = room;
+}
+
+/// Sends these blocks of a class to their spans.
+void mcache::spill(size_class c, free_block* first) noexcept {
+  for (free_block* b = first; b != nullptr;) {
+    free_block* const rest = b->next;
+    if (rest != nullptr && the_map.tag_of(rest) != tag_of(c)) [[unlikely]]
+      broken_link(b, the_map.span_of(b));
+    put_back(the_map.span_of(b), b);
+    b = rest;
+  }
+}
+
+void mcache::put_back(span& s, void* p) noexcept {
+  auto* const block = static_cast<free_block*>(p);
+  if (s.owner.load(std::memory_order_relaxed) != this) return put_into_batch(s, *block);
+  if (block == s.free) [[unlikely]]
+    misuse("free", p, &s, "it is free already");
+  block->next = s.free;
+  s.free = block;
+  if (--s.live == 0) look_at(s);
+}
+
+void mcache::put_into_batch(span& s, free_block& block) noexcept {
   const auto number = static_cast<std::size_t>(&s - the_map.spans);
   batch& b = batches_[(number ^ number >> 4) % batches];
-  auto* const block = static_cast<free_block*>(p);
   if (b.of != &s) {
     if (b.of != nullptr) send(b);
     b.of = &s;
     b.first = nullptr;
-    b.last = block;
+    b.last = &block;
     b.count = 0;
+    b.recent.fill(nullptr);
     b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{16} << 10) / s.size, 1, 64));
   }
-  if (block == b.first) [[unlikely]]
-    misuse("free", p, &s, "it is free already, and was the last block to be freed");
-  block->next = b.first;
-  b.first = block;
+  auto& linked = static_cast<remote_block&>(block);
+  linked.next = b.first;
+  linked.ahead = std::exchange(b.recent[b.count % remote_block::distance], &block);
+  b.first = &block;
   if (++b.count >= b.limit) send(b);
 }
 
+void mcache::empty_magazines(size_class c) noexcept {
+  magazine& m = magazines_[c + 1];
+  do {
+    m.live += m.count();
+    spill(c, std::exchange(m.free, nullptr));
+  } while (load_spare(c));
+}
+
 void mcache::flush() noexcept {
+  end_sampling();
+  for (std::size_t c = 0; c != class_count; ++c) empty_magazines(static_cast<size_class>(c));
   for (batch& b : batches_)
     if (b.of != nullptr) send(b);
+  if (sampling_ != nullptr) begin_sampling();
 }
 
 void mcache::send(batch& b) noexcept {
@@ -377,14 +407,13 @@ void mcache::notify(span& s) noexcept {
 
 void mcache::drain() noexcept {
   flush();
-  if (sampling_ != nullptr)
-    for (std::size_t c = 0; c != class_count; ++c) unfeed(static_cast<size_class>(c));
+  end_sampling();
   collect_returned();
   for (std::size_t c = 0; c != class_count; ++c) {
     const auto klass = static_cast<size_class>(c);
-    span& s = slot(klass);
+    span& s = *std::exchange(active_[c], &nobodys_span);
+    set_slot(klass, nobodys_span);
     if (&s != &nobodys_span) {
-      set_slot(klass, nobodys_span);
       if (has_free(s) || !set_aside(s)) {
         s.state = span_state::partial;
         set_in_use(s, s.in_use(), 0);

@@ -7,27 +7,29 @@
 
 #include "heap_profile.hpp"
 #include "heddle/detail/thread_mutex.hpp"
+#include "magazine.hpp"
 #include "mheap.hpp"
 #include "span.hpp"
 
 namespace heddle::detail {
 
-/// What a thread, or a processor, allocates from: for each class one span whose blocks it hands out, and those of its
-/// spans in which blocks have become free since. Used by one at a time; only `returned` is written by others.
+/// What a thread allocates from, and frees into. For each class: a magazine; behind that one active span whose blocks it
+/// hands out; and those of its spans in which blocks have become free since. Used by one at a time; only `returned` is
+/// written by others.
 ///
-/// A block freed by another than its span's owner goes into a batch for that span first, and with the batch to the
-/// span: one locked operation for many blocks. A span in which few blocks are left in use is given up (see mcentral),
-/// so what nobody needs any more does not stay with a thread that sleeps.
+/// What is too much for the magazines goes back to the spans. A block of another owner's span goes into a batch for that
+/// span first, and with the batch to the span: one locked operation for many blocks. A span in which few blocks are left
+/// in use is given up (see mcentral), so what nobody needs any more does not stay with a thread that sleeps.
 class mcache {
  public:
-  constexpr explicit mcache(span* nothing) noexcept {
-    for (span*& s : slots_) s = nothing;
+  constexpr explicit mcache(block_list* nothing) noexcept {
+    for (block_list*& l : slots_) l = nothing;  // and its magazines are full, since they have no room
   }
   mcache() noexcept;
 
-  /// A span from which a block of this size may be popped, as far as its list goes. O(1).
-  span& small_slot(std::size_t size) const noexcept { return *slots_[grains_of(size)]; }
-  span& slot(size_class c) const noexcept { return *slots_[slot_of(c)]; }
+  /// From which a block of this size may be popped, as far as the list goes. O(1).
+  block_list& small_slot(std::size_t size) const noexcept { return *slots_[grains_of(size)]; }
+  block_list& slot(size_class c) const noexcept { return *slots_[slot_of(c)]; }
 
   /// A block of the class when the slot's list is empty; null: no memory. O(1) beside the kernel's work.
   void* refill(size_class c) noexcept;
@@ -35,11 +37,16 @@ class mcache {
   void count_large(const void* p, std::size_t size) noexcept;
   /// The heap profile has begun: from now on, not only from the next refill on.
   void begin_sampling() noexcept;
-  /// What the owner does when `live` has come to 0.
-  void look_at(span& s) noexcept;
-  /// Frees a block of a span that belongs to somebody else, or to nobody.
-  void free_elsewhere(span& s, void* p) noexcept;
-  /// Sends off what waits in batches. O(batches).
+  /// Where a block is freed whose page has this tag (see address_map), unless it is full. Always full: that of tag 0.
+  magazine& magazine_of(std::size_t tag) noexcept {
+    static_assert(sizeof(magazine) == tag_step);
+    return *reinterpret_cast<magazine*>(reinterpret_cast<char*>(magazines_.data()) + tag);
+  }
+  /// Frees a block of a span of a class when the magazine is full. O(1) amortised.
+  void free_behind(span& s, void* p) noexcept;
+  /// Puts a block back into its span, or into a batch for that.
+  void put_back(span& s, void* p) noexcept;
+  /// Sends to their spans what is in magazines and batches. O(blocks).
   void flush() noexcept;
   /// Gives up all that it has, but for full spans, of which the cache hears when others free a block. O(spans).
   void drain() noexcept;
@@ -51,6 +58,12 @@ class mcache {
   atomic<bool> pooled{false};  ///< nobody uses it; written under the pool's lock
 
  private:
+  /// The magazine that is not used, full or empty.
+  struct spare {
+    free_block* first = nullptr;
+    std::uint32_t count = 0;
+    std::uint32_t spilled = 0;  ///< blocks that went back to spans since the magazines ran dry
+  };
   /// Blocks on their way to a span. Its size is bounded by blocks and by bytes.
   struct batch {
     span* of = nullptr;
@@ -58,6 +71,7 @@ class mcache {
     free_block* last = nullptr;
     std::uint32_t count = 0;
     std::uint32_t limit = 0;
+    std::array<free_block*, remote_block::distance> recent{};  ///< the last ones
   };
   static constexpr std::size_t batches = 16;
   static constexpr std::size_t small_slots = small_limit / grain + 1;
@@ -66,24 +80,40 @@ class mcache {
   static constexpr std::size_t slot_of(size_class c) noexcept {
     return c < small_classes ? class_info[c].size / grain : small_slots + c - small_classes;
   }
-  void set_slot(size_class c, span& s) noexcept;
+
+  void set_slot(size_class c, block_list& l) noexcept;
+  void* refill_unsampled(size_class c) noexcept;
   void* refill_from_spans(size_class c) noexcept;
-  void* refill_sampled(size_class c) noexcept;
-  bool can_sample() noexcept;
-  void* make_sample(size_class c) noexcept;
-  void feed(size_class c) noexcept;
-  void unfeed(size_class c) noexcept;
   bool replenish(span& s) noexcept;
   bool set_aside(span& s) noexcept;
   span* find(size_class c) noexcept;
+
+  bool load_spare(size_class c) noexcept;
+  void resize_magazine(size_class c, std::uint32_t room) noexcept;
+  void spill(size_class c, free_block* first) noexcept;
+  void empty_magazines(size_class c) noexcept;
+
+  void look_at(span& s) noexcept;
   void become_partial(span& s) noexcept;
   void give_up(span& s) noexcept;
   void arm(span& s, std::uint32_t in_use) noexcept;
   void take_notice(span& s) noexcept;
+
+  void put_into_batch(span& s, free_block& b) noexcept;
   static void send(batch& b) noexcept;
   static void notify(span& s) noexcept;
 
-  std::array<span*, small_slots + class_count - small_classes> slots_{};
+  void* refill_sampled(size_class c) noexcept;
+  bool can_sample() noexcept;
+  void* make_sample(size_class c) noexcept;
+  void end_sampling() noexcept;
+  void feed_slot(size_class c) noexcept;
+  void unfeed_slot(size_class c) noexcept;
+
+  std::array<block_list*, small_slots + class_count - small_classes> slots_{};
+  std::array<magazine, class_count + 1> magazines_{};  ///< by tag / tag_step
+  std::array<span*, class_count> active_{};
+  std::array<spare, class_count> spares_{};
   std::array<span_list, class_count> partial_{};
   std::array<batch, batches> batches_{};
   cache_sampling* sampling_ = nullptr;  ///< made when the heap profile is on, and then kept

@@ -23,11 +23,19 @@ constexpr std::size_t largest_step = std::size_t{64} << 20;  // by which the hea
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
-/// Four times what there is of memory; less if the process may not have as much address space.
+/// Four times what there is of memory, and enough for programs that touch little of what they ask for; less if the process
+/// may not have as much address space.
 std::size_t window_wanted() noexcept {
   const std::size_t limit = os::address_space_limit();
-  const std::size_t sane = std::clamp(4 * os::physical_memory(), std::size_t{64} << 30, std::size_t{8} << 40);
+  const std::size_t sane = std::clamp(4 * os::physical_memory(), std::size_t{256} << 30, std::size_t{8} << 40);
   return std::bit_floor(limit > sane ? sane : std::max(limit, chunk_bytes));
+}
+
+/// Makes these entries of a table writable.
+template <class entry>
+bool commit_entries(entry* table, std::size_t first, std::size_t n) noexcept {
+  const std::size_t from = first * sizeof(entry) / os_page * os_page;
+  return os::commit(reinterpret_cast<char*>(table) + from, round_up((first + n) * sizeof(entry), os_page) - from);
 }
 
 /// Somewhere in the lower half of the user's addresses, below where the kernel maps things and above programs.
@@ -54,16 +62,19 @@ bool mheap::init() noexcept {
 bool mheap::reserve_window(std::size_t bytes) noexcept {
   const std::size_t pages = bytes >> page_shift;
   const std::size_t table_bytes = pages * sizeof(std::uint32_t);
+  const std::size_t tag_bytes = pages * sizeof(class_tag);
   const std::size_t span_bytes = pages * sizeof(span);
-  const std::size_t all =
-      round_up(table_bytes, os_page) + round_up(span_bytes, os_page) + page_allocator::bytes_for(pages);
+  const std::size_t all = round_up(table_bytes, os_page) + round_up(tag_bytes, os_page) + round_up(span_bytes, os_page) +
+                          page_allocator::bytes_for(pages);
   auto* const memory = static_cast<char*>(os::reserve(all));
   if (memory == nullptr) return false;
-  auto* const spans = reinterpret_cast<span*>(memory + round_up(table_bytes, os_page));
+  char* const tags = memory + round_up(table_bytes, os_page);
+  auto* const spans = reinterpret_cast<span*>(tags + round_up(tag_bytes, os_page));
   pages_.init(reinterpret_cast<char*>(spans) + round_up(span_bytes, os_page), pages);
   span_records_limit_ = pages;
   the_map.base = random_base(bytes);
   the_map.table = reinterpret_cast<std::uint32_t*>(memory);
+  the_map.tags = reinterpret_cast<class_tag*>(tags);
   the_map.spans = spans;
   if (make_span_record() == nullptr) {
     os::unmap(memory, all);
@@ -95,9 +106,7 @@ bool mheap::add_chunks(std::size_t pages) noexcept {
       next_page_ += page_allocator::chunk_pages;
       continue;
     }
-    const std::size_t table_from = first * sizeof(std::uint32_t) / os_page * os_page;
-    const std::size_t table_to = round_up((first + pages) * sizeof(std::uint32_t), os_page);
-    if (!os::commit(reinterpret_cast<char*>(the_map.table) + table_from, table_to - table_from) ||
+    if (!commit_entries(the_map.table, first, pages) || !commit_entries(the_map.tags, first, pages) ||
         !pages_.grow(first, pages)) {
       os::unmap(at, pages << page_shift);
       return false;
@@ -158,7 +167,12 @@ void mheap::trim_to_limit() noexcept {
   if (most == ~std::size_t{0}) return;
   const mheap_figures f = figures();
   const std::size_t held = f.in_spans + f.huge + f.idle_resident;
-  if (held > most) release(the_scavenger.round() + 1, held - most);
+  if (held <= most) return;
+  {
+    const thread_lock hold(lock_);
+    drop_kept();  // which count as free pages, but are none yet
+  }
+  release(the_scavenger.round() + 1, held - most);
 }
 
 span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align) noexcept {
@@ -173,8 +187,10 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   const thread_lock hold(lock_);
   if (!fits(pages << page_shift)) return nullptr;
   const bool is_large = klass == class_count;
-  if (is_large && align == page_size)
+  if (is_large && align == page_size) {
     if (span* const s = take_kept(pages); s != nullptr) return s;
+    drop_kept();  // their pages have memory: rather those than fresh ones
+  }
   const std::size_t align_pages = align >> page_shift;
   bool fresh = false;
   std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align_pages, fresh);
@@ -207,6 +223,7 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   std::uint32_t* const entries = the_map.table + first;
   // Of a large block only the start is ever looked up.
   std::fill(entries, entries + (is_large ? 1 : pages), number);
+  if (!is_large) std::fill_n(the_map.tags + first, pages, tag_of(klass));
   figures_.in_spans += pages << page_shift;
   return s;
 }
@@ -226,6 +243,7 @@ void mheap::give_pages(span& s, bool backed) noexcept {
   const std::size_t first = the_map.page_of(s.start);
   std::uint32_t* const entries = the_map.table + first;
   std::fill(entries, entries + (s.is_large() ? 1 : s.pages), 0u);
+  if (!s.is_large()) std::fill_n(the_map.tags + first, s.pages, class_tag{0});
   pages_.give(first, s.pages, backed);
   figures_.in_spans -= s.bytes();
   s.state = span_state::unused;
@@ -399,18 +417,22 @@ bool mheap::free_huge(void* p) noexcept {
 }
 
 void* mheap::resize_huge(void* p, std::size_t bytes) noexcept {
-  const thread_lock hold(lock_);
-  huge_block** const at = find_huge(p);
-  huge_block* const h = *at;
-  const std::size_t size = round_up(bytes, os_page);
-  if (size > h->bytes && !fits(size - h->bytes)) return nullptr;
-  // Under the lock, so that nobody is given the old address before it has left the table.
-  auto* const moved = static_cast<char*>(os::remap(p, h->bytes, size));
-  if (moved == nullptr) return nullptr;
-  figures_.huge += size - h->bytes;
-  *at = h->next;
-  *h = {moved, size, nullptr};
-  *find_huge(moved) = h;
+  char* moved = nullptr;
+  {
+    const thread_lock hold(lock_);
+    huge_block** const at = find_huge(p);
+    huge_block* const h = *at;
+    const std::size_t size = round_up(bytes, os_page);
+    if (size > h->bytes && !fits(size - h->bytes)) return nullptr;
+    // Under the lock, so that nobody is given the old address before it has left the table.
+    moved = static_cast<char*>(os::remap(p, h->bytes, size));
+    if (moved == nullptr) return nullptr;
+    figures_.huge += size - h->bytes;
+    *at = h->next;
+    *h = {moved, size, nullptr};
+    *find_huge(moved) = h;
+  }
+  trim_to_limit();
   return moved;
 }
 
@@ -441,6 +463,7 @@ void* mheap::move_to_huge(span& s, std::size_t bytes) noexcept {
   }
   list_huge(*h, grown, size);
   free_span(s, false);
+  trim_to_limit();
   return grown;
 }
 

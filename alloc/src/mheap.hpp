@@ -12,12 +12,14 @@
 namespace heddle::detail {
 
 /// From an address to its span: what free() reads first. The heap is a window of address space, chosen at random and
-/// filled from below; for each of its pages the table has the number of the span record, 0 if the page is in none.
+/// filled from below; for each of its pages there is the number of the span record, 0 if the page is in none, and a tag:
+/// which class the blocks of its span are of, so that free() need not read the record.
 /// Written once, when the first block is asked for.
 struct address_map {
   std::uintptr_t base = 0;
   std::size_t pages = 0;   ///< 0: there is no heap yet
   std::size_t grains = 0;  ///< the same in units of 16 bytes
+  class_tag* tags = nullptr;
   std::uint32_t* table = nullptr;
   span* spans = nullptr;  ///< [0]: the span of all pages that are in none; nobody owns it
 
@@ -34,7 +36,12 @@ struct address_map {
     return std::rotr(reinterpret_cast<std::uintptr_t>(p) - base, 4);
   }
   bool contains_grain(std::size_t number) const noexcept { return number < grains; }
-  span& span_of_grain(std::size_t number) const noexcept { return spans[table[number / (page_size / grain)]]; }
+  /// 0 if p is in no block of a class; it may be anything.
+  std::size_t tag_of(const void* p) const noexcept {
+    const std::size_t number = grain_of(p);
+    return contains_grain(number) ? tag_of_grain(number) : 0;
+  }
+  std::size_t tag_of_grain(std::size_t number) const noexcept { return tags[number / (page_size / grain)]; }
 
   char* address(std::size_t page) const noexcept { return reinterpret_cast<char*>(base + (page << page_shift)); }
 };

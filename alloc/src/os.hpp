@@ -41,6 +41,9 @@ void advise_huge_pages(void* at, std::size_t bytes, bool wanted) noexcept;
 /// already; if f returns the process ends as it would have. Who asks for the signal later gets it instead.
 void on_fault(void (*f)(const void* at)) noexcept;
 
+/// Whether that is code of the dynamic loader.
+bool in_loader(const void* code) noexcept;
+
 std::size_t physical_memory() noexcept;
 /// RLIMIT_AS, or SIZE_MAX.
 std::size_t address_space_limit() noexcept;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <elf.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -128,6 +130,18 @@ void on_fault(void (*f)(const void* at)) noexcept {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   ::sigemptyset(&action.sa_mask);
   ::sigaction(SIGSEGV, &action, nullptr);
+}
+
+bool in_loader(const void* code) noexcept {
+  const std::uintptr_t base = ::getauxval(AT_BASE);
+  if (base == 0) return false;  // a program without one
+  const auto& header = *reinterpret_cast<const Elf64_Ehdr*>(base);
+  const auto* const segments = reinterpret_cast<const Elf64_Phdr*>(base + header.e_phoff);
+  for (unsigned i = 0; i != header.e_phnum; ++i)
+    if (segments[i].p_type == PT_LOAD &&
+        reinterpret_cast<std::uintptr_t>(code) - base - segments[i].p_vaddr < segments[i].p_memsz)
+      return true;
+  return false;
 }
 
 std::size_t physical_memory() noexcept {

@@ -83,7 +83,8 @@ void scavenger::notice_sparse(std::size_t bytes) noexcept {
   notice_idle(before > settled ? before - settled : 0);
 }
 
-void scavenger::start() noexcept {
+void scavenger::start(const void* caller) noexcept {
+  if (os::in_loader(caller)) return;
   bool expected = false;
   // acquire: what the last thread did is over; release half in work().
   if (!running_.compare_exchange_strong(expected, true, std::memory_order_acquire, std::memory_order_relaxed)) return;
@@ -111,16 +112,18 @@ void scavenger::work() noexcept {
   for (unsigned idle_steps = 0; idle_steps != patience;) {
     const nanoseconds_t step = nanoseconds_t{the_options.pace_ms} * 1'000'000 / steps_per_pace;
     platform::futex_wait(sleeping_, 0, platform::now() + step);
+    // Freed since the last step, it will not be old enough before patience is at its end.
+    const bool more = wanted_.exchange(false, std::memory_order_relaxed);
     const std::uint32_t round = round_.fetch_add(1, std::memory_order_relaxed) + 1;
     the_mheap.set_round(round);
     the_mcache_pool.reclaim_all();
     std::size_t released = tidy_spans(false);
     const std::size_t idle = the_mheap.figures().idle_resident;
     released += the_mheap.release(round - steps_per_pace, std::max(least_per_step, idle / 8));
-    idle_steps = released != 0 ? 0 : idle_steps + 1;
+    idle_steps = more || released != 0 ? 0 : idle_steps + 1;
   }
   settled_.store(sparse_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  wanted_.store(false, std::memory_order_relaxed);
+  // It may be wanted again by now: then the next who frees finds that it does not run.
   // release: so that who sees it may take what the thread did for over; acquire halves in start(), running().
   running_.store(false, std::memory_order_release);
 }

@@ -32,10 +32,12 @@ class scavenger {
   /// A span has been given up, or taken again, that is mostly free.
   void notice_sparse(std::size_t bytes) noexcept;
   void notice_dense(std::size_t bytes) noexcept { sparse_.fetch_sub(bytes, std::memory_order_relaxed); }
-  /// Starts the thread if it is wanted and not there. Called where no lock is held.
-  void poll() noexcept {
+  /// Starts the thread if it is wanted and not there. Called where no lock is held. `caller`: the code that frees, or
+  /// null if it allocates. Not if that is the dynamic loader: glibc has it free what threads leave behind while it holds
+  /// the lock without which no thread can be made.
+  void poll(const void* caller) noexcept {
     if (wanted_.load(std::memory_order_relaxed) && !running_.load(std::memory_order_relaxed)) [[unlikely]]
-      start();
+      start(caller);
   }
 
   /// Gives back all that can be, at once. Returns how many bytes.
@@ -51,7 +53,7 @@ class scavenger {
 
  private:
   void want() noexcept;
-  void start() noexcept;
+  void start(const void* caller) noexcept;
   static void* run(void* self) noexcept;
   void work() noexcept;
   std::size_t tidy_spans(bool all) noexcept;

@@ -122,6 +122,11 @@ inline constexpr auto medium_table = [] {
 
 }  // namespace size_classes
 
+/// What free() reads for a page: 0, or which class the blocks there are of, times a number that spares it a shift.
+using class_tag = std::uint16_t;
+inline constexpr std::size_t tag_step = 16;
+constexpr class_tag tag_of(size_class c) noexcept { return static_cast<class_tag>((c + 1) * tag_step); }
+
 constexpr std::size_t grains_of(std::size_t size) noexcept { return (size + grain - 1) / grain; }
 
 /// The class whose blocks hold `size` bytes; size <= class_limit. O(1), but for the few sizes above 256 KiB.

@@ -17,6 +17,21 @@ struct free_block {
   free_block* next;
 };
 
+/// One that another than the span's owner has freed. It names a block further on in its list, so that who collects them
+/// can fetch many at a time out of the other's cache instead of one after another.
+struct remote_block : free_block {
+  static constexpr std::size_t distance = 8;
+  free_block* ahead;  ///< so many blocks on; or null
+};
+static_assert(sizeof(remote_block) <= grain);
+
+/// Free blocks of one class: what the slots of an mcache point to.
+struct block_list {
+  free_block* free;
+  std::uint32_t live;  ///< counts up with each block that is popped, and down with each that is pushed
+  std::uint32_t base;
+};
+
 /// Where a span is in its life. Written by who has it.
 enum class span_state : std::uint8_t {
   unused,   ///< the record is in the mheap's list, or has never been one
@@ -37,10 +52,11 @@ constexpr std::uint64_t reciprocal_of(std::size_t size) noexcept {
 /// cannot reach it, and pages without a block in use hold nothing but links.
 ///
 /// Who owns a span (an mcache; or, if nobody does, who holds the lock of its mcentral) may take blocks out of `free`.
-/// An owner frees into `free`, everybody else into `remote`. Invariants:
-/// 1. A block is in use, or in one of: `free`; `remote`; an mcache's batch for the span; `fresh`, or behind `carved`.
-/// 2. live + base is the number of blocks that are neither free, fresh nor beyond `carved`. The owner's frees count
-///    `live` down, and at 0 it looks: that is the only test which they make.
+/// An owner puts them back into `free`, everybody else into `remote`. Invariants:
+/// 1. A block is in use, or in one of: a magazine; `free`; `remote`; an mcache's batch for the span; `fresh`, or behind
+///    `carved`.
+/// 2. live + base, which wraps around, is the number of blocks that are neither free, fresh nor beyond `carved`. What the
+///    owner puts back counts `live` down, and at 0 it looks.
 /// 3. While `watched` is set, the span is full, and no block has been freed remotely since: the first who does so takes
 ///    the bit away and tells the owner, who may not give the span away before that has arrived (`notice_due`).
 /// 4. While `at_mcentral` is set, nobody owns the span, and `left` is the number of its blocks in use when it was given
@@ -48,11 +64,8 @@ constexpr std::uint64_t reciprocal_of(std::size_t size) noexcept {
 ///
 /// Source: mimalloc (D. Leijen, B. Zorn, L. de Moura, "Mimalloc: Free List Sharding in Action", 2019) for lists in
 /// pages; Go's mspan and mcentral for spans that nobody owns; the rest follows from giving them up early.
-struct span {
-  // --- of the owner; a cache line of its own --------------------------------------------------------------------
-  free_block* free;
-  std::uint32_t live;    ///< frees until the owner must look
-  std::uint32_t base;    ///< see invariant 2; wraps around
+struct span : block_list {
+  // --- of the owner; with the list a cache line of its own -------------------------------------------------------
   std::uint64_t fresh;   ///< blocks above 128 bytes: those without contents, perhaps without memory, one bit each
   std::uint32_t carved;  ///< other blocks: those from here on have never been touched
   span_state state;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "checked_blocks.hpp"
+#include "guarded_blocks.hpp"
 #include "mcache.hpp"
 #include "mheap.hpp"
 #include "nobody.hpp"
@@ -46,6 +48,12 @@ block_counts count_blocks(const span& s, std::size_t capacity, std::size_t size)
   return {in_use, fresh};
 }
 
+/// Where every call is checked. What waits in quarantine counts as in use.
+block_counts count_checked(const span_checks& k, std::size_t capacity) noexcept {
+  const std::size_t most = span_checks::blocks_to_hand_out(capacity);
+  return {most - std::min<std::size_t>(most, glimpse(k.free_count)), 0};
+}
+
 void add_span(alloc::statistics& to, const span& s) noexcept {
   const span_state state = glimpse(s.state);
   if (state == span_state::unused) return;
@@ -58,7 +66,9 @@ void add_span(alloc::statistics& to, const span& s) noexcept {
   }
   alloc::class_statistics& c = to.classes[klass];
   const size_class_info& info = class_info[klass];
-  const block_counts n = count_blocks(s, info.capacity, info.size);
+  const span_checks* const checks = glimpse(s.checks);  // never freed, so it may be read if it is another's by now
+  const block_counts n =
+      checks != nullptr ? count_checked(*checks, info.capacity) : count_blocks(s, info.capacity, info.size);
   c.pages += bytes;
   c.in_use += n.in_use;
   c.fresh += n.fresh;
@@ -76,7 +86,7 @@ void gather_totals(alloc::statistics& s) noexcept {
   s.mapped = f.mapped;
   s.in_spans = f.in_spans;
   s.idle_resident = f.idle_resident;
-  s.huge = f.huge;
+  s.huge = f.huge + the_guarded_blocks.bytes_in_use();
   s.records = f.records;
   s.released = f.released;
   s.limit = the_mheap.limit();

@@ -6,8 +6,7 @@
 
 namespace heddle::detail {
 
-/// The cache that the calling thread allocates from, or nobodys_mcache. A thread's own; or while it runs a processor,
-/// that processor's, so that fibers find the same one again on another thread.
+/// The cache that the calling thread allocates from, or nobodys_mcache.
 extern constinit thread_local mcache* this_mcache;
 
 /// Prepares the process for threads that end and for forks, once. False: it cannot be done now. It may allocate.

@@ -44,7 +44,8 @@ namespace heddle::alloc {
 /// Gives a block back; null is nothing. O(1).
 HEDDLE_EXPORT void deallocate(void* p) noexcept;
 /// The same for one who knows for which size the block was asked for; another size ends the process with a message
-/// where it is seen. `size` may be anything from what was asked for to usable_size(p).
+/// where it is seen. `size` may be anything from what was asked for to usable_size(p). For a block that was asked for
+/// with an alignment beyond 16, or has been given another size, only usable_size(p) is sure to be right.
 HEDDLE_EXPORT void deallocate(void* p, std::size_t size) noexcept;
 
 /// Another size for a block: what is in it stays as far as both sizes reach; the address may change, and the alignment
