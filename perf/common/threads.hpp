@@ -29,6 +29,18 @@ inline void use_processors(unsigned count) {
   require(sched_setaffinity(0, sizeof allowed, &allowed) == 0, "cannot set the processor affinity");
 }
 
+/// Keeps the calling thread on one of the processors that it may use: the first for 0, and so on round.
+inline void stay_on_processor(unsigned which) {
+  cpu_set_t allowed;
+  require(sched_getaffinity(0, sizeof allowed, &allowed) == 0, "cannot read the processor affinity");
+  which %= static_cast<unsigned>(CPU_COUNT(&allowed));
+  std::size_t cpu = 0;
+  while (!CPU_ISSET(cpu, &allowed) || which-- != 0) ++cpu;
+  CPU_ZERO(&allowed);
+  CPU_SET(cpu, &allowed);
+  require(sched_setaffinity(0, sizeof allowed, &allowed) == 0, "cannot set the processor affinity");
+}
+
 /// A bounded queue between threads, closed by its producers.
 template <class T>
 class thread_channel {

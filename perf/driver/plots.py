@@ -26,10 +26,14 @@ def draw(results, folder):
 
 
 def draw_problem(pyplot, results, problem, rows, path):
-    """One panel of bars per metric and processor count."""
-    figure, panels = pyplot.subplots(1, len(rows), figsize=(max(4.2, 3.2 * len(rows)), 3.2), squeeze=False)
+    """One panel of bars per metric and processor count, at most five side by side."""
+    columns = min(len(rows), 5)
+    lines = -(-len(rows) // columns)
+    figure, panels = pyplot.subplots(lines, columns, figsize=(max(4.2, 3.2 * columns), 0.4 + 2.8 * lines), squeeze=False)
     figure.suptitle(f"{problem.name}: {problem.title}", fontsize=10)
-    for panel, (procs, metric) in zip(panels[0], rows):
+    for panel in panels.flat[len(rows):]:
+        panel.set_axis_off()
+    for panel, (procs, metric) in zip(panels.flat, rows):
         bars = [(c, results.median(problem.name, procs, c, metric)) for c in problem.contenders]
         bars = [(c, value) for c, value in reversed(bars) if value is not None]
         panel.barh([c for c, _ in bars], [value for _, value in bars], color=[COLOURS.get(c, "#999999") for c, _ in bars])
@@ -42,7 +46,7 @@ def draw_problem(pyplot, results, problem, rows, path):
         panel.set_xlabel(unit_of(metric), fontsize=7)
         panel.margins(x=0.3)
         panel.tick_params(labelsize=7)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.2 / (0.4 + 2.8 * lines)))
     figure.savefig(path)
     pyplot.close(figure)
 
@@ -89,9 +93,9 @@ def draw_ratios(pyplot, results, path):
     panel.axvline(1, color=COLOURS[results.baseline], label=results.baseline)
     panel.set_xscale("log")
     panel.set_yticks(range(len(rows)), names, fontsize=7)
-    panel.invert_yaxis()
+    panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.set_xlabel(f"times {results.baseline}'s figure: to the right of the line {results.baseline} is better", fontsize=8)
-    panel.legend(fontsize=7)
+    panel.legend(fontsize=7, loc="lower right", bbox_to_anchor=(1, 1), ncols=6)
     figure.tight_layout()
     figure.savefig(path)
     pyplot.close(figure)

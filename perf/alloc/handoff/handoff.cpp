@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// One thread allocates blocks of 64 bytes, another frees them; between them a ring of 1,024 places.
+// One thread allocates blocks of 64 bytes, another on another processor frees them; between them a ring of 1,024 places.
 #include <atomic>
 #include <thread>
 
 #include "alloc/common/blocks.hpp"
 #include "common/bench.hpp"
+#include "common/threads.hpp"
 
 namespace {
 
@@ -46,10 +47,15 @@ class ring {
 static double hand_over(std::uint64_t count, std::size_t size) {
   ring shared;
   return perf::timed([&] {
+    std::thread writer([&] {
+      perf::stay_on_processor(0);
+      for (std::uint64_t n = 0; n < count; ++n) shared.put(perf::block(size));
+    });
     std::thread reader([&] {
+      perf::stay_on_processor(1);
       for (std::uint64_t n = 0; n < count; ++n) shared.get().free();
     });
-    for (std::uint64_t n = 0; n < count; ++n) shared.put(perf::block(size));
+    writer.join();
     reader.join();
   });
 }
