@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSL-1.0
 #
-# A program with the whole of heddle inside, as those get it who compile with -flto.
+# A program with the whole of the runtime inside, as those get it who compile with -flto.
 
-# heddle_add_whole(target sources...): one executable of the sources and of heddle's own; not part of `all`.
+# heddle_add_whole(target sources...): one executable of the sources and of heddle's own, without sync; not part of `all`.
 function(heddle_add_whole target)
   add_executable(${target} EXCLUDE_FROM_ALL ${ARGN})
-  foreach(module heddle_alloc heddle_runtime heddle_sync)
+  foreach(module heddle_alloc heddle_runtime)
     get_target_property(folder ${module} SOURCE_DIR)
     get_target_property(sources ${module} SOURCES)
     list(TRANSFORM sources PREPEND ${folder}/)
@@ -20,7 +20,7 @@ function(heddle_add_whole target)
 endfunction()
 
 # heddle_add_whole_tests(name target SOURCES sources... LABELS labels... [TIMEOUT seconds]): builds the target and
-# runs it as the tests <name>.<compiler>.<O3|lto>, with each compiler that is there, in builds of their own.
+# runs it as the tests <name>.<compiler>.lto, with each compiler that is there, in builds of their own.
 function(heddle_add_whole_tests name target)
   cmake_parse_arguments(PARSE_ARGV 2 whole "" "TIMEOUT" "SOURCES;LABELS")
   heddle_add_whole(${target} ${whole_SOURCES})
@@ -28,22 +28,18 @@ function(heddle_add_whole_tests name target)
   find_program(HEDDLE_CLANG NAMES clang++ clang++-14)
   mark_as_advanced(HEDDLE_GCC HEDDLE_CLANG)
   foreach(compiler GCC CLANG)
-    foreach(variant O3 lto)
-      if(NOT HEDDLE_${compiler})
-        message(STATUS "No ${compiler} here: ${name} is not tested with it")
-        continue()
-      endif()
-      string(TOLOWER ${name}.${compiler}.${variant} test)
-      set(flags_O3 "-O3")
-      set(flags_lto "-O3 -flto")
-      set(folder ${CMAKE_CURRENT_BINARY_DIR}/${test})
-      add_test(NAME ${test} COMMAND ${CMAKE_CTEST_COMMAND}
-        --build-and-test ${PROJECT_SOURCE_DIR} ${folder}
-        --build-generator ${CMAKE_GENERATOR} --build-target ${target} --build-noclean
-        --build-options -D CMAKE_CXX_COMPILER=${HEDDLE_${compiler}} -D CMAKE_BUILD_TYPE=Release
-          "-DCMAKE_CXX_FLAGS=${flags_${variant}}" -D HEDDLE_SWITCH=${HEDDLE_SWITCH} -D HEDDLE_WERROR=${HEDDLE_WERROR}
-        --test-command ${folder}/test/${target} --log_level=test_suite)
-      set_tests_properties(${test} PROPERTIES LABELS "${whole_LABELS}" TIMEOUT "${whole_TIMEOUT}")
-    endforeach()
+    if(NOT HEDDLE_${compiler})
+      message(STATUS "No ${compiler} here: ${name} is not tested with it")
+      continue()
+    endif()
+    string(TOLOWER ${name}.${compiler}.lto test)
+    set(folder ${CMAKE_CURRENT_BINARY_DIR}/${test})
+    add_test(NAME ${test} COMMAND ${CMAKE_CTEST_COMMAND}
+      --build-and-test ${PROJECT_SOURCE_DIR} ${folder}
+      --build-generator ${CMAKE_GENERATOR} --build-target ${target} --build-noclean
+      --build-options -D CMAKE_CXX_COMPILER=${HEDDLE_${compiler}} -D CMAKE_BUILD_TYPE=Release
+        "-DCMAKE_CXX_FLAGS=-O3 -flto" -D HEDDLE_SWITCH=${HEDDLE_SWITCH} -D HEDDLE_WERROR=${HEDDLE_WERROR}
+      --test-command ${folder}/test/${target} --log_level=test_suite)
+    set_tests_properties(${test} PROPERTIES LABELS "${whole_LABELS}" TIMEOUT "${whole_TIMEOUT}")
   endforeach()
 endfunction()

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Threads that come and go, and free what others have allocated. Every block carries a pattern.
-#define BOOST_TEST_MODULE stress_alloc
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>

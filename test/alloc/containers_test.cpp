@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE alloc_containers
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <deque>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE alloc_heap_profile
 #include "heddle/heap_profile.hpp"
 
 #include <unistd.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Several caches, used by one thread: what becomes of spans as their blocks are freed here and elsewhere.
-#define BOOST_TEST_MODULE alloc_mcache
 #include "mcache.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -28,11 +27,11 @@ class cache {
 
   void* allocate(std::size_t size) {
     const size_class c = class_for(size);
-    span& s = c_->slot(c);
-    if (s.free == nullptr) return c_->refill(c);
-    free_block* const b = s.free;
-    s.free = b->next;
-    ++s.live;
+    block_list& l = c_->slot(c);
+    if (l.free == nullptr) return c_->refill(c);
+    free_block* const b = l.free;
+    l.free = b->next;
+    ++l.live;
     return b;
   }
   std::vector<void*> allocate(std::size_t size, std::size_t n) {
@@ -42,11 +41,12 @@ class cache {
   }
   void free(void* p) {
     span& s = the_map.span_of(p);
-    if (s.owner.load(std::memory_order_relaxed) != c_) return c_->free_elsewhere(s, p);
+    magazine& m = c_->magazine_of(the_map.tag_of(p));
+    if (m.is_full()) return c_->free_behind(s, p);
     auto* const b = static_cast<free_block*>(p);
-    b->next = s.free;
-    s.free = b;
-    if (--s.live == 0) c_->look_at(s);
+    b->next = m.free;
+    m.free = b;
+    --m.live;
   }
   void free(const std::vector<void*>& all) {
     for (void* const p : all) free(p);
@@ -106,11 +106,31 @@ BOOST_AUTO_TEST_CASE(blocks_of_all_classes_are_distinct) {
 BOOST_AUTO_TEST_CASE(what_was_freed_last_comes_first) {
   cache c;
   for (const std::size_t size : sizes) {
-    void* const a = c.allocate(size);
-    void* const b = c.allocate(size);
-    c.free(a);
-    BOOST_TEST(c.allocate(size) == a);
-    c.free({a, b});
+    const std::uint32_t room = c->magazine_of(tag_of(class_for(size))).base;
+    if (room == 0) continue;  // large blocks go to their spans
+    const std::vector<void*> all = c.allocate(size, room + 1);
+    c.free(all);  // one magazine is full, and from now on blocks are taken from there
+    for (std::size_t i = all.size(); i-- != 0;) BOOST_TEST(c.allocate(size) == all[i]);
+    c.free(all);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(magazines_hold_what_their_bounds_say) {
+  for (const std::size_t size : sizes) {
+    cache c;
+    const magazine_bound bound = magazine_bounds[class_for(size)];
+    const auto held = [&] { return std::size_t{c->magazine_of(tag_of(class_for(size))).base}; };
+    // Too small each time that all are freed and then as many wanted: they grow.
+    std::vector<void*> all;
+    for (int i = 0; i != 10; ++i) {
+      all = c.allocate(size, 3 * bound.most + 1);
+      c.free(all);
+    }
+    BOOST_TEST(held() == bound.most);
+    // Of much that is freed and not wanted again little stays.
+    all = c.allocate(size, 50 * bound.most + 1);
+    c.free(all);
+    BOOST_TEST(held() == bound.least);
   }
 }
 
@@ -149,6 +169,7 @@ BOOST_AUTO_TEST_CASE(sparse_spans_are_given_up) {
   std::vector<void*> all = c.allocate(size, 2 * n);
   void* const one = all[0];
   for (std::size_t i = 1; i != n; ++i) c.free(all[i]);
+  c->flush();
   BOOST_TEST((span_of(one).state == span_state::central));
   BOOST_TEST(owner_of(one) == nullptr);
   BOOST_TEST(central_for(size).count() == 1u);
@@ -178,23 +199,71 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(mcache_with_others, nothing_kept)
 
-BOOST_AUTO_TEST_CASE(batches_are_bounded_by_blocks_and_bytes) {
+/// Whoever owns the spans.
+BOOST_AUTO_TEST_CASE(blocks_of_others_are_used_again) {
+  for (const std::size_t size : {16u, 64u, 256u, 1024u, 4096u}) {
+    const magazine_bound bound = magazine_bounds[class_for(size)];
+    cache owner, other;
+    const std::vector<void*> all = owner.allocate(size, 2 * bound.least);
+    other.free(all);
+    for (std::size_t i = all.size(); i-- != 0;) BOOST_TEST(other.allocate(size) == all[i]);
+    void* const own = other.allocate(size);
+    BOOST_TEST(owner_of(own) == other.get());
+    other.free(all);
+    other.free(own);
+  }
+}
+
+/// Nothing is refused while there are free blocks in magazines, of this class or of another.
+BOOST_AUTO_TEST_CASE(magazines_are_emptied_before_memory_runs_out) {
+  cache c;
+  constexpr std::size_t size = 16, other = 8192;
+  std::vector<void*> small = c.allocate(size, capacity_for(size));
+  void* const large = c.allocate(other);
+  the_mheap.set_limit(the_mheap.figures().in_spans);
+  while (void* const p = c.allocate(size)) small.push_back(p);
+  c.free(large);
+  void* p = c.allocate(size);  // of the span of `large`
+  BOOST_TEST(p != nullptr);
+  small.push_back(p);
+  while ((p = c.allocate(size)) != nullptr) small.push_back(p);
+  c.free(small.back());
+  BOOST_TEST(c.allocate(size) == small.back());
+  the_mheap.set_limit(0);
+  c.free(small);
+}
+
+/// A few small ones may lie in the cache lines of what their owner uses.
+BOOST_AUTO_TEST_CASE(a_gift_is_not_used) {
+  cache owner, other;
+  void* const gift = owner.allocate(16);
+  other.free(gift);
+  for (int i = 0; i != 1'000; ++i) {
+    void* const p = other.allocate(16);
+    BOOST_TEST_REQUIRE(owner_of(p) == other.get());
+    other.free(p);
+  }
+}
+
+/// Who only frees keeps little of it.
+BOOST_AUTO_TEST_CASE(blocks_of_others_are_bounded_by_number_and_bytes) {
   for (const std::size_t size : {16u, 256u, 1024u, 4096u, 32'768u}) {
     cache owner, other;
-    const std::size_t limit = std::clamp<std::size_t>((16u << 10) / size, 1, 64);
-    const std::vector<void*> all = owner.allocate(size, std::min(limit, capacity_for(size)));
-    span& s = span_of(all[0]);
-    for (std::size_t i = 0; i + 1 < limit && i != all.size(); ++i) {
-      other.free(all[i]);
-      BOOST_TEST(s.remote.load() == 0u);
-    }
-    if (limit <= all.size()) {
-      other.free(all[limit - 1]);
-      BOOST_TEST(remote_word::count(s.remote.load()) == limit);
-    } else {
-      other->flush();
-      BOOST_TEST(remote_word::count(s.remote.load()) == all.size());
-    }
+    const std::size_t room = other->magazine_of(tag_of(class_for(size))).base;
+    const std::size_t batch = std::clamp<std::size_t>((16u << 10) / size, 1, 64);
+    const std::vector<void*> all = owner.allocate(size, 3 * (2 * room + batch));
+    std::set<span*> spans;
+    for (void* const p : all) spans.insert(&span_of(p));
+    const auto free_in_spans = [&] {
+      std::size_t n = 0;
+      for (span* const s : spans) n += remote_word::count(s->remote.load());
+      return n;
+    };
+    other.free(all);
+    BOOST_TEST(free_in_spans() > 0u);
+    BOOST_TEST(all.size() - free_in_spans() <= 2 * room + spans.size() * batch, size << " bytes");
+    other->flush();
+    BOOST_TEST(free_in_spans() == all.size());
   }
 }
 
@@ -246,6 +315,7 @@ BOOST_AUTO_TEST_CASE(a_notice_may_come_late) {
   other.free(all[0]);
   other->flush();
   for (std::size_t i = 1; i != n; ++i) owner.free(all[i]);
+  owner->flush();
   // All but one are free here, and the span stays until the word has come.
   BOOST_TEST(s.notice_due);
   BOOST_TEST((s.state == span_state::partial));

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE alloc_mheap
 #include "mheap.hpp"
 
 #include <sys/resource.h>

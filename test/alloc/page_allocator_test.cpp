@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // The page allocator against a reference of two bits a page that looks at one page after the other.
-#define BOOST_TEST_MODULE alloc_page_allocator
 #include "page_allocator.hpp"
 
 #include <boost/test/unit_test.hpp>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // What has been freed goes back to the kernel, and what has not been freed stays as it is.
-#define BOOST_TEST_MODULE alloc_scavenger
 #include "scavenger.hpp"
 
 #include <sys/mman.h>
@@ -177,7 +176,7 @@ BOOST_AUTO_TEST_CASE(tidy_leaves_what_is_in_use) {
   BOOST_TEST(static_cast<char*>(all[2])[size - 1] == 7);
   BOOST_TEST(static_cast<char*>(all[0])[0] == 0);
   BOOST_TEST(c.refill(s.klass) == all[0]);
-  for (void* const p : all) c.free_elsewhere(s, p);
+  for (void* const p : all) c.put_back(s, p);
   the_mcache_pool.give(c);
 }
 
@@ -198,6 +197,25 @@ BOOST_AUTO_TEST_CASE(works_and_ends) {
   BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }), "the thread does not end");
 }
 
+/// Whenever it is freed: also when the thread has had nothing to do for a while and is about to end.
+BOOST_AUTO_TEST_CASE(nothing_is_left_behind_when_it_ends) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 40;
+  const std::size_t at_first = resident();
+  const auto once = [](std::uint32_t seed) {
+    free_all(allocate(40 * mib, 100'000, 100'000, seed));
+    blocks::deallocate(blocks::allocate(3'000'000));  // whoever comes by next starts it
+  };
+  for (int ms = 20; ms <= 220; ms += 10) {
+    once(7);
+    std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+    once(8);
+    BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }), "the thread does not end");
+    BOOST_TEST(resident() <= at_first + 12 * mib, ms << " ms later: " << resident() / mib << " MiB are left");
+    the_scavenger.release_all();
+  }
+}
+
 /// A program that gives up and takes again the same few spans has nothing to give back.
 BOOST_AUTO_TEST_CASE(does_not_run_for_nothing) {
   the_options.scavenger = scavenging::background;
@@ -209,11 +227,11 @@ BOOST_AUTO_TEST_CASE(does_not_run_for_nothing) {
   for (int i = 0; i != 2'000; ++i) {
     c.drain();                                  // gives up the span of `kept`
     void* const p = c.refill(class_for(size));  // and takes it again
-    c.free_elsewhere(the_map.span_of(p), p);
+    c.put_back(the_map.span_of(p), p);
   }
-  the_scavenger.poll();
+  the_scavenger.poll(nullptr);
   BOOST_TEST(!the_scavenger.running(), "started though 64 KiB are all that there is");
-  c.free_elsewhere(the_map.span_of(kept), kept);
+  c.put_back(the_map.span_of(kept), kept);
   the_mcache_pool.give(c);
 }
 

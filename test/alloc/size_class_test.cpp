@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE alloc_size_class
 #include "size_class.hpp"
 
 #include <boost/test/unit_test.hpp>

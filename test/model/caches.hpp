@@ -43,13 +43,13 @@ class cache {
   cache& operator=(const cache&) = delete;
 
   void* allocate(hd::size_class k = four) {
-    hd::span& s = c_->slot(k);
-    void* p = s.free;
+    hd::block_list& l = c_->slot(k);
+    void* p = l.free;
     if (p == nullptr) {
       p = c_->refill(k);
     } else {
-      s.free = s.free->next;
-      ++s.live;
+      l.free = l.free->next;
+      ++l.live;
     }
     model::check(p != nullptr && hd::the_map.contains(p), "no block was given");
     use(p);
@@ -61,11 +61,7 @@ class cache {
       pages_of(p, i)->contents = 0;  // the last that its user does with it
       pages_of(p, i)->used_by = nullptr;
     }
-    if (s.owner.load(std::memory_order_relaxed) != c_) return c_->free_elsewhere(s, p);
-    auto* const b = static_cast<hd::free_block*>(p);
-    b->next = s.free;
-    s.free = b;
-    if (--s.live == 0) c_->look_at(s);
+    c_->free_behind(s, p);  // a class of such large blocks has no magazine
   }
   /// What the end of a thread does.
   void end() {

@@ -270,6 +270,22 @@ void sleeps_against_a_wake() {
   model::check(c.receive() == 1, "a value was lost");
 }
 
+void blocks_until_another_runs();
+
+/// A machine without a processor keeps the time while another has the only one, and the next sleep begins after that.
+void sleeps_beside_a_plain_thread() {
+  blocks_until_another_runs();  // from now on there are two machines
+  heddle::channel<int> c;
+  heddle::go([&] {
+    heddle::this_fiber::sleep_for(1ms);
+    heddle::this_fiber::sleep_for(3s);  // long enough for the monitor to go to sleep as well
+    c.send(0);
+  });
+  model::thread plain([&] { c.send(1); });
+  model::check(c.receive().value() + c.receive().value() == 1, "a value was lost");
+  plain.join();
+}
+
 /// An announced call that only another fiber of the same processor can end.
 void blocks_until_another_runs() {
   platform::atomic<std::uint32_t> word{0};
@@ -446,6 +462,7 @@ BOOST_AUTO_TEST_CASE(overflow_by_wakes) { right(1000, 1, false, wakes_many); }
 BOOST_AUTO_TEST_CASE(mutex) { right(1000, 1, true, counts_under_a_mutex); }
 BOOST_AUTO_TEST_CASE(channel) { right(1000, 1, true, passes_values<0>); }
 BOOST_AUTO_TEST_CASE(sleep) { right(1000, 1, true, sleeps); }
+BOOST_AUTO_TEST_CASE(sleep_twice) { right(4000, 1, true, sleeps_beside_a_plain_thread); }
 BOOST_AUTO_TEST_CASE(exceptions) { right(1000, 1, true, rethrows); }
 BOOST_AUTO_TEST_CASE(announced_call) { right(4000, 1, true, blocks_until_another_runs); }
 BOOST_AUTO_TEST_CASE(unannounced_call) { right(4000, 1, true, blocks_unannounced); }
@@ -535,6 +552,9 @@ BOOST_AUTO_TEST_CASE(reluctant_without_monitor) {
 BOOST_AUTO_TEST_CASE(machine_stays_listed) { wrong(model::plant::machine_stays_listed, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(machine_believes_any_wake) { wrong(model::plant::machine_believes_any_wake, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(timekeeper_stays) { wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late"); }
+BOOST_AUTO_TEST_CASE(timekeeper_stays_late) {
+  wrong(model::plant::timekeeper_stays_late, 1, true, sleeps_beside_a_plain_thread);
+}
 BOOST_AUTO_TEST_CASE(revoke_without_barrier) { wrong(model::plant::revoke_without_barrier, 1, true, hogs); }
 BOOST_AUTO_TEST_CASE(enter_ignores_revoked) { wrong(model::plant::enter_ignores_revoked, 1, true, hogs); }
 BOOST_AUTO_TEST_CASE(leave_without_release) { wrong(model::plant::leave_without_release, 1, true, hogs, "data race"); }

@@ -3,7 +3,6 @@
 // A system that refuses: each call that the runtime makes fails, always or at random. What can go on must go on; what
 // cannot must be an exception or a report, and leave nothing behind. Defines the C library's functions anew, so it is
 // no test for sanitizers, which do the same.
-#define BOOST_TEST_MODULE runtime_faults
 #include <dlfcn.h>
 #include <linux/futex.h>
 #include <pthread.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // What a runtime with nothing to do costs, and what sleeping fibers cost.
-#define BOOST_TEST_MODULE runtime_idle
 #include <dirent.h>
 #include <sys/resource.h>
 

@@ -2,7 +2,6 @@
 //
 // Fibers that move between machines (CHECKLIST row 17): nothing of the thread they were on may be kept across a
 // suspension. Self-contained, so that it can be compiled together with the runtime at -O3 and with -flto.
-#define BOOST_TEST_MODULE runtime_migration
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // A program whose linker raises no headroom: small stacks would be overrun by whatever they call, so there are none.
-#define BOOST_TEST_MODULE runtime_plain_ld
 #include <boost/test/unit_test.hpp>
 #include <string>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Fork, signals, and a system that has nothing left to give.
-#define BOOST_TEST_MODULE runtime_process
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>

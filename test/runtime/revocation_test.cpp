@@ -2,7 +2,6 @@
 //
 // One processor, and a fiber that does not let go of it: the others run on within 20 ms, within 1 ms for an announced
 // call. The bounds here are wider, since the machine that runs the tests is not ours alone; the figures are printed.
-#define BOOST_TEST_MODULE runtime_revocation
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // What lies below a stack, what is said when it is hit, how much is used, and where the memory goes.
-#define BOOST_TEST_MODULE runtime_stack
 #include <malloc.h>
 #include <signal.h>
 #include <unistd.h>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Who runs when: yield and its fairness, sleep and its order.
-#define BOOST_TEST_MODULE runtime_this_fiber
 #include "heddle/this_fiber.hpp"
 
 #include <unistd.h>

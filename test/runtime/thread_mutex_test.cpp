@@ -2,7 +2,6 @@
 //
 // The lock of kernel threads: it excludes, and in builds with HEDDLE_LOCK_RANKS the order of locks is checked. Its
 // wakeups are proven in test/model/sync_test.cpp.
-#define BOOST_TEST_MODULE runtime_thread_mutex
 #include "heddle/detail/thread_mutex.hpp"
 
 #include <array>

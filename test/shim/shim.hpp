@@ -43,6 +43,13 @@ inline bool without_shim() {
   return wanted && std::string(wanted) == "none";
 }
 
+/// Whether HEDDLE_MALLOC asks for the mode in which every call is checked. What is freed stays out of use for a while
+/// there, realloc always moves, and a block above 64 KiB is a mapping of its own: some tests expect other things then.
+inline bool hardened() {
+  const char* options = std::getenv("HEDDLE_MALLOC");
+  return options && std::string(options).find("hardened") != std::string::npos;
+}
+
 /// How often a test repeats: `quick` by default, `full` with HEDDLE_SHIM_FULL=1 in the environment (test/run --shim).
 inline int times(int quick, int full) { return std::getenv("HEDDLE_SHIM_FULL") ? full : quick; }
 

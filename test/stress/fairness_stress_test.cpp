@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE stress_fairness
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // A random mix of everything the runtime does. HEDDLE_STRESS_SECONDS makes it longer, HEDDLE_STRESS_SEED repeats one.
-#define BOOST_TEST_MODULE stress_runtime
 #include <unistd.h>
 
 #include <atomic>

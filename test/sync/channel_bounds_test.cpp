@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Sends and receives that end by a deadline or a stop request.
-#define BOOST_TEST_MODULE sync_channel_bounds
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>

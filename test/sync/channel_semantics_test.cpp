@@ -3,7 +3,6 @@
 // What the Go specification says of channels and select, sentence by sentence: each test names the section and says in
 // our words what stands there. Where heddle differs (nullopt for a zero value, an exception for a panic, objects for
 // references), the row says how.
-#define BOOST_TEST_MODULE sync_channel_semantics
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>

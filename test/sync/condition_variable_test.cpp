@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE sync_condition_variable
 #include "heddle/condition_variable.hpp"
 
 #include <atomic>

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE sync_mutex
 #include "heddle/mutex.hpp"
 
 #include <atomic>

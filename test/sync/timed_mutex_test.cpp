@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Waiting for a mutex that may end before it is locked: by a deadline, or by a stop request.
-#define BOOST_TEST_MODULE sync_timed_mutex
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Stacks that grow: every way into a frame that does not fit.
-#define BOOST_TEST_MODULE runtime_segmented
 #include <alloca.h>
 
 #include <algorithm>

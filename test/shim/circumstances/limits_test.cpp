@@ -4,25 +4,36 @@
 #define BOOST_TEST_MODULE shim_limits
 #include <malloc.h>
 
-#include <filesystem>
-#include <fstream>
+#include <thread>
 
+#include "shim/circumstances/memory_group.hpp"
+#include "shim/circumstances/system_setting.hpp"
 #include "shim/shim.hpp"
 
 using namespace heddle::testing;
 
 namespace {
 
-/// Runs `exhaustion SIZE THREADS` after `limit` was called in its process; its words are those of both streams.
+/// Runs a program with these words and, if not empty, HEDDLE_MALLOC, after `limit` was called in its process; its words
+/// are those of both streams.
 template <class F>
-death exhaustion(std::size_t size, int threads, F&& limit) {
-  const std::string words[] = {std::to_string(size), std::to_string(threads)};
+death run(const char* program, std::vector<std::string> words, const char* options, F&& limit) {
   return fate_of([&] {
     ::dup2(STDERR_FILENO, STDOUT_FILENO);
+    if (*options) ::setenv("HEDDLE_MALLOC", options, 1);
+    std::vector<char*> arguments = {const_cast<char*>(program)};
+    for (std::string& w : words) arguments.push_back(w.data());
+    arguments.push_back(nullptr);
     limit();
-    ::execl(HEDDLE_SHIM_EXHAUSTION, "exhaustion", words[0].c_str(), words[1].c_str(), nullptr);
+    ::execv(program, arguments.data());
     ::_exit(127);
   });
+}
+
+/// Runs `exhaustion SIZE THREADS`.
+template <class F>
+death exhaustion(std::size_t size, int threads, F&& limit) {
+  return run(HEDDLE_SHIM_EXHAUSTION, {std::to_string(size), std::to_string(threads)}, "", limit);
 }
 
 void ends_well_with(const death& how, std::size_t at_least) {
@@ -40,17 +51,13 @@ auto limit_to(__rlimit_resource which, std::size_t bytes) {
   };
 }
 
-/// Writes a word to a file of the system; false if that is not allowed.
-bool write_to(const std::filesystem::path& file, const std::string& word) {
-  std::ofstream out(file);
-  out << word << std::flush;
-  return static_cast<bool>(out);
-}
-
-std::string read_from(const std::filesystem::path& file) {
-  std::string word;
-  std::ifstream(file) >> word;
-  return word;
+/// Bytes of a line such as "CommitLimit:" of /proc/meminfo.
+std::size_t meminfo_bytes(const std::string& name) {
+  std::ifstream file("/proc/meminfo");
+  std::size_t kib = 0;
+  for (std::string word; file >> word;)
+    if (word == name) file >> kib;
+  return kib * KiB;
 }
 
 std::vector<std::size_t> block_sizes() {
@@ -58,8 +65,15 @@ std::vector<std::size_t> block_sizes() {
   return {100, 100'000};
 }
 std::vector<std::size_t> limits() {
-  if (times(0, 1)) return {32 * MiB, 48 * MiB, 64 * MiB, 96 * MiB, 150 * MiB, 300 * MiB};
-  return {32 * MiB, 64 * MiB, 150 * MiB};
+  if (times(0, 1)) return {16 * MiB, 20 * MiB, 24 * MiB, 32 * MiB, 48 * MiB, 64 * MiB, 96 * MiB, 150 * MiB, 300 * MiB};
+  return {20 * MiB, 32 * MiB, 64 * MiB, 150 * MiB};
+}
+
+/// What a process may have beyond what it starts with, in KiB: nothing at all, up to what is enough for a heap.
+std::vector<std::size_t> pittances() {
+  std::vector<std::size_t> kib = {0, 4, 8, 16, 32, 64, 128, 256, 512};
+  for (std::size_t n = 1024; n <= 24 * 1024; n += times(0, 1) ? 256 : 2048) kib.push_back(n);
+  return kib;
 }
 
 }  // namespace
@@ -79,17 +93,40 @@ BOOST_AUTO_TEST_CASE(address_space_and_threads) {
 }
 
 BOOST_AUTO_TEST_CASE(data_segment) {
-  for (std::size_t size : block_sizes()) BOOST_TEST_CONTEXT("ulimit -d 65536, blocks of " << size)
-  ends_well_with(exhaustion(size, 1, limit_to(RLIMIT_DATA, 64 * MiB)), 16 * MiB);
+  for (std::size_t limit : {16 * MiB, 64 * MiB, 200 * MiB})
+    for (std::size_t size : block_sizes()) BOOST_TEST_CONTEXT("ulimit -d " << limit / KiB << ", blocks of " << size)
+  ends_well_with(exhaustion(size, 1, limit_to(RLIMIT_DATA, limit)), limit < 64 * MiB ? 0 : limit / 4);
 }
 
+// Limits that bite when the heap begins, each drawn after the loader was done: how little there is does not depend on
+// how large the program is. Whatever the options make of the beginning.
+BOOST_AUTO_TEST_CASE(next_to_nothing) {
+  for (const char* which : {"as", "data"})
+    for (const char* options : {"", "hardened", "junk", "stats", "profile=4096,profile_file=/dev/null"})
+      for (std::size_t kib : pittances()) {
+        const death how = run(HEDDLE_SHIM_STARTUP, {which, std::to_string(kib)}, options, [] {});
+        BOOST_TEST_CONTEXT(which << ", " << kib << " KiB, HEDDLE_MALLOC=" << options << ": " << how.text) {
+          BOOST_TEST(how.signal == 0);
+          BOOST_TEST(how.status == 0);
+          // The statistics come first there.
+          const std::size_t had = std::strtoul(how.text.c_str(), nullptr, 10);
+          if (kib >= 20 * 1024 && *options == 0) BOOST_TEST(had >= 4 * KiB);
+        }
+      }
+}
+
+// Strictly, what is asked for counts, whether it is touched or not.
 BOOST_AUTO_TEST_CASE(strict_overcommit) {
-  const char* mode = "/proc/sys/vm/overcommit_memory";
-  const std::string before = read_from(mode);
-  if (!std::getenv("HEDDLE_SHIM_SYSTEM") || !write_to(mode, "2")) {
-    BOOST_TEST_MESSAGE(
-        "SKIPPED: vm.overcommit_memory, which is the whole machine's, may not be set; as root, and with"
-        " HEDDLE_SHIM_SYSTEM=1 in the environment, it is for a moment");
+  const char* words =
+      "SKIPPED: vm.overcommit_memory, which is the whole machine's, may not be set; as root, and with"
+      " HEDDLE_SHIM_SYSTEM=1 in the environment, it is for a moment";
+  if (!std::getenv("HEDDLE_SHIM_SYSTEM")) {
+    BOOST_TEST_MESSAGE(words);
+    return;
+  }
+  const system_setting strict("/proc/sys/vm/overcommit_memory", "2");
+  if (!strict) {
+    BOOST_TEST_MESSAGE(words);
     return;
   }
   // A heap that reserves address space must not have it counted as committed memory.
@@ -97,37 +134,92 @@ BOOST_AUTO_TEST_CASE(strict_overcommit) {
     std::vector<void*> blocks(1000);
     for (void*& p : blocks) insist((p = opaque(std::malloc(50'000))) != nullptr, "no memory under strict overcommit");
     for (void* p : blocks) std::free(p);
-    errno = 0;
-    void* all = opaque(std::malloc(std::size_t{1} << 46));
-    insist(!all && errno == ENOMEM, "64 TiB were promised");
+    // More than can be had even if nobody else had anything, and small enough to be asked of the kernel.
+    const std::size_t all = meminfo_bytes("CommitLimit:");
+    void* kept = opaque(std::malloc(100));
+    fill(kept, 100);
+    const auto refused = [](const void* p) { insist(!p && errno == ENOMEM, "more was promised than there is"); };
+    for (std::size_t n : {all, all * 2, std::size_t{1} << 46}) {
+      errno = 0, refused(opaque(std::malloc(n)));
+      errno = 0, refused(opaque(std::calloc(n, 1)));
+      errno = 0, refused(opaque(std::realloc(kept, n)));
+      errno = 0, refused(opaque(::memalign(4096, n)));
+      insist(holds(kept, 100), "a realloc that was refused lost bytes");
+    }
+    std::free(kept);
   });
-  write_to(mode, before);
   BOOST_TEST_CONTEXT(how.text) BOOST_TEST((how.signal == 0 && how.status == 0));
+  for (std::size_t size : block_sizes()) BOOST_TEST_CONTEXT("strict, ulimit -v 153600, blocks of " << size)
+  ends_well_with(exhaustion(size, 1, limit_to(RLIMIT_AS, 150 * MiB)), (150 - 32) * MiB / 3);
+  for (const char* options : {"", "hardened"}) {
+    const death start = run(HEDDLE_SHIM_STARTUP, {"data", "65536"}, options, [] {});
+    BOOST_TEST_CONTEXT("strict, HEDDLE_MALLOC=" << options << ": " << start.text)
+    BOOST_TEST((start.signal == 0 && start.status == 0));
+  }
 }
 
-// Beyond a cgroup's limit the kernel kills, NULL never comes: what is tested is that freed memory leaves the account.
-BOOST_AUTO_TEST_CASE(cgroup) {
-  const bool unified = std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers");
-  const std::filesystem::path group =
-      (unified ? "/sys/fs/cgroup/heddle_shim_" : "/sys/fs/cgroup/memory/heddle_shim_") + std::to_string(::getpid());
-  std::error_code error;
-  std::filesystem::create_directory(group, error);
-  if (error || !write_to(group / (unified ? "memory.max" : "memory.limit_in_bytes"), std::to_string(100 * MiB))) {
-    std::filesystem::remove(group, error);
-    BOOST_TEST_MESSAGE("SKIPPED: no memory cgroup can be made here");
+BOOST_AUTO_TEST_CASE(a_setting_goes_back_though_the_test_is_killed) {
+  char file[] = "/tmp/heddle_shim_XXXXXX";
+  ::close(::mkstemp(file));
+  BOOST_REQUIRE(write_to(file, "0"));
+  {
+    const system_setting changed(file, "2");
+    BOOST_TEST(static_cast<bool>(changed));
+    BOOST_TEST(read_from(file) == "2");
+  }
+  BOOST_TEST(read_from(file) == "0");
+  const death how = fate_of([&] {
+    const system_setting changed(file, "2");
+    insist(read_from(file) == "2", "it was not set");
+    ::raise(SIGKILL);
+  });
+  BOOST_TEST_CONTEXT(how.text) BOOST_TEST(how.signal == SIGKILL);
+  for (int i = 0; i != 1000 && read_from(file) != "0"; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  BOOST_TEST(read_from(file) == "0");
+  std::filesystem::remove(file);
+}
+
+constexpr const char* no_cgroup =
+    "SKIPPED: no memory cgroup can be made here (that takes root, and a hierarchy with memory)";
+
+// Half of it in blocks. Hardened, large blocks are no part of the heap: what small ones leave there does not serve
+// them, and is given back only after a while; so it is a third.
+BOOST_AUTO_TEST_CASE(little_memory_in_a_cgroup) {
+  for (std::size_t limit : {32 * MiB, 64 * MiB})
+    for (auto [options, percent] :
+         {std::pair{"pace=200", "50"}, {"junk,pace=200", "50"}, {"hardened,pace=200", "33"}}) {
+      const memory_group group(limit);
+      if (!group) {
+        BOOST_TEST_MESSAGE(no_cgroup);
+        return;
+      }
+      const death how = run(HEDDLE_SHIM_FRUGAL, {std::to_string(limit), group.usage_file(), percent}, options,
+                            [&] { insist(group.enter(), "cannot enter the cgroup"); });
+      BOOST_TEST_CONTEXT(limit / MiB << " MiB, HEDDLE_MALLOC=" << options << ": " << how.text) {
+        BOOST_TEST(how.signal == 0);
+        BOOST_TEST(how.status == 0);
+      }
+    }
+}
+
+// malloc() does not know of the limit: what is too much is had, and whoever touches it is killed by the kernel. That is
+// so with every allocator; a program that wants NULL instead sets RLIMIT_AS or RLIMIT_DATA, or
+// heddle::alloc::set_limit().
+BOOST_AUTO_TEST_CASE(beyond_a_cgroup_the_kernel_kills) {
+  const memory_group group(32 * MiB);
+  if (!group) {
+    BOOST_TEST_MESSAGE(no_cgroup);
     return;
   }
   const death how = fate_of([&] {
-    insist(write_to(group / "cgroup.procs", std::to_string(::getpid())), "cannot enter the cgroup");
-    for (std::size_t size : {std::size_t{1000}, 50 * KiB, 3 * MiB}) {  // each size fills more than half
-      std::vector<void*> blocks(60 * MiB / size);
-      for (void*& p : blocks) insist((p = opaque(std::malloc(size))) != nullptr, "no block"), std::memset(p, 1, size);
-      for (void* p : blocks) std::free(p);
-      ::malloc_trim(0);
+    insist(group.enter(), "cannot enter the cgroup");
+    for (int i = 0; i != 64; ++i) {
+      void* p = opaque(std::malloc(MiB));
+      insist(p, "NULL came");
+      std::memset(p, 1, MiB);
     }
   });
-  std::filesystem::remove(group, error);
-  BOOST_TEST_CONTEXT(how.text) BOOST_TEST((how.signal == 0 && how.status == 0));
+  BOOST_TEST_CONTEXT(how.text) BOOST_TEST(how.signal == SIGKILL);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,11 @@
 //
 // Threads that come and go, and free what others allocated: nothing is lost with them. (mimalloc#204: row 22.)
 #define BOOST_TEST_MODULE shim_threads
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -79,9 +84,57 @@ void free_chain(chain* c) {
   while (c) std::free(std::exchange(c, c->next));
 }
 
+nlink_t threads_there() {
+  struct stat task {};
+  insist(::stat("/proc/self/task", &task) == 0, "no /proc");
+  return task.st_nlink - 2;
+}
+void wait_for_threads(nlink_t n) {
+  while (threads_there() > n) ::usleep(1000);
+}
+
+std::atomic<bool> about_to_end{false};
+
+/// Frees 16 MB, which is enough that an allocator may want to give some back in the background, and ends.
+void* free_much_when_alone(void*) {
+  wait_for_threads(2);
+  void* large[40];
+  for (void*& p : large) p = opaque(std::malloc(400'000));
+  for (void* const p : large) std::free(p);
+  about_to_end = true;
+  return nullptr;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(threads)
+
+/// glibc keeps 40 MB of stacks; it frees what belongs to others under the lock that guards them, in the thread that ends.
+/// An allocator that makes a thread there waits for ever. The first test, so that there is no such thread yet.
+BOOST_AUTO_TEST_CASE(a_stack_too_many) {
+  for (int i = 0; i != 8; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(30);
+      pthread_attr_t attributes;
+      ::pthread_attr_init(&attributes);
+      ::pthread_attr_setstacksize(&attributes, 64 * MiB);
+      ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+      pthread_t one{}, two{};
+      const auto shortly = [](void*) -> void* { return ::usleep(10'000), nullptr; };
+      const bool made = ::pthread_create(&one, &attributes, free_much_when_alone, nullptr) == 0 &&
+                        ::pthread_create(&two, &attributes, shortly, nullptr) == 0;
+      while (!about_to_end) ::usleep(1000);
+      ::usleep(20'000);
+      ::pthread_attr_destroy(&attributes);
+      pthread_t last{};  // needs the lock
+      ::_exit(made && ::pthread_create(&last, nullptr, shortly, nullptr) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    BOOST_TEST(status == 0);
+  }
+}
 
 BOOST_AUTO_TEST_CASE(a_thousand_that_come_and_go) {
   batches(4);

@@ -2,6 +2,7 @@
 //
 // corruption KIND: does one thing to the heap that no program may do; --list names them. The pointer in question is
 // printed first. Status 0: nobody noticed. 3: not noticed, but the harm was averted (what was freed reads as nothing).
+// Sizes: `small` is of a size class with every allocator, `medium` with some, `large` with none.
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,8 +15,9 @@
 
 namespace {
 
-constexpr std::size_t small = 128, large = 8 << 20;
+constexpr std::size_t small = 128, medium = 256 << 10, large = 8 << 20;
 constexpr int averted = 3;
+constexpr int leave_by_exit = 4;  // where it may be noticed that only now comes
 
 /// Hides from the compiler where a pointer comes from, so that it leaves the mistakes alone.
 char* hide(void* p) {
@@ -71,11 +73,20 @@ int overflow(std::size_t size, int n) {
   return 0;
 }
 
-int write_after_free(std::size_t n, int reuses) {
+int write_after_free(std::size_t n, int reuses, std::size_t at = 0) {
   char* p = about(block(n));
   std::free(p);
-  std::memset(hide(p), 0x42, 16);
+  std::memset(hide(p) + at, 0x42, 16);
   go_on(n, reuses);
+  return 0;
+}
+
+/// Behind what was asked for, if that is less than what is usable: no harm to most heaps.
+int overflow_by_one(std::size_t size) {
+  char* p = about(block(size));
+  hide(p)[size] = 0x42;
+  std::free(p);
+  go_on(size, 4);
   return 0;
 }
 
@@ -85,6 +96,10 @@ int read_after_free(std::size_t n) {
   const char* read = hide(p) + n / 2;
   return *read == 0x41 ? 0 : averted;
 }
+
+int usable_size_of(void* p) { return ::malloc_usable_size(about(p)) ? 0 : averted; }
+
+void* nowhere() { return reinterpret_cast<void*>(0x10); }
 
 int delete_with(std::size_t made, std::size_t said) {
   ::operator delete(about(::operator new(made)), said);
@@ -102,6 +117,8 @@ struct kind {
 constexpr kind kinds[] = {
     {"double_free_small", [] { return free_twice(small, 0); }},
     {"double_free_small_delayed", [] { return free_twice(small, 64); }},
+    {"double_free_medium", [] { return free_twice(medium, 0); }},
+    {"double_free_medium_delayed", [] { return free_twice(medium, 8); }},
     {"double_free_large", [] { return free_twice(large, 0); }},
     {"double_free_large_delayed", [] { return free_twice(large, 8); }},
     {"double_free_interleaved",
@@ -124,9 +141,13 @@ constexpr kind kinds[] = {
      }},
     {"free_static", [] { return free_this(in_data + 64); }},
     {"free_interior_small", [] { return free_this(block(small) + 64); }},
+    {"free_interior_medium", [] { return free_this(block(medium) + 4096); }},
     {"free_interior_large", [] { return free_this(block(large) + (1 << 20)); }},
     {"free_unaligned_small", [] { return free_this(block(small) + 1); }},
+    {"free_unaligned_medium", [] { return free_this(block(medium) + 1); }},
     {"free_unaligned_large", [] { return free_this(block(large) + 1); }},
+    {"free_near", [] { return free_this(block(24) + (2 << 20)); }},
+    {"free_a_gigabyte_away", [] { return free_this(block(24) + (1 << 30)); }},
     {"free_far", [] { return free_this(block(small) + (std::ptrdiff_t{1} << 40)); }},
     {"free_mapped",
      [] {
@@ -144,14 +165,28 @@ constexpr kind kinds[] = {
        return free_this(static_cast<char*>(p));
      }},
     {"free_uninitialised", [] { return free_this(reinterpret_cast<char*>(0x4141414141414140)); }},
+    {"free_nowhere", [] { return free_this(static_cast<char*>(nowhere())); }},
     {"free_never_allocated", [] { return free_this(block(48) + 4 * 48); }},
     {"delete_wrong_size_small", [] { return delete_with(small, 4 * small); }},
+    {"delete_too_small_size", [] { return delete_with(320, 40); }},
     {"delete_wrong_size_large", [] { return delete_with(large, small); }},
     {"overflow_small_by_1", [] { return overflow(small, 1); }},
     {"overflow_small_by_8", [] { return overflow(small, 8); }},
+    {"overflow_behind_what_was_asked", [] { return overflow_by_one(24); }},
+    {"overflow_behind_whole_grains", [] { return overflow_by_one(32); }},
+    {"overflow_never_freed",
+     [] {
+       char* p = about(block(24));
+       hide(p)[24] = 0x42;
+       return leave_by_exit;
+     }},
+    {"overflow_medium_by_1", [] { return overflow(medium, 1); }},
+    {"overflow_medium_by_8", [] { return overflow(medium, 8); }},
+    {"overflow_medium_odd", [] { return overflow_by_one(medium + 3); }},
     {"overflow_large_by_1", [] { return overflow(large, 1); }},
     {"overflow_large_by_8", [] { return overflow(large, 8); }},
     {"underflow_small_by_8", [] { return overflow(small, -8); }},
+    {"underflow_medium_by_8", [] { return overflow(medium + 16, -8); }},
     {"overflow_string",
      [] {
        char* p = about(block(24));
@@ -170,10 +205,36 @@ constexpr kind kinds[] = {
      }},
     {"write_after_free_small", [] { return write_after_free(small, 0); }},
     {"write_after_free_small_reuse", [] { return write_after_free(small, 4096); }},
+    {"write_after_free_small_middle", [] { return write_after_free(200, 4000, 100); }},
+    {"write_after_free_small_owned",
+     [] {
+       char* p = about(block(200));
+       std::free(p);
+       go_on(200, 1);  // perhaps it had another owner
+       std::memset(hide(p) + 100, 0x42, 16);
+       go_on(200, 4000);
+       return 0;
+     }},
+    {"write_after_free_small_at_exit",
+     [] {
+       char* p = about(block(24));
+       std::free(p);
+       hide(p)[23] = 0x42;
+       return leave_by_exit;
+     }},
+    {"write_after_free_medium", [] { return write_after_free(medium, 0, medium / 2); }},
+    {"write_after_free_medium_reuse", [] { return write_after_free(medium, 64, medium / 2); }},
     {"write_after_free_large", [] { return write_after_free(large, 0); }},
     {"write_after_free_large_reuse", [] { return write_after_free(large, 8); }},
     {"read_after_free_small", [] { return read_after_free(small); }},
+    {"read_after_free_medium", [] { return read_after_free(medium); }},
     {"read_after_free_large", [] { return read_after_free(large); }},
+    {"read_endless_string",
+     [] {
+       char *a = about(block(16)), *b = block(16);
+       return std::strlen(hide(a)) > 17 || std::strlen(hide(b)) > 17 ? 0 : averted;
+     }},
+    {"read_no_bytes", [] { return *hide(about(std::malloc(0))) == 'x' ? 0 : averted; }},
     {"write_no_bytes",
      [] {
        char* p = about(std::malloc(0));
@@ -187,11 +248,14 @@ constexpr kind kinds[] = {
        std::free(p);
        return ::malloc_usable_size(hide(p)) ? 0 : averted;
      }},
-    {"usable_size_interior", [] { return ::malloc_usable_size(about(block(small) + 64)) ? 0 : averted; }},
+    {"usable_size_interior", [] { return usable_size_of(block(small) + 64); }},
+    {"usable_size_unaligned", [] { return usable_size_of(block(24) + 3); }},
+    {"usable_size_near", [] { return usable_size_of(block(24) + (2 << 20)); }},
+    {"usable_size_nowhere", [] { return usable_size_of(nowhere()); }},
     {"usable_size_stack",
      [] {
        char local[256] = {};
-       return ::malloc_usable_size(about(local + 64)) ? 0 : averted;
+       return usable_size_of(local + 64);
      }},
     {"realloc_freed",
      [] {
@@ -200,6 +264,7 @@ constexpr kind kinds[] = {
        return hide(std::realloc(hide(p), 2 * small)) ? 0 : averted;
      }},
     {"realloc_interior", [] { return hide(std::realloc(about(block(small) + 64), 2 * small)) ? 0 : averted; }},
+    {"realloc_nowhere", [] { return hide(std::realloc(about(nowhere()), small)) ? 0 : averted; }},
     {"realloc_uninitialised",
      [] { return hide(std::realloc(about(reinterpret_cast<void*>(0x4141414141414140)), small)) ? 0 : averted; }},
 };
@@ -213,9 +278,9 @@ int main(int argc, char** argv) {
   }
   for (const kind& k : kinds) {
     if (argc != 2 || std::strcmp(argv[1], k.name) != 0) continue;
-    // Not through exit(), where a message about something else might come.
     const int status = k.commit();
-    ::_exit(status);
+    if (status == leave_by_exit) return 0;
+    ::_exit(status);  // exit() might have something to say about something else
   }
   std::fprintf(stderr, "Usage: corruption KIND\n       corruption --list\n");
   return 2;

@@ -145,7 +145,8 @@ BOOST_AUTO_TEST_CASE(what_the_handler_throws_is_bad_alloc_to_the_caller) {
 
 BOOST_AUTO_TEST_CASE(a_handler_that_frees_memory_makes_it_work) {
   BOOST_TEST(ends_well([] {
-    reserve = opaque(std::malloc(512 * MiB));
+    // So much that the addresses which the hardened mode keeps out of use, a GiB at most, are not enough for the next.
+    reserve = opaque(std::malloc(2 * GiB));
     insist(reserve, "no reserve");
     handler_calls = 0;
     const rlim_t limit = status_bytes("VmSize:") + 64 * MiB;
@@ -157,7 +158,7 @@ BOOST_AUTO_TEST_CASE(a_handler_that_frees_memory_makes_it_work) {
       reserve = nullptr;
       std::set_new_handler(nullptr);
     });
-    void* p = opaque(::operator new(256 * MiB, std::nothrow));
+    void* p = opaque(::operator new(GiB + 256 * MiB, std::nothrow));
     insist(handler_calls == 1, "the handler was not asked once");
     insist(p, "what the handler freed was not to be had");
     ::operator delete(p);

@@ -10,7 +10,7 @@ work() {
     use strict; use Digest::MD5 qw(md5_hex); use Storable qw(dclone);
     $ENV{PERL_HASH_SEED} = 0;
     my ($digest, %words) = ("");
-    for my $round (1 .. ($ENV{rounds} || 150)) {
+    for my $round (1 .. ($ENV{rounds} || 60)) {
       my @lines = map { md5_hex("$round $_") } 1 .. 5000;
       $words{substr $_, 0, 4}{$_} = [split //, $_] for grep { /a[0-9]b/ } @lines;
       my $text = join "\n", sort @lines;

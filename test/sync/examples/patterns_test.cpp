@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE examples_patterns
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>

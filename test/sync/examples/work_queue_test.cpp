@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // What client-go's own tests ask of its queues, and what its comments promise.
-#define BOOST_TEST_MODULE examples_work_queue
 #include "work_queue.hpp"
 
 #include <atomic>

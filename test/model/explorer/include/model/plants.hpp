@@ -35,6 +35,7 @@ enum class plant : std::uint8_t {
   machine_stays_listed,       ///< an idle machine that is woken stays in the idle list
   machine_believes_any_wake,  ///< an idle machine takes any return from futex_wait for the end
   timekeeper_stays,           ///< an earlier timer does not replace the one the timekeeper waits for
+  timekeeper_stays_late,      ///< one that found all processors busy still counts as the one that keeps the time
   revoke_without_barrier,     ///< the monitor reads `inside` without the heavy barrier
 
   // runtime/src/machine.hpp, monitor.cpp
