@@ -86,9 +86,10 @@ void alloc_driver::end_run() {
 }
 
 void alloc_driver::step() {
-  refused_before_ = kernel::instance().refusals();
+  const std::size_t refused_before = refused_before_ = kernel::instance().refusals();
   const std::size_t held_before = alloc::limit() != 0 ? held() : 0;
   call(byte());
+  refused_before_ = refused_before;  // a thread's calls are steps too
   if (alloc::limit() != 0) check_limit(held_before);
 }
 
