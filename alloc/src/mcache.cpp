@@ -351,6 +351,7 @@ void mcache::put_into_batch(span& s, free_block& block) noexcept {
 
 void mcache::empty_magazines(size_class c) noexcept {
   magazine& m = magazines_[c + 1];
+  if (m.free == nullptr && spares_[c].first == nullptr) return;
   do {
     m.live += m.count();
     spill(c, std::exchange(m.free, nullptr));
@@ -411,6 +412,7 @@ void mcache::drain() noexcept {
   collect_returned();
   for (std::size_t c = 0; c != class_count; ++c) {
     const auto klass = static_cast<size_class>(c);
+    if (&slot(klass) == &nobodys_span && partial_[c].empty()) continue;
     span& s = *std::exchange(active_[c], &nobodys_span);
     set_slot(klass, nobodys_span);
     if (&s != &nobodys_span) {
