@@ -156,7 +156,8 @@ struct size_range {
 constexpr auto sizes_of_tag = [] {
   std::array<size_range, class_count + 1> t{};
   t[0] = {1, 0};
-  for (std::size_t c = 0; c != class_count; ++c) t[c + 1] = {c == 0 ? 0 : class_info[c - 1].size + 1, class_info[c].size};
+  for (std::size_t c = 0; c != class_count; ++c)
+    t[c + 1] = {c == 0 ? 0 : class_info[c - 1].size + 1, class_info[c].size};
   return t;
 }();
 

@@ -49,15 +49,16 @@ template <class F>
   m->free = b;
 }
 
-/// Takes back what came from here. Null is nothing. O(1). Being inlined always, it has the address to which that function
-/// returns which calls it.
+/// Takes back what came from here. Null is nothing. O(1). Being inlined always, it has the address to which that
+/// function returns which calls it.
 [[gnu::always_inline]] inline void deallocate(void* p) noexcept {
   const std::size_t number = the_map.grain_of(p);
   if (!the_map.contains_grain(number)) [[unlikely]]
     return deallocate_outside(p);
-  deallocate_tagged(p, the_map.tag_of_grain(number), [p]() __attribute__((always_inline)) {
-    deallocate_slow(p, __builtin_return_address(0));
-  });
+  deallocate_tagged(
+      p, the_map.tag_of_grain(number), [p]() __attribute__((always_inline)) {
+        deallocate_slow(p, __builtin_return_address(0));
+      });
 }
 
 /// Zeroed. The product must not overflow.

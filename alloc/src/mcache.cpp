@@ -64,8 +64,8 @@ void carve(span& s) noexcept {
   s.free = first;
 }
 
-/// Fetches the blocks at the front of a list that others have freed: first each one that another is `ahead` of, then all
-/// those behind them side by side.
+/// Fetches the blocks at the front of a list that others have freed: first each one that another is `ahead` of, then
+/// all those behind them side by side.
 void fetch_remote(const span& s) noexcept {
   constexpr std::size_t most = 8;
   const auto fetch = [](const void* p) { asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p))); };
@@ -124,8 +124,9 @@ void* mcache::refill_unsampled(size_class c) noexcept {
   }
   if (block_list& l = slot(c); l.free != nullptr) return pop(l);
   if (void* const p = refill_from_spans(c); p != nullptr) return p;
-  if (m.free != nullptr || load_spare(c)) return pop(m);  // rather those few than none
-  drain();  // of other classes there may be whole spans
+  // Rather those few than none. If there are none either, there may be whole spans of other classes.
+  if (m.free != nullptr || load_spare(c)) return pop(m);
+  drain();
   return refill_from_spans(c);
 }
 

@@ -13,13 +13,13 @@
 
 namespace heddle::detail {
 
-/// What a thread allocates from, and frees into. For each class: a magazine; behind that one active span whose blocks it
-/// hands out; and those of its spans in which blocks have become free since. Used by one at a time; only `returned` is
-/// written by others.
+/// What a thread allocates from, and frees into. For each class: a magazine; behind that one active span whose blocks
+/// it hands out; and those of its spans in which blocks have become free since. Used by one at a time; only `returned`
+/// is written by others.
 ///
-/// What is too much for the magazines goes back to the spans. A block of another owner's span goes into a batch for that
-/// span first, and with the batch to the span: one locked operation for many blocks. A span in which few blocks are left
-/// in use is given up (see mcentral), so what nobody needs any more does not stay with a thread that sleeps.
+/// What is too much for the magazines goes back to the spans. A block of another owner's span goes into a batch for
+/// that span first, and with the batch to the span: one locked operation for many blocks. A span in which few blocks
+/// are left in use is given up (see mcentral), so what nobody needs any more does not stay with a thread that sleeps.
 class mcache {
  public:
   constexpr explicit mcache(block_list* nothing) noexcept {

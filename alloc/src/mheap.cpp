@@ -23,8 +23,8 @@ constexpr std::size_t largest_step = std::size_t{64} << 20;  // by which the hea
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
-/// Four times what there is of memory, and enough for programs that touch little of what they ask for; less if the process
-/// may not have as much address space.
+/// Four times what there is of memory, and enough for programs that touch little of what they ask for; less if the
+/// process may not have as much address space.
 std::size_t window_wanted() noexcept {
   const std::size_t limit = os::address_space_limit();
   const std::size_t sane = std::clamp(4 * os::physical_memory(), std::size_t{256} << 30, std::size_t{8} << 40);
@@ -64,8 +64,8 @@ bool mheap::reserve_window(std::size_t bytes) noexcept {
   const std::size_t table_bytes = pages * sizeof(std::uint32_t);
   const std::size_t tag_bytes = pages * sizeof(class_tag);
   const std::size_t span_bytes = pages * sizeof(span);
-  const std::size_t all = round_up(table_bytes, os_page) + round_up(tag_bytes, os_page) + round_up(span_bytes, os_page) +
-                          page_allocator::bytes_for(pages);
+  const std::size_t all = round_up(table_bytes, os_page) + round_up(tag_bytes, os_page) +
+                          round_up(span_bytes, os_page) + page_allocator::bytes_for(pages);
   auto* const memory = static_cast<char*>(os::reserve(all));
   if (memory == nullptr) return false;
   char* const tags = memory + round_up(table_bytes, os_page);

@@ -12,9 +12,9 @@
 namespace heddle::detail {
 
 /// From an address to its span: what free() reads first. The heap is a window of address space, chosen at random and
-/// filled from below; for each of its pages there is the number of the span record, 0 if the page is in none, and a tag:
-/// which class the blocks of its span are of, so that free() need not read the record.
-/// Written once, when the first block is asked for.
+/// filled from below; for each of its pages there is the number of the span record, 0 if the page is in none, and a
+/// tag: which class the blocks of its span are of, so that free() need not read the record. Written once, when the
+/// first block is asked for.
 struct address_map {
   std::uintptr_t base = 0;
   std::size_t pages = 0;   ///< 0: there is no heap yet

@@ -33,8 +33,8 @@ class scavenger {
   void notice_sparse(std::size_t bytes) noexcept;
   void notice_dense(std::size_t bytes) noexcept { sparse_.fetch_sub(bytes, std::memory_order_relaxed); }
   /// Starts the thread if it is wanted and not there. Called where no lock is held. `caller`: the code that frees, or
-  /// null if it allocates. Not if that is the dynamic loader: glibc has it free what threads leave behind while it holds
-  /// the lock without which no thread can be made.
+  /// null if it allocates. Not if that is the dynamic loader: glibc has it free what threads leave behind while it
+  /// holds the lock without which no thread can be made.
   void poll(const void* caller) noexcept {
     if (wanted_.load(std::memory_order_relaxed) && !running_.load(std::memory_order_relaxed)) [[unlikely]]
       start(caller);

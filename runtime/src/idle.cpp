@@ -217,7 +217,7 @@ bool scheduler::wake_up_with_processor(machine& m) noexcept {
     if (!m.listed || stopping_) return false;
     processor* p = pop_processor();
     if (p == nullptr) {
-      // Who goes idle next keeps the time from then on, and is not to take this one's deadline, which has passed, for it.
+      // Who goes idle next keeps the time from then on: this one's deadline, which has passed, must not look earlier.
       if (timekeeper_ == &m && !HEDDLE_PLANTED(timekeeper_stays_late)) keep_no_time();
       return false;
     }

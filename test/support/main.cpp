@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// main() of every test program, compiled once; so all of them can share one precompiled <boost/test/unit_test.hpp>, which
-// would have to differ if each defined its own BOOST_TEST_MODULE.
+// main() of every test program, compiled once; so all of them can share one precompiled <boost/test/unit_test.hpp>,
+// which would have to differ if each defined its own BOOST_TEST_MODULE.
 #include <errno.h>
 
 #include <boost/test/unit_test.hpp>

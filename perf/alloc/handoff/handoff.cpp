@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// One thread allocates blocks of 64 bytes, another on another processor frees them; between them a ring of 1,024 places.
+// One thread allocates blocks of 64 bytes, another frees them, on another processor; between them a ring.
 #include <atomic>
 #include <thread>
 

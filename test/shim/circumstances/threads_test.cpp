@@ -109,8 +109,8 @@ void* free_much_when_alone(void*) {
 
 BOOST_AUTO_TEST_SUITE(threads)
 
-/// glibc keeps 40 MB of stacks; it frees what belongs to others under the lock that guards them, in the thread that ends.
-/// An allocator that makes a thread there waits for ever. The first test, so that there is no such thread yet.
+/// glibc keeps 40 MB of stacks; it frees what belongs to others under the lock that guards them, in the thread that
+/// ends. An allocator that makes a thread there waits for ever. The first test, so that there is no such thread yet.
 BOOST_AUTO_TEST_CASE(a_stack_too_many) {
   for (int i = 0; i != 8; ++i) {
     const pid_t child = ::fork();
