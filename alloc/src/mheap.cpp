@@ -183,30 +183,33 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align) n
   return s;
 }
 
+/// Pages that were free. The heap grows if there are none. `fresh`: all of them read as zeros.
+std::size_t mheap::take_pages(std::size_t pages, std::size_t align, bool& fresh) noexcept {
+  if (pages + align < pages) return no_page;
+  std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align, fresh);
+  if (first == no_page && drop_kept()) first = pages_.take(pages, align, fresh);
+  if (first == no_page && grow(pages + align - 1)) first = pages_.take(pages, align, fresh);
+  return first;
+}
+
 span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align) noexcept {
   const thread_lock hold(lock_);
   if (!fits(pages << page_shift)) return nullptr;
   const bool is_large = klass == class_count;
-  if (is_large && align == page_size) {
-    if (span* const s = take_kept(pages); s != nullptr) return s;
-    drop_kept();  // their pages have memory: rather those than fresh ones
-  }
-  const std::size_t align_pages = align >> page_shift;
   bool fresh = false;
-  std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align_pages, fresh);
-  if (first == no_page && drop_kept()) first = pages_.take(pages, align_pages, fresh);
-  if (first == no_page) {
-    if (pages + align_pages < pages || !grow(pages + align_pages - 1)) return nullptr;
-    first = pages_.take(pages, align_pages, fresh);
-    if (first == no_page) return nullptr;
-  }
-  span* const s = make_span_record();
+  span* s = align == page_size ? take_kept(klass, pages) : nullptr;
   if (s == nullptr) {
-    pages_.give(first, pages);
-    return nullptr;
+    if (is_large) drop_kept_large();  // their pages have memory: rather those than fresh ones
+    const std::size_t first = take_pages(pages, align >> page_shift, fresh);
+    if (first == no_page) return nullptr;
+    s = make_span_record();
+    if (s == nullptr) {
+      pages_.give(first, pages);
+      return nullptr;
+    }
+    s->start = the_map.address(first);
+    s->pages = static_cast<std::uint32_t>(pages);
   }
-  s->start = the_map.address(first);
-  s->pages = static_cast<std::uint32_t>(pages);
   s->klass = klass;
   s->size = is_large ? pages << page_shift : class_info[klass].size;
   s->capacity = is_large ? 1 : class_info[klass].capacity;
@@ -219,20 +222,30 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   s->carved = 0;
   s->fresh = is_large || !s->has_bits() ? 0 : ~std::uint64_t{0} >> (64 - s->capacity);
   s->notice_due = false;
-  const auto number = static_cast<std::uint32_t>(s - the_map.spans);
-  std::uint32_t* const entries = the_map.table + first;
-  // Of a large block only the start is ever looked up.
-  std::fill(entries, entries + (is_large ? 1 : pages), number);
-  if (!is_large) std::fill_n(the_map.tags + first, pages, tag_of(klass));
-  figures_.in_spans += pages << page_shift;
+  map_span(*s, static_cast<std::uint32_t>(s - the_map.spans));
+  figures_.in_spans += s->bytes();
   return s;
+}
+
+/// Has its addresses lead to the record with this number: its own, or 0.
+void mheap::map_span(const span& s, std::uint32_t number) noexcept {
+  const std::size_t first = the_map.page_of(s.start);
+  // Of a large block only the start is ever looked up.
+  std::fill_n(the_map.table + first, s.is_large() ? 1 : s.pages, number);
+  if (!s.is_large()) std::fill_n(the_map.tags + first, s.pages, number != 0 ? tag_of(s.klass) : class_tag{0});
 }
 
 void mheap::free_span(span& s, bool backed) noexcept {
   std::size_t idle = 0;
   {
     const thread_lock hold(lock_);
-    if (!s.is_large() || !backed || !keep(s)) give_pages(s, backed);
+    map_span(s, 0);
+    figures_.in_spans -= s.bytes();
+    s.state = span_state::unused;
+    s.live = 0;
+    s.owner.store(nullptr, std::memory_order_relaxed);
+    s.remote.store(0, std::memory_order_relaxed);
+    if (!backed || !keep(s)) give_pages(s, backed);
     idle = (pages_.idle_resident_pages() + kept_pages_) << page_shift;
   }
   the_scavenger.notice_idle(idle);
@@ -240,65 +253,76 @@ void mheap::free_span(span& s, bool backed) noexcept {
 
 /// The pages become free, the record may become another's.
 void mheap::give_pages(span& s, bool backed) noexcept {
-  const std::size_t first = the_map.page_of(s.start);
-  std::uint32_t* const entries = the_map.table + first;
-  std::fill(entries, entries + (s.is_large() ? 1 : s.pages), 0u);
-  if (!s.is_large()) std::fill_n(the_map.tags + first, s.pages, class_tag{0});
-  pages_.give(first, s.pages, backed);
-  figures_.in_spans -= s.bytes();
-  s.state = span_state::unused;
-  s.owner.store(nullptr, std::memory_order_relaxed);
-  s.remote.store(0, std::memory_order_relaxed);
+  pages_.give(the_map.page_of(s.start), s.pages, backed);
   s.next = free_records_;
   free_records_ = &s;
 }
 
-// A few large blocks that have just been freed are kept as they are, for who asks for the same number of pages next.
-// Before the heap grows, and when the scavenger comes by, they are given up.
+// What has just been freed is kept as it is for a moment. A span of a class serves the next one of that class: so the
+// same pages are touched again, and not those which blocks of another size have left untouched. Of large blocks a few
+// are kept, for who asks for the same number of pages. Before the heap grows, and when the scavenger comes by, all are
+// given up.
 
 bool mheap::keep(span& s) noexcept {
-  if (s.pages > most_kept_pages) return false;
-  while (kept_pages_ + s.pages > most_kept_pages || kept_count_ == std::size(kept_)) drop_kept_one();
-  the_map.table[the_map.page_of(s.start)] = 0;  // no block begins there
-  s.state = span_state::unused;
-  s.live = 0;
-  figures_.in_spans -= s.bytes();
+  if (s.is_large()) {
+    if (s.pages > most_kept_large_pages) return false;
+    while (kept_large_pages_ + s.pages > most_kept_large_pages || kept_large_count_ == std::size(kept_large_))
+      drop_kept_large_one();
+    kept_large_[kept_large_count_++] = &s;
+    kept_large_pages_ += s.pages;
+  } else {
+    s.next = kept_[s.klass];
+    kept_[s.klass] = &s;
+  }
   kept_pages_ += s.pages;
-  kept_[kept_count_++] = &s;
   return true;
 }
 
-span* mheap::take_kept(std::size_t pages) noexcept {
-  for (std::size_t i = kept_count_; i-- != 0;) {
-    span* const s = kept_[i];
-    if (s->pages != pages) continue;
-    std::copy(kept_ + i + 1, kept_ + kept_count_, kept_ + i);
-    --kept_count_;
+span* mheap::take_kept(size_class klass, std::size_t pages) noexcept {
+  if (klass != class_count) {
+    span* const s = kept_[klass];
+    if (s == nullptr) return nullptr;
+    kept_[klass] = s->next;
     kept_pages_ -= pages;
-    the_map.table[the_map.page_of(s->start)] = static_cast<std::uint32_t>(s - the_map.spans);
-    figures_.in_spans += s->bytes();
-    s->state = span_state::large;
-    s->live = 1;
-    s->zeroed = false;
+    return s;
+  }
+  for (std::size_t i = kept_large_count_; i-- != 0;) {
+    span* const s = kept_large_[i];
+    if (s->pages != pages) continue;
+    std::copy(kept_large_ + i + 1, kept_large_ + kept_large_count_, kept_large_ + i);
+    --kept_large_count_;
+    kept_large_pages_ -= pages;
+    kept_pages_ -= pages;
     return s;
   }
   return nullptr;
 }
 
-void mheap::drop_kept_one() noexcept {
-  span* const s = kept_[0];
-  std::copy(kept_ + 1, kept_ + kept_count_, kept_);
-  --kept_count_;
-  kept_pages_ -= s->pages;
-  figures_.in_spans += s->bytes();
-  give_pages(*s, true);
+void mheap::drop_kept_large_one() noexcept {
+  span& s = *kept_large_[0];
+  std::copy(kept_large_ + 1, kept_large_ + kept_large_count_, kept_large_);
+  --kept_large_count_;
+  kept_large_pages_ -= s.pages;
+  kept_pages_ -= s.pages;
+  give_pages(s, true);
+}
+
+void mheap::drop_kept_large() noexcept {
+  while (kept_large_count_ != 0) drop_kept_large_one();
 }
 
 /// False: there was none.
 bool mheap::drop_kept() noexcept {
-  const bool any = kept_count_ != 0;
-  while (kept_count_ != 0) drop_kept_one();
-  return any;
+  if (kept_pages_ == 0) return false;
+  drop_kept_large();
+  for (span*& first : kept_) {
+    while (span* const s = first) {
+      first = s->next;
+      kept_pages_ -= s->pages;
+      give_pages(*s, true);
+    }
+  }
+  return true;
 }
 
 bool mheap::resize(span& s, std::size_t pages) noexcept {

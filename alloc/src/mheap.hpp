@@ -120,10 +120,13 @@ class mheap {
   bool add_chunks(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
   span* make_span_record() noexcept HEDDLE_REQUIRES(lock_);
   void* bump(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
+  std::size_t take_pages(std::size_t pages, std::size_t align, bool& fresh) noexcept HEDDLE_REQUIRES(lock_);
+  void map_span(const span& s, std::uint32_t number) noexcept HEDDLE_REQUIRES(lock_);
   void give_pages(span& s, bool backed) noexcept HEDDLE_REQUIRES(lock_);
   bool keep(span& s) noexcept HEDDLE_REQUIRES(lock_);
-  span* take_kept(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
-  void drop_kept_one() noexcept HEDDLE_REQUIRES(lock_);
+  span* take_kept(size_class klass, std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
+  void drop_kept_large_one() noexcept HEDDLE_REQUIRES(lock_);
+  void drop_kept_large() noexcept HEDDLE_REQUIRES(lock_);
   bool drop_kept() noexcept HEDDLE_REQUIRES(lock_);
   huge_block* make_huge_record() noexcept;
   void free_huge_record(huge_block& h) noexcept;
@@ -131,7 +134,7 @@ class mheap {
   huge_block** find_huge(const void* p) noexcept HEDDLE_REQUIRES(lock_);
 
   static constexpr std::size_t huge_buckets = 64;
-  static constexpr std::size_t most_kept_pages = huge_limit >> page_shift;
+  static constexpr std::size_t most_kept_large_pages = huge_limit >> page_shift;
 
   thread_mutex lock_{lock_rank::mheap};
   page_allocator pages_ HEDDLE_GUARDED_BY(lock_);
@@ -139,9 +142,11 @@ class mheap {
   std::size_t span_records_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t span_records_committed_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t span_records_limit_ HEDDLE_GUARDED_BY(lock_) = 0;
-  span* kept_[4] HEDDLE_GUARDED_BY(lock_) = {};
-  std::size_t kept_count_ HEDDLE_GUARDED_BY(lock_) = 0;
-  std::size_t kept_pages_ HEDDLE_GUARDED_BY(lock_) = 0;
+  span* kept_[class_count] HEDDLE_GUARDED_BY(lock_) = {};  // lists, by span::next
+  span* kept_large_[4] HEDDLE_GUARDED_BY(lock_) = {};
+  std::size_t kept_large_count_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t kept_large_pages_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t kept_pages_ HEDDLE_GUARDED_BY(lock_) = 0;  // of all
   span* free_records_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   huge_block* free_huge_records_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   huge_block* huge_[huge_buckets] HEDDLE_GUARDED_BY(lock_) = {};

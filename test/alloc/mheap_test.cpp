@@ -78,6 +78,47 @@ BOOST_AUTO_TEST_CASE(spans_of_all_classes) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_span_that_was_freed_serves_its_own_class) {
+  const heddle::detail::size_class c = class_for(1024), other = class_for(16 << 10);
+  span* const large = the_mheap.make_span(class_count, 64);
+  BOOST_REQUIRE(large != nullptr && the_mheap.resize(*large, 1));  // now there are free pages
+  span* const s = the_mheap.make_span(c, class_info[c].pages);
+  BOOST_REQUIRE(s != nullptr);
+  char* const start = s->start;
+  the_mheap.free_span(*s);
+  span* const t = the_mheap.make_span(other, class_info[other].pages);
+  BOOST_REQUIRE(t != nullptr);
+  BOOST_TEST((t->start + t->bytes() <= start || t->start >= start + class_info[c].pages * page_size));
+  span* const again = the_mheap.make_span(c, class_info[c].pages);
+  BOOST_REQUIRE(again != nullptr);
+  BOOST_TEST(static_cast<void*>(again->start) == start);
+  BOOST_TEST(again->in_use() == 0u);
+  for (span* const one : {large, t, again}) the_mheap.free_span(*one);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_kept_becomes_pages_before_the_heap_grows) {
+  constexpr std::size_t bytes = std::size_t{96} << 20;
+  const heddle::detail::size_class c = class_for(2048);
+  std::vector<span*> all;
+  const auto make = [&](heddle::detail::size_class klass, std::size_t pages) {
+    for (std::size_t made = 0; made < bytes; made += pages * page_size) {
+      all.push_back(the_mheap.make_span(klass, pages));
+      BOOST_REQUIRE(all.back() != nullptr);
+    }
+  };
+  const auto free = [&] {
+    for (span* const s : all) the_mheap.free_span(*s);
+    all.clear();
+  };
+  make(c, class_info[c].pages);
+  free();
+  const std::size_t mapped = the_mheap.figures().mapped;
+  BOOST_TEST(the_mheap.figures().idle_resident >= bytes);
+  make(class_count, (std::size_t{4} << 20) / page_size);
+  BOOST_TEST(the_mheap.figures().mapped == mapped);
+  free();
+}
+
 BOOST_AUTO_TEST_CASE(large_spans_grow_and_shrink_in_place) {
   span* const s = the_mheap.make_span(class_count, 300);
   BOOST_REQUIRE(s != nullptr);
