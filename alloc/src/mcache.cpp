@@ -64,26 +64,6 @@ void carve(span& s) noexcept {
   s.free = first;
 }
 
-/// Fetches the blocks at the front of a list that others have freed: first each one that another is `ahead` of, then
-/// all those behind them side by side.
-void fetch_remote(const span& s) noexcept {
-  constexpr std::size_t most = 8;
-  const auto fetch = [](const void* p) { asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(p))); };
-  const free_block* chains[most];
-  std::size_t n = 0;
-  for (const free_block* b = s.free; n != most && b != nullptr && s.may_link_to(b);
-       b = static_cast<const remote_block*>(b)->ahead) {
-    chains[n++] = b;
-    fetch(b->next);
-  }
-  for (std::size_t i = 2; i < remote_block::distance; ++i)
-    for (std::size_t k = 0; k != n; ++k)
-      if (const free_block* const b = chains[k]->next; b != nullptr && s.may_link_to(b)) {
-        chains[k] = b;
-        fetch(b->next);
-      }
-}
-
 }  // namespace
 
 mcache::mcache() noexcept : mcache(&nobodys_span) {
@@ -152,11 +132,7 @@ void* mcache::refill_from_spans(size_class c) noexcept {
 
 /// Fills the list of a span of this cache. False: all of its blocks are in use.
 bool mcache::replenish(span& s) noexcept {
-  if (s.remote.load(std::memory_order_relaxed) != 0) {
-    const std::uint32_t n = collect_remote(s);
-    s.live -= n;
-    if (n > remote_block::distance) fetch_remote(s);
-  }
+  if (s.remote.load(std::memory_order_relaxed) != 0) s.live -= collect_remote(s);
   if (s.free == nullptr) carve(s);
   return s.free != nullptr;
 }
@@ -310,13 +286,30 @@ void mcache::resize_magazine(size_class c, std::uint32_t room) noexcept {
   magazines_[c + 1].live = magazines_[c + 1].base = room;
 }
 
+inline mcache::batch& mcache::batch_for(const span& s) noexcept {
+  const auto number = static_cast<std::size_t>(&s - the_map.spans);
+  return batches_[(number ^ number >> 4) % batches];
+}
+
+/// Puts a block into a batch in which there is room for its name. False: that has still to be made.
+inline bool mcache::name_in_batch(span& s, const free_block& block) noexcept {
+  batch& b = batch_for(s);
+  if (b.of != &s || b.room == 0) return false;
+  const auto offset = static_cast<std::size_t>(reinterpret_cast<const char*>(&block) - b.start);
+  b.first->other(b.first->named()++) = static_cast<std::uint16_t>(offset * b.reciprocal >> reciprocal_shift);
+  --b.room;
+  if (--b.left == 0) send(b);
+  return true;
+}
+
 /// Sends these blocks of a class to their spans.
 void mcache::spill(size_class c, free_block* first) noexcept {
   for (free_block* b = first; b != nullptr;) {
     free_block* const rest = b->next;
     if (rest != nullptr && the_map.tag_of(rest) != tag_of(c)) [[unlikely]]
       broken_link(b, the_map.span_of(b));
-    put_back(the_map.span_of(b), b);
+    span& s = the_map.span_of(b);
+    if (!name_in_batch(s, *b)) put_back(s, b);
     b = rest;
   }
 }
@@ -332,22 +325,24 @@ void mcache::put_back(span& s, void* p) noexcept {
 }
 
 void mcache::put_into_batch(span& s, free_block& block) noexcept {
-  const auto number = static_cast<std::size_t>(&s - the_map.spans);
-  batch& b = batches_[(number ^ number >> 4) % batches];
+  if (name_in_batch(s, block)) return;
+  batch& b = batch_for(s);
   if (b.of != &s) {
     if (b.of != nullptr) send(b);
     b.of = &s;
+    b.start = s.start;
+    b.reciprocal = s.reciprocal;
     b.first = nullptr;
-    b.last = &block;
-    b.count = 0;
-    b.recent.fill(nullptr);
     b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{16} << 10) / s.size, 1, 64));
+    b.left = b.limit;
   }
-  auto& linked = static_cast<remote_block&>(block);
-  linked.next = b.first;
-  linked.ahead = std::exchange(b.recent[b.count % remote_block::distance], &block);
-  b.first = &block;
-  if (++b.count >= b.limit) send(b);
+  auto& names = static_cast<remote_block&>(block);
+  names.next = b.first;
+  names.named() = 0;
+  if (b.first == nullptr) b.last = &names;
+  b.first = &names;
+  b.room = static_cast<std::uint32_t>(remote_block::capacity(s.size));
+  if (--b.left == 0) send(b);
 }
 
 void mcache::empty_magazines(size_class c) noexcept {
@@ -377,7 +372,7 @@ void mcache::send(batch& b) noexcept {
   constexpr std::uint64_t at_mcentral = remote_word::at_mcentral;
   do {
     b.last->next = remote_word::list(word);
-    sent = remote_word::make(b.first, remote_word::count(word) + b.count,
+    sent = remote_word::make(b.first, remote_word::count(word) + b.limit - b.left,
                              word & (HEDDLE_PLANTED(watch_kept) ? remote_word::flags : at_mcentral));
     // release: so that who takes the blocks sees their links, and what their users wrote stays before; acquire half in
     // collect_remote(). acquire: so that the owner, or `left`, is that which goes with the flag; release halves in

@@ -64,14 +64,16 @@ class mcache {
     std::uint32_t count = 0;
     std::uint32_t spilled = 0;  ///< blocks that went back to spans since the magazines ran dry
   };
-  /// Blocks on their way to a span. Its size is bounded by blocks and by bytes.
+  /// Blocks on their way to a span: a list of some that name the others. Its size is bounded by blocks and by bytes.
   struct batch {
     span* of = nullptr;
-    free_block* first = nullptr;
-    free_block* last = nullptr;
-    std::uint32_t count = 0;
-    std::uint32_t limit = 0;
-    std::array<free_block*, remote_block::distance> recent{};  ///< the last ones
+    const char* start = nullptr;   ///< of the span; its record is in use by others
+    std::uint64_t reciprocal = 0;  ///< the same
+    remote_block* first = nullptr;
+    remote_block* last = nullptr;
+    std::uint32_t room = 0;   ///< for names in the first one
+    std::uint32_t left = 0;   ///< until it is sent
+    std::uint32_t limit = 0;  ///< what `left` was
   };
   static constexpr std::size_t batches = 16;
   static constexpr std::size_t small_slots = small_limit / grain + 1;
@@ -99,6 +101,8 @@ class mcache {
   void arm(span& s, std::uint32_t in_use) noexcept;
   void take_notice(span& s) noexcept;
 
+  batch& batch_for(const span& s) noexcept;
+  bool name_in_batch(span& s, const free_block& b) noexcept;
   void put_into_batch(span& s, free_block& b) noexcept;
   static void send(batch& b) noexcept;
   static void notify(span& s) noexcept;

@@ -26,14 +26,29 @@ std::uint32_t collect_remote(span& s) noexcept {
   const std::uint32_t count = remote_word::count(word);
   if (count > s.in_use()) [[unlikely]]
     damaged("of its span more blocks were freed than were in use, so one was freed twice", first, &s);
-  if (s.free != nullptr) {
-    free_block* last = first;
-    for (std::uint32_t n = 1; n != count; last = last->next, ++n)
-      if (!s.may_link_to(last->next)) [[unlikely]]
-        broken_link(last, s);
-    last->next = s.free;
+  const std::size_t most_named = remote_block::capacity(s.size);
+  free_block* all = s.free;
+  const auto push = [&all](free_block* b) {
+    b->next = all;
+    all = b;
+  };
+  std::uint32_t found = 0;
+  for (auto* b = static_cast<remote_block*>(first); b != nullptr;) {
+    auto* const rest = static_cast<remote_block*>(b->next);
+    const std::size_t named = b->named();
+    found += static_cast<std::uint32_t>(named) + 1;
+    if (named > most_named || (rest == nullptr ? found != count : found > count || !s.may_link_to(rest))) [[unlikely]]
+      broken_link(b, s);
+    for (std::size_t i = 0; i != named; ++i) {
+      const std::size_t number = b->other(i);
+      if (number >= s.capacity) [[unlikely]]
+        broken_link(b, s);
+      push(reinterpret_cast<free_block*>(s.start + number * s.size));
+    }
+    push(b);
+    b = rest;
   }
-  s.free = first;
+  s.free = all;
   return count;
 }
 

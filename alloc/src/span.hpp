@@ -17,13 +17,24 @@ struct free_block {
   free_block* next;
 };
 
-/// One that another than the span's owner has freed. It names a block further on in its list, so that who collects them
-/// can fetch many at a time out of the other's cache instead of one after another.
+/// One that another than the span's owner has freed. Its memory names others of the same span, which the owner need
+/// not fetch from another processor's cache to learn where they are.
 struct remote_block : free_block {
-  static constexpr std::size_t distance = 8;
-  free_block* ahead;  ///< so many blocks on; or null
+  static constexpr std::size_t most_named = 56;
+
+  /// How many others a block of `size` bytes may name.
+  static constexpr std::size_t capacity(std::size_t size) noexcept {
+    const std::size_t room = (size - sizeof(free_block)) / sizeof(std::uint16_t) - 1;
+    return room < most_named ? room : most_named;
+  }
+  std::uint16_t& named() noexcept { return words()[0]; }
+  /// The number in the span of the i-th one that it names.
+  std::uint16_t& other(std::size_t i) noexcept { return words()[1 + i]; }
+
+ private:
+  std::uint16_t* words() noexcept { return reinterpret_cast<std::uint16_t*>(this + 1); }
 };
-static_assert(sizeof(remote_block) <= grain);
+static_assert(sizeof(remote_block) < grain);
 
 /// Free blocks of one class: what the slots of an mcache point to.
 struct block_list {
