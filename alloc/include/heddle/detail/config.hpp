@@ -8,8 +8,13 @@
 #error "heddle needs C++20"
 #endif
 
-/// Marks what the shared libraries export; everything else is hidden.
+/// Marks what the shared libraries export; everything else is hidden. The malloc shim exports nothing of heddle's: its
+/// names would come before those of the library in a program that uses both.
+#if defined(HEDDLE_EXPORT_NOTHING)
+#define HEDDLE_EXPORT
+#else
 #define HEDDLE_EXPORT __attribute__((visibility("default")))
+#endif
 
 /// What a lock guards and who must hold it: checked by clang's -Wthread-safety, unknown to gcc.
 #if defined(__clang__)
