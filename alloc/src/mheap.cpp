@@ -21,6 +21,10 @@ constexpr std::size_t os_page = 4096;
 constexpr std::size_t chunk_bytes = page_allocator::chunk_pages * page_size;
 constexpr std::size_t largest_step = std::size_t{64} << 20;  // by which the heap grows
 
+// Spans of blocks up to this size are filled from end to end, as a rule; a heap of this size is going to fill them.
+constexpr std::size_t most_populated_size = 2048;
+constexpr std::size_t least_to_populate = std::size_t{16} << 20;
+
 constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
 /// Four times what there is of memory, and enough for programs that touch little of what they ask for; less if the
@@ -179,7 +183,11 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align) n
   span* s = try_make_span(klass, pages, align);
   // What is free elsewhere may be enough: spans of nobody without a block in use, pages of threads that have ended.
   if (s == nullptr && the_scavenger.release_all() != 0) s = try_make_span(klass, pages, align);
-  if (s != nullptr) trim_to_limit();
+  if (s == nullptr) return nullptr;
+  trim_to_limit();
+  // What will be filled is paid for at once. A small process had rather wait and see.
+  if (s->zeroed && s->size <= most_populated_size && figures().in_spans >= least_to_populate)
+    os::populate(s->start, s->bytes());
   return s;
 }
 

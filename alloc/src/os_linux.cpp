@@ -79,6 +79,13 @@ bool drop(void* at, std::size_t bytes) noexcept {
   return ::madvise(at, bytes, MADV_DONTNEED) == 0;
 }
 
+void populate([[maybe_unused]] void* at, [[maybe_unused]] std::size_t bytes) noexcept {
+#ifdef MADV_POPULATE_WRITE
+  const errno_kept keep;
+  ::madvise(at, bytes, MADV_POPULATE_WRITE);  // since Linux 5.14; before, an error that costs little
+#endif
+}
+
 void* remap(void* at, std::size_t old_bytes, std::size_t new_bytes) noexcept {
   const errno_kept keep;
   void* const p = ::mremap(at, old_bytes, new_bytes, MREMAP_MAYMOVE);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mheap.hpp"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "blocks.hpp"
@@ -117,6 +120,32 @@ BOOST_AUTO_TEST_CASE(what_is_kept_becomes_pages_before_the_heap_grows) {
   make(class_count, (std::size_t{4} << 20) / page_size);
   BOOST_TEST(the_mheap.figures().mapped == mapped);
   free();
+}
+
+BOOST_AUTO_TEST_CASE(a_large_heap_gets_memory_for_whole_spans) {
+  if (::madvise(nullptr, 0, MADV_POPULATE_WRITE) != 0) return;  // before Linux 5.14
+  const heddle::detail::size_class c = class_for(512);
+  std::vector<span*> all;
+  // Kernel pages with memory behind them in the next span that reads as zeros.
+  const auto resident_in_fresh_span = [&] {
+    for (;;) {
+      span* const s = the_mheap.make_span(c, class_info[c].pages);
+      BOOST_REQUIRE(s != nullptr);
+      all.push_back(s);
+      if (!s->zeroed) continue;
+      std::vector<unsigned char> pages(s->bytes() / 4096);
+      BOOST_REQUIRE(::mincore(s->start, s->bytes(), pages.data()) == 0);
+      return std::pair(std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return p & 1; }), pages.size());
+    }
+  };
+  BOOST_REQUIRE(the_mheap.figures().in_spans < std::size_t{8} << 20);
+  BOOST_TEST(resident_in_fresh_span().first == 0);
+  span* const large = the_mheap.make_span(class_count, (std::size_t{16} << 20) / page_size);
+  BOOST_REQUIRE(large != nullptr);
+  const auto [resident, pages] = resident_in_fresh_span();
+  BOOST_TEST(static_cast<std::size_t>(resident) == pages);
+  all.push_back(large);
+  for (span* const s : all) the_mheap.free_span(*s);
 }
 
 BOOST_AUTO_TEST_CASE(large_spans_grow_and_shrink_in_place) {
