@@ -288,7 +288,7 @@ void mcache::resize_magazine(size_class c, std::uint32_t room) noexcept {
 
 inline mcache::batch& mcache::batch_for(const span& s) noexcept {
   const auto number = static_cast<std::size_t>(&s - the_map.spans);
-  return batches_[(number ^ number >> 4) % batches];
+  return batches_[(number ^ number >> 6) % batches];
 }
 
 /// Puts a block into a batch in which there is room for its name. False: that has still to be made.
@@ -333,7 +333,7 @@ void mcache::put_into_batch(span& s, free_block& block) noexcept {
     b.start = s.start;
     b.reciprocal = s.reciprocal;
     b.first = nullptr;
-    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{16} << 10) / s.size, 1, 64));
+    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{8} << 10) / s.size, 1, 64));
     b.left = b.limit;
   }
   auto& names = static_cast<remote_block&>(block);

@@ -75,7 +75,7 @@ class mcache {
     std::uint32_t left = 0;   ///< until it is sent
     std::uint32_t limit = 0;  ///< what `left` was
   };
-  static constexpr std::size_t batches = 16;
+  static constexpr std::size_t batches = 64;
   static constexpr std::size_t small_slots = small_limit / grain + 1;
   static constexpr std::size_t small_classes = size_classes::small_table.back() + 1;
 

@@ -10,8 +10,8 @@
 
 namespace {
 
-/// One writer, one reader. Each tells the other of what it has done a few blocks at a time, so that the ring's own traffic
-/// between the processors is small beside that of the blocks.
+/// One writer, one reader. Each tells the other of what it has done a few blocks at a time, so that the ring's own
+/// traffic between the processors is small beside that of the blocks.
 class ring {
  public:
   void put(perf::block one) {
@@ -29,7 +29,8 @@ class ring {
       // release: so that the writer overwrites what was copied
       read_.store(next_, std::memory_order_release);
       // acquire: the other half of publish()
-      while (written_seen_ = written_.load(std::memory_order_acquire), next_ == written_seen_) std::this_thread::yield();
+      while (written_seen_ = written_.load(std::memory_order_acquire), next_ == written_seen_)
+        std::this_thread::yield();
     }
     const perf::block one = blocks_[next_++ % places];
     if (next_ % few == 0) read_.store(next_, std::memory_order_release);  // release: as above

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// One block allocated, its first word written, and freed, over and over. With `--size N --count N` as many bare pairs of
-// one size and no figure: for programs that count instructions.
+// One block allocated, its first word written, and freed, over and over. With `--size N --count N` as many bare pairs
+// of one size and no figure: for programs that count instructions.
 #include <cstdlib>
 
 #include "alloc/common/blocks.hpp"
