@@ -83,7 +83,7 @@ span* span_of_block(const void* p, const char* what) noexcept {
     return nullptr;
   }
   span& s = the_map.span_of(p);
-  if (!s.begins_block(p)) [[unlikely]]
+  if (!s.begins_manual_block(p)) [[unlikely]]
     misuse(what, p, &s);
   return &s;
 }
@@ -100,7 +100,7 @@ void* allocate(std::size_t size) noexcept {
 }
 
 void deallocate_slow(void* p, span& s) noexcept {
-  if (!s.begins_block(p)) [[unlikely]]
+  if (!s.begins_manual_block(p)) [[unlikely]]
     misuse("free", p, &s);
   if (s.is_large()) return free_large(s);
   const mcache_hold cache;
@@ -127,7 +127,7 @@ void* allocate_slow(std::size_t size) noexcept {
 void deallocate_slow(void* p, const void* caller) noexcept {
   span& s = the_map.span_of(p);
   // Where every call is checked the thread's cache is not to be seen.
-  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_block(p)) [[likely]] {
+  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]] {
     c->free_behind(s, p);
   } else if (extras::wanted()) [[unlikely]] {
     extras::deallocate(p);
@@ -162,7 +162,7 @@ constexpr auto sizes_of_tag = [] {
 }();
 
 void check_size(const span& s, const void* p, std::size_t size) noexcept {
-  if (!s.begins_block(p)) misuse("delete", p, &s);
+  if (!s.begins_manual_block(p)) misuse("delete", p, &s);
   if (s.is_large()) {
     // A block that is sampled for a heap profile has a span of its own, though it is of a class.
     if (size <= s.size && (size > class_limit || s.size <= class_limit)) return;

@@ -43,7 +43,7 @@ void deallocate_filled(void* p) noexcept {
   const bool aligned = reinterpret_cast<std::uintptr_t>(p) % grain == 0;
   if (!aligned || !the_map.contains(p)) return blocks::plain::deallocate_outside(p);
   span& s = the_map.span_of(p);
-  if (the_options.junk && s.begins_block(p)) std::memset(p, hardened::junk_of_freed, s.size);
+  if (the_options.junk && s.begins_manual_block(p)) std::memset(p, hardened::junk_of_freed, s.size);
   blocks::plain::deallocate_slow(p, s);
 }
 

@@ -66,8 +66,10 @@ void carve(span& s) noexcept {
 
 }  // namespace
 
-mcache::mcache() noexcept : mcache(&nobodys_span) {
+mcache::mcache(span_kind kind) noexcept : mcache(&nobodys_span) {
+  kind_ = kind;
   active_.fill(&nobodys_span);
+  if (kind != span_kind::manual) return;
   for (std::size_t c = 0; c != class_count; ++c)
     magazines_[c + 1].live = magazines_[c + 1].base = magazine_bounds[c].least;
 }
@@ -163,11 +165,11 @@ bool mcache::set_aside(span& s) noexcept {
 span* mcache::find(size_class c) noexcept {
   if (has_returned()) collect_returned();
   if (span* const s = partial_[c].pop(); s != nullptr) return s;
-  span* s = the_mcentrals[c].take();
+  span* s = the_mcentrals[span_class_of(kind_, c)].take();
   if (s != nullptr) {
     s->live -= collect_remote(*s);
   } else {
-    s = the_mheap.make_span(c, class_info[c].pages);
+    s = the_mheap.make_span(c, class_info[c].pages, page_size, kind_);
     if (s == nullptr) return nullptr;
   }
   s->tidied = false;
@@ -212,7 +214,7 @@ void mcache::become_partial(span& s) noexcept {
 
 /// It is in no list, and no notice is due.
 void mcache::give_up(span& s) noexcept {
-  if (!the_mcentrals[s.klass].give(s)) the_mheap.free_span(s);
+  if (!mcentral_of(s).give(s)) the_mheap.free_span(s);
 }
 
 void mcache::collect_returned() noexcept {
@@ -366,7 +368,7 @@ void mcache::send(batch& b) noexcept {
   span& s = *b.of;
   b.of = nullptr;
   // Read before the blocks are handed over: until then the span is of this class.
-  mcentral& central = the_mcentrals[s.klass];
+  mcentral& central = mcentral_of(s);
   std::uint64_t word = s.remote.load(std::memory_order_relaxed);
   std::uint64_t sent = 0;
   constexpr std::uint64_t at_mcentral = remote_word::at_mcentral;
@@ -428,20 +430,22 @@ void mcache::drain() noexcept {
   }
 }
 
-mcache* mcache_pool::take() noexcept {
+mcache* mcache_pool::take(span_kind kind) noexcept {
+  void* memory = nullptr;
   {
     const thread_lock hold(lock_);
-    if (mcache* const c = first_; c != nullptr) {
-      first_ = c->next;
+    mcache*& first = first_[index(kind)];
+    if (mcache* const c = first; c != nullptr) {
+      first = c->next;
       c->pooled.store(false, std::memory_order_relaxed);
       pooled_.fetch_sub(1, std::memory_order_relaxed);
       return c;
     }
+    memory = the_mheap.make_record(sizeof(mcache));
+    if (memory == nullptr) return nullptr;
+    made_[index(kind)].fetch_add(1, std::memory_order_relaxed);
   }
-  void* const memory = the_mheap.make_record(sizeof(mcache));
-  if (memory == nullptr) return nullptr;
-  made_.fetch_add(1, std::memory_order_relaxed);
-  return new (memory) mcache;
+  return new (memory) mcache(kind);
 }
 
 void mcache_pool::give(mcache& c) noexcept {
@@ -449,8 +453,7 @@ void mcache_pool::give(mcache& c) noexcept {
   const thread_lock hold(lock_);
   c.pooled.store(true, std::memory_order_relaxed);
   pooled_.fetch_add(1, std::memory_order_relaxed);
-  c.next = first_;
-  first_ = &c;
+  c.next = std::exchange(first_[index(c.kind())], &c);
   if (c.has_returned()) c.drain();  // of which the sender may not have seen `pooled`
 }
 
@@ -462,8 +465,9 @@ void mcache_pool::reclaim(mcache& c) noexcept {
 
 void mcache_pool::reclaim_all() noexcept {
   const thread_lock hold(lock_);
-  for (mcache* c = first_; c != nullptr; c = c->next)
-    if (c->has_returned()) c->drain();
+  for (mcache* c : first_)
+    for (; c != nullptr; c = c->next)
+      if (c->has_returned()) c->drain();
 }
 
 }  // namespace heddle::detail

@@ -15,7 +15,8 @@ namespace heddle::detail {
 
 /// What a thread allocates from, and frees into. For each class: a magazine; behind that one active span whose blocks
 /// it hands out; and those of its spans in which blocks have become free since. Used by one at a time; only `returned`
-/// is written by others.
+/// is written by others. All its blocks are of one kind. A cache of a collected kind has no magazines: what a sweeper
+/// frees goes to the spans, where others find it.
 ///
 /// What is too much for the magazines goes back to the spans. A block of another owner's span goes into a batch for
 /// that span first, and with the batch to the span: one locked operation for many blocks. A span in which few blocks
@@ -25,7 +26,7 @@ class mcache {
   constexpr explicit mcache(block_list* nothing) noexcept {
     for (block_list*& l : slots_) l = nothing;  // and its magazines are full, since they have no room
   }
-  mcache() noexcept;
+  explicit mcache(span_kind kind) noexcept;
 
   /// From which a block of this size may be popped, as far as the list goes. O(1).
   block_list& small_slot(std::size_t size) const noexcept { return *slots_[grains_of(size)]; }
@@ -53,6 +54,8 @@ class mcache {
   /// Takes back the spans of which others have told it.
   void collect_returned() noexcept;
   bool has_returned() const noexcept { return returned_.load(std::memory_order_relaxed) != nullptr; }
+
+  span_kind kind() const noexcept { return kind_; }
 
   mcache* next = nullptr;      ///< in the pool
   atomic<bool> pooled{false};  ///< nobody uses it; written under the pool's lock
@@ -120,6 +123,7 @@ class mcache {
   std::array<spare, class_count> spares_{};
   std::array<span_list, class_count> partial_{};
   std::array<batch, batches> batches_{};
+  span_kind kind_ = span_kind::manual;
   cache_sampling* sampling_ = nullptr;  ///< made when the heap profile is on, and then kept
   alignas(64) atomic<span*> returned_{nullptr};
 };
@@ -129,7 +133,7 @@ class mcache_pool {
  public:
   constexpr mcache_pool() noexcept = default;
   /// One of them or a new one; null: no memory.
-  mcache* take() noexcept;
+  mcache* take(span_kind kind = span_kind::manual) noexcept;
   /// Gives up what it has.
   void give(mcache& c) noexcept;
   /// Collects what others have freed in spans of this one, unless somebody uses it.
@@ -138,13 +142,21 @@ class mcache_pool {
   void reclaim_all() noexcept;
   thread_mutex& lock() noexcept { return lock_; }  // for fork
   /// How many caches there are, and how many of them are in the pool.
-  std::size_t made() const noexcept { return made_.load(std::memory_order_relaxed); }
+  std::size_t made() const noexcept {
+    std::size_t all = 0;
+    for (const atomic<std::size_t>& n : made_) all += n.load(std::memory_order_relaxed);
+    return all;
+  }
+  /// Whether there have been caches of a kind, and so perhaps spans in its mcentrals. Changes under the lock.
+  bool serves(span_kind kind) const noexcept { return made_[index(kind)].load(std::memory_order_relaxed) != 0; }
   std::size_t pooled() const noexcept { return pooled_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr std::size_t index(span_kind kind) noexcept { return static_cast<std::size_t>(kind); }
+
   thread_mutex lock_{lock_rank::mcaches};
-  mcache* first_ HEDDLE_GUARDED_BY(lock_) = nullptr;
-  atomic<std::size_t> made_{0};
+  std::array<mcache*, span_kinds> first_ HEDDLE_GUARDED_BY(lock_){};
+  std::array<atomic<std::size_t>, span_kinds> made_{};
   atomic<std::size_t> pooled_{0};
 };
 

@@ -58,7 +58,7 @@ void mcache::end_sampling() noexcept {
 void* mcache::make_sample(size_class c) noexcept {
   const std::size_t size = class_info[c].size;
   sampling_->until[c] = sampling_->draw();
-  span* const s = the_mheap.make_span(class_count, (size + page_size - 1) >> page_shift);
+  span* const s = the_mheap.make_span(class_count, (size + page_size - 1) >> page_shift, page_size, kind_);
   if (s == nullptr) return nullptr;
   s->zeroed = false;
   the_profile.add(s->start, size);

@@ -6,7 +6,7 @@
 
 namespace heddle::detail {
 
-constinit std::array<mcentral, class_count> the_mcentrals;
+constinit std::array<mcentral, span_class_count> the_mcentrals;
 
 namespace {
 /// So much of a class may wait here without a block in use, so that programs which free all and begin anew do not go to
@@ -80,7 +80,7 @@ bool mcentral::give(span& s, end where) noexcept {
   }
   if (HEDDLE_PLANTED(left_after_flag)) s.left.store(s.in_use(), std::memory_order_relaxed);
   s.state = span_state::central;
-  s.listed.store(static_cast<std::uint8_t>(s.klass + 1), std::memory_order_relaxed);
+  s.listed.store(static_cast<std::uint8_t>(span_class_of(s.kind, s.klass) + 1), std::memory_order_relaxed);
   const bool is_empty = s.left.load(std::memory_order_relaxed) == 0;
   where == end::front && !is_empty ? spans_.push_front(s) : spans_.push_back(s);
   ++count_;

@@ -9,7 +9,7 @@
 
 namespace heddle::detail {
 
-/// The spans of one class that nobody owns, since most of their blocks are free. Caches take them when they run dry;
+/// The spans of a span class that nobody owns, since most of their blocks are free. Caches take them when they run dry;
 /// the scavenger looks at them; and who frees their last block takes them back to the mheap. From any thread; O(1).
 class alignas(64) mcentral {
  public:
@@ -36,7 +36,10 @@ class alignas(64) mcentral {
   std::size_t empty_bytes_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< of spans in which no block is in use
 };
 
-extern std::array<mcentral, class_count> the_mcentrals;
+/// By span class: those of malloc() first, so by size class.
+extern std::array<mcentral, span_class_count> the_mcentrals;
+
+inline mcentral& mcentral_of(const span& s) noexcept { return the_mcentrals[span_class_of(s.kind, s.klass)]; }
 
 /// Takes what others have freed, and clears the flags. Returns how many blocks there were; they are in s.free then, and
 /// still counted as in use.

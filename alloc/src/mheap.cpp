@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "collected_spans.hpp"
 #include "options.hpp"
 #include "os.hpp"
 #include "scavenger.hpp"
@@ -179,15 +180,20 @@ void mheap::trim_to_limit() noexcept {
   release(the_scavenger.round() + 1, held - most);
 }
 
-span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align) noexcept {
-  span* s = try_make_span(klass, pages, align);
+span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind) noexcept {
+  span* s = try_make_span(klass, pages, align, kind);
   // What is free elsewhere may be enough: spans of nobody without a block in use, pages of threads that have ended.
-  if (s == nullptr && the_scavenger.release_all() != 0) s = try_make_span(klass, pages, align);
+  if (s == nullptr && the_scavenger.release_all() != 0) s = try_make_span(klass, pages, align, kind);
   if (s == nullptr) return nullptr;
   trim_to_limit();
   // What will be filled is paid for at once. A small process had rather wait and see.
   if (s->zeroed && s->size <= most_populated_size && figures().in_spans >= least_to_populate)
     os::populate(s->start, s->bytes());
+  if (kind != span_kind::manual && !the_collected_spans.add(*s)) {
+    s->kind = span_kind::manual;
+    free_span(*s);
+    return nullptr;
+  }
   return s;
 }
 
@@ -200,7 +206,7 @@ std::size_t mheap::take_pages(std::size_t pages, std::size_t align, bool& fresh)
   return first;
 }
 
-span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align) noexcept {
+span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind) noexcept {
   const thread_lock hold(lock_);
   if (!fits(pages << page_shift)) return nullptr;
   const bool is_large = klass == class_count;
@@ -219,6 +225,7 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
     s->pages = static_cast<std::uint32_t>(pages);
   }
   s->klass = klass;
+  s->kind = kind;
   s->size = is_large ? pages << page_shift : class_info[klass].size;
   s->capacity = is_large ? 1 : class_info[klass].capacity;
   s->reciprocal = is_large ? 0 : reciprocal_of(s->size);
@@ -240,10 +247,12 @@ void mheap::map_span(const span& s, std::uint32_t number) noexcept {
   const std::size_t first = the_map.page_of(s.start);
   // Of a large block only the start is ever looked up.
   std::fill_n(the_map.table + first, s.is_large() ? 1 : s.pages, number);
-  if (!s.is_large()) std::fill_n(the_map.tags + first, s.pages, number != 0 ? tag_of(s.klass) : class_tag{0});
+  if (s.is_large() || s.kind != span_kind::manual) return;
+  std::fill_n(the_map.tags + first, s.pages, number != 0 ? tag_of(s.klass) : class_tag{0});
 }
 
 void mheap::free_span(span& s, bool backed) noexcept {
+  if (s.kind != span_kind::manual) the_collected_spans.remove(s);
   std::size_t idle = 0;
   {
     const thread_lock hold(lock_);

@@ -13,8 +13,8 @@ namespace heddle::detail {
 
 /// From an address to its span: what free() reads first. The heap is a window of address space, chosen at random and
 /// filled from below; for each of its pages there is the number of the span record, 0 if the page is in none, and a
-/// tag: which class the blocks of its span are of, so that free() need not read the record. Written once, when the
-/// first block is asked for.
+/// tag: which class the blocks of its span are of, so that free() need not read the record; 0 if they are not freed by
+/// the program. Written once, when the first block is asked for.
 struct address_map {
   std::uintptr_t base = 0;
   std::size_t pages = 0;   ///< 0: there is no heap yet
@@ -73,7 +73,8 @@ class mheap {
 
   /// A span of this class, or with the class `class_count` of one large block, all of it free. Null: no memory.
   /// `align`: of its start, a power of two of at least a page.
-  span* make_span(size_class klass, std::size_t pages, std::size_t align = page_size) noexcept;
+  span* make_span(size_class klass, std::size_t pages, std::size_t align = page_size,
+                  span_kind kind = span_kind::manual) noexcept;
   /// Nobody has it, no block of it is in use, and nobody else may still touch its record.
   void free_span(span& s, bool backed = true) noexcept;
   /// Adds pages to a large span, if those behind it are free; or takes its last ones away.
@@ -110,7 +111,7 @@ class mheap {
  private:
   bool init() noexcept HEDDLE_REQUIRES(lock_);
   bool reserve_window(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
-  span* try_make_span(size_class klass, std::size_t pages, std::size_t align) noexcept;
+  span* try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind) noexcept;
   bool admit_huge(std::size_t bytes) noexcept;
   void dismiss_huge(std::size_t bytes) noexcept;
   bool try_resize(span& s, std::size_t pages) noexcept;

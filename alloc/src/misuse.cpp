@@ -57,6 +57,8 @@ void misuse(const char* what, const void* p, const span* s, const char* why) noe
   l.add("heddle_malloc: %s(%p): ", what, p);
   if (why != nullptr)
     l.add("%s; ", why);
+  else if (s != nullptr && s->kind != span_kind::manual && s->state != span_state::unused)
+    l.add("it belongs to the collector; ");
   else if (reinterpret_cast<std::uintptr_t>(p) % grain != 0)
     l.add("not aligned to %zu as every block is; ", grain);
   else

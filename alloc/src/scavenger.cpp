@@ -149,7 +149,8 @@ std::size_t scavenger::tidy_spans(mcentral& central, bool all) noexcept {
 
 std::size_t scavenger::tidy_spans(bool all) noexcept {
   std::size_t released = 0;
-  for (mcentral& central : the_mcentrals) released += tidy_spans(central, all);
+  for (std::size_t c = 0; c != span_class_count; ++c)
+    if (the_mcache_pool.serves(kind_of(c))) released += tidy_spans(the_mcentrals[c], all);
   return released;
 }
 

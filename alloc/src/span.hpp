@@ -53,14 +53,31 @@ enum class span_state : std::uint8_t {
   large,    ///< one block, of no class
 };
 
+/// Who frees the blocks of a span.
+enum class span_kind : std::uint8_t {
+  manual,  ///< the program, one by one: malloc() and its relatives
+  scan,    ///< a collector; there may be pointers to other blocks in them
+  noscan,  ///< a collector; it need not look into them
+};
+inline constexpr std::size_t span_kinds = 3;
+
+/// A kind and a size class in one number: all classes of one kind, then those of the next.
+using span_class = std::uint8_t;
+inline constexpr std::size_t span_class_count = span_kinds * class_count;
+static_assert(span_class_count < 255);
+constexpr span_class span_class_of(span_kind kind, size_class c) noexcept {
+  return static_cast<span_class>(static_cast<std::size_t>(kind) * class_count + c);
+}
+constexpr span_kind kind_of(std::size_t c) noexcept { return static_cast<span_kind>(c / class_count); }
+
 /// offset * reciprocal_of(size) >> reciprocal_shift is offset / size, since both are at most 2^20.
 inline constexpr unsigned reciprocal_shift = 40;
 constexpr std::uint64_t reciprocal_of(std::size_t size) noexcept {
   return ((std::uint64_t{1} << reciprocal_shift) + size - 1) / size;
 }
 
-/// A run of pages, cut into blocks of one size. The record stands apart from the pages, so a block that overflows
-/// cannot reach it, and pages without a block in use hold nothing but links.
+/// A run of pages, cut into blocks of one size and kind. The record stands apart from the pages, so a block that
+/// overflows cannot reach it, and pages without a block in use hold nothing but links.
 ///
 /// Who owns a span (an mcache; or, if nobody does, who holds the lock of its mcentral) may take blocks out of `free`.
 /// An owner puts them back into `free`, everybody else into `remote`. Invariants:
@@ -95,7 +112,8 @@ struct span : block_list {
   std::uint32_t pages;
   std::uint16_t capacity;
   size_class klass;
-  atomic<std::uint8_t> listed;  ///< klass + 1 while in that mcentral; written under its lock
+  span_kind kind;
+  atomic<std::uint8_t> listed;  ///< its span class + 1 while in that mcentral; written under its lock
   atomic<std::uint32_t> left;   ///< invariant 4
   atomic<std::uint64_t> remote;
   span* next_returned;       ///< in owner->returned
@@ -114,6 +132,8 @@ struct span : block_list {
     const std::size_t index = index_of(p);
     return start + index * size == p && index < capacity;
   }
+  /// The same for a block that the program may free.
+  bool begins_manual_block(const void* p) const noexcept { return kind == span_kind::manual && begins_block(p); }
   /// Whether this can be a link to a block of the span: if not, the block that it stands in was written after it was
   /// freed.
   bool may_link_to(const free_block* b) const noexcept {

@@ -59,9 +59,13 @@ void add_span(alloc::statistics& to, const span& s) noexcept {
   if (state == span_state::unused) return;
   const std::size_t bytes = std::size_t{glimpse(s.pages)} << page_shift;
   const size_class klass = glimpse(s.klass);
+  const span_kind kind = glimpse(s.kind);
+  std::size_t others = 0;
+  std::size_t& in_use = kind == span_kind::scan ? to.scan : kind == span_kind::noscan ? to.noscan : others;
   if (klass >= class_count || state == span_state::large) {
     ++to.large_blocks;
     to.large_bytes += bytes;
+    in_use += bytes;
     return;
   }
   alloc::class_statistics& c = to.classes[klass];
@@ -69,6 +73,7 @@ void add_span(alloc::statistics& to, const span& s) noexcept {
   const span_checks* const checks = glimpse(s.checks);  // never freed, so it may be read if it is another's by now
   const block_counts n =
       checks != nullptr ? count_checked(*checks, info.capacity) : count_blocks(s, info.capacity, info.size);
+  in_use += n.in_use * info.size;
   c.pages += bytes;
   c.in_use += n.in_use;
   c.fresh += n.fresh;
@@ -96,7 +101,7 @@ void gather_totals(alloc::statistics& s) noexcept {
 
 void gather(alloc::statistics& s) noexcept {
   s = {};
-  if (this_mcache != &nobodys_mcache) this_mcache->flush();  // what the caller has freed itself is free
+  for_own_mcaches([](mcache& c) { c.flush(); });  // what the caller has freed itself is free
   s.class_count = class_count;
   for (std::size_t c = 0; c != class_count; ++c) s.classes[c].block_size = class_info[c].size;
   gather_totals(s);
@@ -116,6 +121,10 @@ void write_text(const alloc::statistics& s, text_writer& to) noexcept {
     to.add("%-14s %12zu KiB  %s\n", name, bytes >> 10, what);
   };
   line("in use", s.in_use(), "blocks of the program");
+  if (s.scan + s.noscan != 0) {
+    line("  scan", s.scan, "of these, what a collector frees and looks into");
+    line("  noscan", s.noscan, "what it frees and does not look into");
+  }
   line("in spans", s.in_spans, "pages that are cut into blocks");
   line("idle", s.idle_resident, "free pages that still have memory");
   line("huge", s.huge, "blocks with mappings of their own");
@@ -137,7 +146,8 @@ void write_json(const alloc::statistics& s, text_writer& to) noexcept {
            c.full_spans, c.partial_spans, c.central_spans);
     comma = ",";
   }
-  to.add("],\n\"large_blocks\":%zu,\"large_bytes\":%zu,\"in_use\":%zu,", s.large_blocks, s.large_bytes, s.in_use());
+  to.add("],\n\"large_blocks\":%zu,\"large_bytes\":%zu,\"in_use\":%zu,\"scan\":%zu,\"noscan\":%zu,", s.large_blocks,
+         s.large_bytes, s.in_use(), s.scan, s.noscan);
   to.add("\"mapped\":%zu,\"in_spans\":%zu,\"idle_resident\":%zu,\"huge\":%zu,\"records\":%zu,\"released\":%zu,",
          s.mapped, s.in_spans, s.idle_resident, s.huge, s.records, s.released);
   to.add("\"limit\":%zu,\"caches\":%zu,\"caches_pooled\":%zu}\n", s.limit, s.caches, s.caches_pooled);

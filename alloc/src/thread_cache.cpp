@@ -3,6 +3,9 @@
 
 #include <pthread.h>
 
+#include <utility>
+
+#include "collected_spans.hpp"
 #include "hardened.hpp"
 #include "heap_profile.hpp"
 #include "mcentral.hpp"
@@ -14,6 +17,7 @@ namespace heddle::detail {
 constinit span nobodys_span{};
 constinit mcache nobodys_mcache{&nobodys_span};
 constinit thread_local mcache* this_mcache = &nobodys_mcache;
+constinit thread_local std::array<mcache*, span_kinds - 1> collected_mcaches{};
 
 namespace {
 
@@ -28,6 +32,8 @@ void detach_thread(void* cache) noexcept {
   this_mcache = &nobodys_mcache;
   hidden_mcache = nullptr;
   the_mcache_pool.give(*static_cast<mcache*>(cache));
+  for (mcache*& c : collected_mcaches)
+    if (c != nullptr) the_mcache_pool.give(*std::exchange(c, nullptr));
 }
 
 /// The key whose destructor tells of the end of a thread; where there is none to be had, the caches of threads that end
@@ -42,14 +48,18 @@ constinit atomic<int> setup_state{not_begun};
 void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   hardened::lock_all();
   the_mcache_pool.lock().lock();
-  for (mcentral& c : the_mcentrals) c.lock().lock();
+  for (std::size_t c = 0; c != span_class_count; ++c)
+    if (the_mcache_pool.serves(kind_of(c))) the_mcentrals[c].lock().lock();
+  the_collected_spans.lock().lock();
   the_profile.lock().lock();
   the_mheap.lock().lock();
 }
 void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   the_mheap.lock().unlock();
   the_profile.lock().unlock();
-  for (std::size_t c = class_count; c-- != 0;) the_mcentrals[c].lock().unlock();
+  the_collected_spans.lock().unlock();
+  for (std::size_t c = span_class_count; c-- != 0;)
+    if (the_mcache_pool.serves(kind_of(c))) the_mcentrals[c].lock().unlock();
   the_mcache_pool.lock().unlock();
   hardened::unlock_all();
 }
@@ -87,6 +97,14 @@ mcache* attach_thread() noexcept {
     return nullptr;
   }
   return c;
+}
+
+mcache* attach_thread(span_kind kind) noexcept {
+  mcache*& c = collected_mcaches[static_cast<std::size_t>(kind) - 1];
+  if (c != nullptr) return c;
+  // With the cache for malloc() comes word of the thread's end.
+  if (this_mcache == &nobodys_mcache && attach_thread() == nullptr) return nullptr;
+  return c = the_mcache_pool.take(kind);
 }
 
 }  // namespace heddle::detail

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+
 #include "mcache.hpp"
 #include "nobody.hpp"
 
@@ -9,11 +11,24 @@ namespace heddle::detail {
 /// The cache that the calling thread allocates from, or nobodys_mcache.
 extern constinit thread_local mcache* this_mcache;
 
+/// Its caches of the collected kinds, by kind less one; null where there is none yet.
+extern constinit thread_local std::array<mcache*, span_kinds - 1> collected_mcaches;
+
 /// Prepares the process for threads that end and for forks, once. False: it cannot be done now. It may allocate.
 bool set_up_process() noexcept;
 
 /// Gives the calling thread a cache, to be taken back when it ends. Null: no memory, or the thread is ending.
 mcache* attach_thread() noexcept;
+/// The same for a cache of a collected kind.
+mcache* attach_thread(span_kind kind) noexcept;
+
+/// f(mcache&) for each cache of the calling thread.
+template <class F>
+void for_own_mcaches(F f) noexcept {
+  if (this_mcache != &nobodys_mcache) f(*this_mcache);
+  for (mcache* const c : collected_mcaches)
+    if (c != nullptr) f(*c);
+}
 
 /// The cache of the calling thread, for as long as it lives: one of the pool if it can have no other.
 class mcache_hold {
@@ -22,8 +37,10 @@ class mcache_hold {
     if (cache_ != &nobodys_mcache) return;
     cache_ = attach_thread();
     if (cache_ != nullptr) return;
-    cache_ = the_mcache_pool.take();
-    borrowed_ = cache_ != nullptr;
+    borrow(span_kind::manual);
+  }
+  explicit mcache_hold(span_kind collected) noexcept : cache_(attach_thread(collected)) {
+    if (cache_ == nullptr) borrow(collected);
   }
   ~mcache_hold() {
     if (borrowed_) the_mcache_pool.give(*cache_);
@@ -35,6 +52,11 @@ class mcache_hold {
   mcache* get() const noexcept { return cache_; }
 
  private:
+  void borrow(span_kind kind) noexcept {
+    cache_ = the_mcache_pool.take(kind);
+    borrowed_ = cache_ != nullptr;
+  }
+
   mcache* cache_;
   bool borrowed_ = false;
 };

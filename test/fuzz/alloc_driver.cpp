@@ -7,6 +7,7 @@
 
 #include "blocks.hpp"
 #include "canary.hpp"
+#include "collected_blocks.hpp"
 #include "fresh_heap.hpp"
 #include "hardened.hpp"
 #include "heddle/alloc.hpp"
@@ -49,6 +50,7 @@ std::size_t alloc_driver::run() {
     std::thread([this] { run_calls(); }).join();
   if (!over_) end_run();
   blocks_.forget();
+  for (shadow& of_kind : collected_) of_kind.forget();
   pieces_.forget();
   return calls_;
 }
@@ -63,6 +65,8 @@ void alloc_driver::run_calls() {
   reset_arena();
   arena_.reset();
   while (!blocks_.empty()) free(blocks_.count() - 1);
+  for (shadow& of_kind : collected_)
+    while (!of_kind.empty()) free_collected(of_kind, of_kind.count() - 1);
 }
 
 /// All threads end, and nothing may be left.
@@ -70,8 +74,7 @@ void alloc_driver::end_run() {
   using namespace detail;
   for (std::size_t i = 0; plain_ && i != caches_.size(); ++i) {
     switch_to(i);
-    if (this_mcache != &nobodys_mcache) the_mcache_pool.give(*this_mcache);
-    this_mcache = &nobodys_mcache;
+    end_thread();
   }
   alloc::profile::stop();
   the_scavenger.release_all();
@@ -123,8 +126,8 @@ void alloc_driver::call(std::uint8_t what) {
     case 25: return give_back();
     case 26: return set_limit();
     case 27: return profile();
-    case 28: return use_arena();
-    case 29: return reset_arena();
+    case 28: return what < 128 ? use_arena() : allocate_collected();
+    case 29: return what < 128 ? reset_arena() : free_collected();
     case 30: return what < 128 ? look() : misuse();
     default: return kernel::instance().refuse(byte() % 16, 1u + byte() % 8);
   }
@@ -278,6 +281,46 @@ void alloc_driver::free_sized(bool within) {
   within ? detail::blocks::deallocate_within(b.start, as) : alloc::deallocate(b.start, as);
 }
 
+// --- what a collector frees -----------------------------------------------------------------------------------------
+
+void alloc_driver::allocate_collected() {
+  const std::uint8_t how = byte();
+  const std::size_t n = size();
+  shadow& of_kind = collected_[how % 2];
+  const auto kind = how % 2 == 0 ? detail::span_kind::scan : detail::span_kind::noscan;
+  const std::size_t count = n <= 1'024 ? 1 + how / 2 : 1;
+  for (std::size_t i = 0; i != count && admits(n) && of_kind.count() != most_blocks; ++i) {
+    if (n < absurd && of_kind.bytes() + n > most_bytes) return;
+    ++calls_;
+    auto* const p = static_cast<char*>(detail::collected_blocks::allocate(kind, n));
+    if (p == nullptr) return require_reason(n, 16);
+    const detail::collected_block b = detail::the_collected_spans.find(p + (n != 0 ? how % n : 0));
+    require(b.start == p && b.size >= n && b.in->kind == kind, "a collected block is found");
+    require(reinterpret_cast<std::uintptr_t>(p) % 16 == 0, "blocks are aligned");
+    require(profiled_ || hardened_ || b.size == alloc::good_size(n) || n >= detail::mheap::huge_limit,
+            "a block has its good size");
+    written_ += std::min(b.size, block::most_pages * 4'096);
+    of_kind.add(p, b.size, n);
+  }
+}
+
+void alloc_driver::free_collected(shadow& from, std::size_t i) {
+  ++calls_;
+  const block b = from.remove(i);
+  auto* const last = b.start + b.size - 1;
+  require(detail::the_collected_spans.find(last).start == static_cast<void*>(b.start), "a collected block is found");
+  require(b.is_signed(b.start, b.size), "contents stay");
+  detail::collected_blocks::deallocate(b.start);
+  require(detail::the_collected_spans.find(last).start == nullptr, "what has been freed is not found");
+}
+
+void alloc_driver::free_collected() {
+  const std::uint8_t how = byte();
+  shadow& from = collected_[how % 2];
+  std::size_t at = word();
+  for (std::size_t n = 1u + how / 2; n != 0 && !from.empty(); --n) free_collected(from, at = (at + 7) % from.count());
+}
+
 // --- memory goes back, limits, profiles -----------------------------------------------------------------------------
 
 void alloc_driver::give_back() {
@@ -370,19 +413,24 @@ void alloc_driver::check_statistics() {
   // Nothing is on its way anywhere, once the caches have sent it off.
   const bool exact = plain_ && undisturbed && !profiled_ && !in_thread_ && arena_->held() == 0;
   if (exact)
-    for (mcache* const c : caches_)
-      if (c != nullptr) c->flush();
+    for (std::size_t i = 0; i != caches_.size(); ++i)
+      for (mcache* const c : {caches_[i], collected_caches_[i][0], collected_caches_[i][1]})
+        if (c != nullptr) c->flush();
   const alloc::statistics s = alloc::get_statistics();
   std::array<std::size_t, alloc::statistics::most_classes> in_use{};
   std::size_t large = 0, huge = 0, in_spans = s.large_bytes;
-  for (const block& b : blocks_.blocks()) {
-    if (!the_map.contains(b.start))
-      huge += b.size;
-    else if (const span& of = the_map.span_of(b.start); of.is_large())
-      ++large;
-    else
-      ++in_use[of.klass];
-  }
+  for (const shadow* const all : {&blocks_, &collected_[0], &collected_[1]})
+    for (const block& b : all->blocks()) {
+      if (!the_map.contains(b.start))
+        huge += b.size;
+      else if (const span& of = the_map.span_of(b.start); of.is_large())
+        ++large;
+      else
+        ++in_use[of.klass];
+    }
+  const std::size_t scan = collected_[0].bytes(), noscan = collected_[1].bytes();
+  require(exact ? s.scan == scan : s.scan >= scan, "statistics count what is scanned");
+  require(exact ? s.noscan == noscan : s.noscan >= noscan, "statistics count what is not scanned");
   for (std::size_t c = 0; c != s.class_count; ++c) {
     const alloc::class_statistics& k = s.classes[c];
     require(exact ? k.in_use == in_use[c] : k.in_use >= in_use[c], "statistics count blocks");
@@ -417,6 +465,8 @@ bool frees_into_active_span(const void* p) {
 /// Something that must be noticed.
 void alloc_driver::misuse() {
   const std::uint8_t how = byte();
+  if (const shadow& of_kind = collected_[how % 2]; how >= 240 && !of_kind.empty())
+    return require(kernel::instance().ends_process([&] { alloc::deallocate(of_kind[0].start); }), "misuse is noticed");
   if (blocks_.empty()) return;
   const std::size_t i = pick();
   const block b = blocks_[i];
@@ -467,9 +517,18 @@ void alloc_driver::overwrite(const block& b) {
 void alloc_driver::switch_to(std::size_t thread) {
   using namespace detail;
   caches_[thread_] = this_mcache != &nobodys_mcache ? this_mcache : nullptr;
+  collected_caches_[thread_] = collected_mcaches;
   thread_ = thread;
   mcache* const c = caches_[thread] != nullptr || thread == 0 ? caches_[thread] : the_mcache_pool.take();
   this_mcache = c != nullptr ? c : &nobodys_mcache;
+  collected_mcaches = collected_caches_[thread];
+}
+
+void alloc_driver::end_thread() {
+  using namespace detail;
+  for_own_mcaches([](mcache& c) { the_mcache_pool.give(c); });
+  this_mcache = &nobodys_mcache;
+  collected_mcaches = {};
 }
 
 void alloc_driver::change_thread() {
@@ -478,8 +537,7 @@ void alloc_driver::change_thread() {
   switch_to(how % caches_.size());
   if (how < 224 || thread_ == 0) return;
   // It ends, and the next of its name is another.
-  if (detail::this_mcache != &detail::nobodys_mcache) detail::the_mcache_pool.give(*detail::this_mcache);
-  detail::this_mcache = &detail::nobodys_mcache;
+  end_thread();
   switch_to(0);
 }
 

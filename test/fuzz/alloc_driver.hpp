@@ -54,6 +54,8 @@ class alloc_driver {
   void give_back();
   void set_limit();
   void profile();
+  void allocate_collected();
+  void free_collected();
   void use_arena();
   void reset_arena();
   void look();
@@ -66,6 +68,7 @@ class alloc_driver {
   bool admits(std::size_t n) const;
   void insert(void* memory, std::size_t n, std::size_t alignment);
   void free(std::size_t i);
+  void free_collected(shadow& from, std::size_t i);
   void note_written(std::size_t size);
   void require_reason(std::size_t n, std::size_t alignment) const;
   void require_filled(const unsigned char* from, const unsigned char* to) const;
@@ -74,10 +77,12 @@ class alloc_driver {
   static std::size_t held();
 
   void switch_to(std::size_t thread);
+  void end_thread();
 
   const std::uint8_t* at_;
   const std::uint8_t* end_;
   shadow blocks_;
+  std::array<shadow, 2> collected_;  ///< scan, noscan
   std::optional<alloc::arena> arena_;
   shadow pieces_;  ///< of the arena
   bool plain_ = true, hardened_ = false, small_ = false;
@@ -86,6 +91,7 @@ class alloc_driver {
   std::size_t calls_ = 0, written_ = 0;
   std::size_t refused_before_ = 0;  ///< this call
   std::array<detail::mcache*, 4> caches_{};
+  std::array<std::array<detail::mcache*, 2>, 4> collected_caches_{};
   std::size_t thread_ = 0;
 };
 

@@ -5,6 +5,7 @@
 
 #include "canary.hpp"
 #include "checked_blocks.hpp"
+#include "collected_spans.hpp"
 #include "guarded_blocks.hpp"
 #include "heap_profile.hpp"
 #include "kernel.hpp"
@@ -30,10 +31,12 @@ void make_anew(T& object) {
 void forget_all() {
   using namespace detail;
   this_mcache = &nobodys_mcache;
+  collected_mcaches = {};
   make_anew(the_map);
   make_anew(the_mheap);
   for (mcentral& c : the_mcentrals) make_anew(c);
   make_anew(the_mcache_pool);
+  make_anew(the_collected_spans);
   make_anew(the_scavenger);
   make_anew(the_profile);
   if (the_options.hardened) {  // they are large

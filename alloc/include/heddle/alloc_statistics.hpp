@@ -7,7 +7,7 @@
 
 namespace heddle::alloc {
 
-/// What there is of the blocks of one size.
+/// What there is of the blocks of one size, whoever frees them: the program or a collector.
 struct class_statistics {
   std::size_t block_size = 0;  ///< bytes of a block
   std::size_t pages = 0;       ///< bytes of the pages of all spans of the class
@@ -39,6 +39,9 @@ struct statistics {
   std::size_t large_blocks = 0;  ///< blocks above the largest class, that lie in the heap
   std::size_t large_bytes = 0;   ///< their pages
 
+  std::size_t scan = 0;    ///< bytes of blocks in use that a collector frees, and in which it looks for pointers
+  std::size_t noscan = 0;  ///< and in which it does not
+
   std::size_t mapped = 0;         ///< bytes of address space that the heap has taken for spans
   std::size_t in_spans = 0;       ///< bytes of pages of spans; large blocks among them
   std::size_t idle_resident = 0;  ///< bytes of free pages that still have memory
@@ -47,10 +50,10 @@ struct statistics {
   std::size_t released = 0;       ///< bytes of free pages ever given back to the kernel
   std::size_t limit = 0;          ///< what set_limit() has set; 0: nothing
 
-  std::size_t caches = 0;         ///< ever made: as many threads and processors have allocated at the same time
+  std::size_t caches = 0;         ///< ever made: one for malloc() and for each collected kind, and thread at one time
   std::size_t caches_pooled = 0;  ///< those of threads that have ended, waiting for a new one
 
-  /// Bytes of blocks that the program has.
+  /// Bytes of blocks that the program has; those that a collector frees among them.
   std::size_t in_use() const noexcept {
     std::size_t sum = large_bytes + huge;
     for (std::size_t c = 0; c != class_count; ++c) sum += classes[c].in_use * classes[c].block_size;

@@ -130,6 +130,10 @@ enum class plant : std::uint8_t {
   given_without_collecting,   ///< a span is given up without a look at what others have freed meanwhile
   taken_stays_listed,         ///< a span that has been taken still says that it is in the mcentral
   emptied_of_another,         ///< who has freed the last block does not look whether the span is still there
+  found_by_one_look,          ///< who looks a collected block up does not look whether its span has ended meanwhile
+  in_use_without_release,     ///< who sees that a collected block is in use need not see the life of its span
+  bytes_without_release,      ///< who sees the size of a collected block need not see that it is another life's
+  cleared_when_free,          ///< a collected block is free before it says that it is not in use
   tidied_stay_free,           ///< blocks whose memory was given back stay in the list
 };
 
