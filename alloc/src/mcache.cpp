@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "glimpse.hpp"
 #include "mcentral.hpp"
 #include "misuse.hpp"
 #include "nobody.hpp"
@@ -335,7 +336,7 @@ void mcache::put_into_batch(span& s, free_block& block) noexcept {
     b.start = s.start;
     b.reciprocal = s.reciprocal;
     b.first = nullptr;
-    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{8} << 10) / s.size, 1, 64));
+    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{8} << 10) / s.size, 1, most_in_batch));
     b.left = b.limit;
   }
   auto& names = static_cast<remote_block&>(block);
@@ -402,6 +403,22 @@ void mcache::notify(span& s) noexcept {
   if (owner.pooled.load(std::memory_order_relaxed)) the_mcache_pool.reclaim(owner);
 }
 
+mcache::class_counts mcache::count_waiting() const noexcept {
+  class_counts counts{};
+  for (std::size_t c = 0; c != class_count; ++c) {
+    const magazine& m = magazines_[c + 1];
+    // The one word has been read later than the other: between them the difference may be nonsense.
+    const std::uint32_t n = glimpse(m.base) - glimpse(m.live);
+    counts[c] = (n <= magazine_bounds[c].most ? n : 0) + glimpse(spares_[c].count);
+  }
+  for (const batch& b : batches_) {
+    const span* const s = glimpse(b.of);
+    const std::uint32_t n = glimpse(b.limit) - glimpse(b.left);
+    if (s != nullptr && n <= most_in_batch) counts[std::min<std::size_t>(glimpse(s->klass), class_count - 1)] += n;
+  }
+  return counts;
+}
+
 // --- the end of a thread ------------------------------------------------------------------------------------------
 
 void mcache::drain() noexcept {
@@ -445,7 +462,12 @@ mcache* mcache_pool::take(span_kind kind) noexcept {
     if (memory == nullptr) return nullptr;
     made_[index(kind)].fetch_add(1, std::memory_order_relaxed);
   }
-  return new (memory) mcache(kind);
+  auto* const c = new (memory) mcache(kind);
+  c->next_made = all_.load(std::memory_order_relaxed);
+  // release: so that who walks over them sees it as it was made; acquire half in for_each().
+  while (!all_.compare_exchange_weak(c->next_made, c, std::memory_order_release, std::memory_order_relaxed)) {
+  }
+  return c;
 }
 
 void mcache_pool::give(mcache& c) noexcept {

@@ -57,8 +57,14 @@ class mcache {
 
   span_kind kind() const noexcept { return kind_; }
 
-  mcache* next = nullptr;      ///< in the pool
-  atomic<bool> pooled{false};  ///< nobody uses it; written under the pool's lock
+  using class_counts = std::array<std::uint32_t, class_count>;
+  /// How many blocks of each class have been freed and are not back in their spans: in magazines and batches. Any
+  /// thread; numbers of different moments if the cache is in use. O(classes).
+  class_counts count_waiting() const noexcept;
+
+  mcache* next = nullptr;       ///< in the pool
+  mcache* next_made = nullptr;  ///< among all
+  atomic<bool> pooled{false};   ///< nobody uses it; written under the pool's lock
 
  private:
   /// The magazine that is not used, full or empty.
@@ -79,6 +85,7 @@ class mcache {
     std::uint32_t limit = 0;  ///< what `left` was
   };
   static constexpr std::size_t batches = 64;
+  static constexpr std::uint32_t most_in_batch = 64;
   static constexpr std::size_t small_slots = small_limit / grain + 1;
   static constexpr std::size_t small_classes = size_classes::small_table.back() + 1;
 
@@ -141,6 +148,12 @@ class mcache_pool {
   /// The same for all.
   void reclaim_all() noexcept;
   thread_mutex& lock() noexcept { return lock_; }  // for fork
+  /// Calls f with each cache that there is, used or not. Any thread.
+  template <class F>
+  void for_each(F f) const noexcept {
+    // acquire: so that it is seen as it was made; release half in take().
+    for (const mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) f(*c);
+  }
   /// How many caches there are, and how many of them are in the pool.
   std::size_t made() const noexcept {
     std::size_t all = 0;
@@ -156,6 +169,7 @@ class mcache_pool {
 
   thread_mutex lock_{lock_rank::mcaches};
   std::array<mcache*, span_kinds> first_ HEDDLE_GUARDED_BY(lock_){};
+  atomic<mcache*> all_{nullptr};
   std::array<atomic<std::size_t>, span_kinds> made_{};
   atomic<std::size_t> pooled_{0};
 };

@@ -27,7 +27,8 @@ void* reserve_closed(std::size_t bytes) noexcept;
 bool close(void* at, std::size_t bytes) noexcept;
 /// Gives memory back; the pages read as zeros afterwards. False: they are as before.
 bool drop(void* at, std::size_t bytes) noexcept;
-/// Gets memory for all of these pages at once, which costs less than a fault for each. If it fails they come one by one.
+/// Gets memory for all of these pages at once, which costs less than a fault for each. If it fails they come one by
+/// one.
 void populate(void* at, std::size_t bytes) noexcept;
 /// Another size for what map() gave, at another address if need be, without a copy. Null: it is as before.
 void* remap(void* at, std::size_t old_bytes, std::size_t new_bytes) noexcept;

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "checked_blocks.hpp"
+#include "glimpse.hpp"
 #include "guarded_blocks.hpp"
 #include "mcache.hpp"
 #include "mheap.hpp"
@@ -15,15 +16,6 @@ namespace heddle::detail {
 namespace {
 
 static_assert(class_count <= alloc::statistics::most_classes);
-
-/// What an owner writes without a lock and without atomics, since `--live` of an atomic would be three instructions
-/// where there is one. Read as one word of at most 8 bytes, aligned, so it is a value that was there once; which
-/// moment's does not matter here. TSan is told so, and of nothing else.
-template <class T>
-[[gnu::noinline]] __attribute__((no_sanitize("thread"))) T glimpse(const T& word) noexcept {
-  static_assert(sizeof(T) <= sizeof(std::uint64_t));
-  return *static_cast<const volatile T*>(&word);
-}
 
 struct block_counts {
   std::size_t in_use;
@@ -54,6 +46,10 @@ block_counts count_checked(const span_checks& k, std::size_t capacity) noexcept 
   return {most - std::min<std::size_t>(most, glimpse(k.free_count)), 0};
 }
 
+std::size_t& in_use_of_kind(alloc::statistics& s, span_kind kind, std::size_t& others) noexcept {
+  return kind == span_kind::scan ? s.scan : kind == span_kind::noscan ? s.noscan : others;
+}
+
 void add_span(alloc::statistics& to, const span& s) noexcept {
   const span_state state = glimpse(s.state);
   if (state == span_state::unused) return;
@@ -61,7 +57,7 @@ void add_span(alloc::statistics& to, const span& s) noexcept {
   const size_class klass = glimpse(s.klass);
   const span_kind kind = glimpse(s.kind);
   std::size_t others = 0;
-  std::size_t& in_use = kind == span_kind::scan ? to.scan : kind == span_kind::noscan ? to.noscan : others;
+  std::size_t& in_use = in_use_of_kind(to, kind, others);
   if (klass >= class_count || state == span_state::large) {
     ++to.large_blocks;
     to.large_bytes += bytes;
@@ -82,6 +78,20 @@ void add_span(alloc::statistics& to, const span& s) noexcept {
   c.full_spans += state == span_state::full;
   c.partial_spans += state == span_state::partial;
   c.central_spans += state == span_state::central;
+}
+
+/// What waits in a cache is free, though its spans do not know that yet.
+void subtract_waiting(alloc::statistics& from, const mcache& cache) noexcept {
+  const mcache::class_counts waiting = cache.count_waiting();
+  std::size_t others = 0;
+  std::size_t& in_use = in_use_of_kind(from, cache.kind(), others);
+  for (std::size_t c = 0; c != class_count; ++c) {
+    alloc::class_statistics& to = from.classes[c];
+    const std::size_t n = std::min<std::size_t>(waiting[c], to.in_use);
+    to.in_use -= n;
+    to.free += n;
+    in_use -= std::min(in_use, n * class_info[c].size);
+  }
 }
 
 }  // namespace
@@ -106,6 +116,7 @@ void gather(alloc::statistics& s) noexcept {
   for (std::size_t c = 0; c != class_count; ++c) s.classes[c].block_size = class_info[c].size;
   gather_totals(s);
   for (std::size_t i = 1, n = the_mheap.span_count(); i < n; ++i) add_span(s, the_map.spans[i]);
+  the_mcache_pool.for_each([&s](const mcache& c) noexcept { subtract_waiting(s, c); });
 }
 
 void write_text(const alloc::statistics& s, text_writer& to) noexcept {

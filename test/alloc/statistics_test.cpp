@@ -51,6 +51,31 @@ BOOST_AUTO_TEST_CASE(blocks_are_counted_exactly) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_waits_in_caches_of_others_is_free) {
+  for (const std::size_t size : {16, 200, 4000}) {
+    const alloc::statistics earlier = alloc::get_statistics();
+    std::vector<void*> given;
+    for (int i = 0; i < 100; ++i) given.push_back(alloc::allocate(size));  // go back by batches, or stay in magazines
+    std::atomic<bool> freed{false}, seen{false};
+    std::thread other([&] {
+      for (const bool own : {true, false}) {
+        std::vector<void*> all(own ? 300 : 0);
+        for (void*& p : all) p = alloc::allocate(size);
+        for (void* const p : own ? all : given) alloc::deallocate(p);
+      }
+      freed = true;
+      freed.notify_one();
+      seen.wait(false);
+    });
+    freed.wait(false);
+    const alloc::statistics now = alloc::get_statistics();
+    seen = true;
+    seen.notify_one();
+    other.join();
+    BOOST_TEST(of_size(now, size).in_use == of_size(earlier, size).in_use, size);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(every_byte_of_a_span_is_in_one_place) {
   const blocks some(1000, 200), others(10, 3'000'000), many(100'000, 24);
   const alloc::statistics s = alloc::get_statistics();

@@ -26,10 +26,7 @@ struct class_statistics {
 
 /// What the allocator holds, at about one point in time: a plain value, which needs no memory of its own.
 ///
-/// Exact if nobody allocates or frees meanwhile; else numbers of different moments stand side by side. What other
-/// threads than the caller have freed, and keep to allocate it again (at most 32 KiB of a class a thread, of blocks up
-/// to 8 KiB) or have not sent to the span of another yet (at most 64 blocks for each of 16 spans, and 16 KiB), counts
-/// as in use.
+/// Exact if nobody allocates or frees meanwhile; else numbers of different moments stand side by side.
 struct statistics {
   static constexpr std::size_t most_classes = 80;
 
