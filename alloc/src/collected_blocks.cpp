@@ -74,7 +74,6 @@ void deallocate(void* p) noexcept {
   const collected_span* const in = the_collected_spans.of(p);
   if (in == nullptr) [[unlikely]]
     report(p);
-  // If there is no memory for a cache, it stays.
   if (const mcache_hold cache(in->kind); cache) deallocate(*cache.get(), p);
   the_scavenger.poll(nullptr);
 }

@@ -18,7 +18,8 @@ void* allocate(mcache& from, std::size_t size) noexcept;
 /// spans. Ends the process if no collected block in use begins at p. O(1).
 void deallocate(mcache& to, void* p) noexcept;
 
-/// The same with the calling thread's caches, which are made when they are first used.
+/// The same with the calling thread's caches, which are made when they are first used. Without memory for one a block
+/// that is to be freed stays in use.
 void* allocate(span_kind kind, std::size_t size) noexcept;
 void deallocate(void* p) noexcept;
 
