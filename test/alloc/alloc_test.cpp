@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/alloc.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
@@ -128,6 +129,21 @@ BOOST_AUTO_TEST_CASE(zeroed_blocks_are_zero_where_others_were) {
       std::memset(p, 0xff, size);
       alloc::deallocate(p);
     }
+  }
+}
+
+/// On the short paths, which no test of the caches goes.
+BOOST_AUTO_TEST_CASE(what_was_freed_last_comes_first) {
+  for (const std::size_t size : {16u, 112u, 1024u, 4096u}) {
+    // More than the largest magazine takes; looked at are as many as the smallest one.
+    std::vector<void*> all(std::clamp<std::size_t>(16 * kib / size, 2, 256) + 1);
+    for (void*& p : all) p = alloc::allocate(size);
+    for (void* const p : all) alloc::deallocate(p);
+    const std::size_t last = std::clamp<std::size_t>(4 * kib / size, 1, 64);
+    std::vector<void*> again(last);
+    for (void*& p : again) p = alloc::allocate(size);
+    BOOST_TEST(std::equal(again.begin(), again.end(), all.rbegin()), "blocks of " << size);
+    free_all(again);
   }
 }
 

@@ -103,16 +103,18 @@ BOOST_AUTO_TEST_CASE(blocks_of_all_classes_are_distinct) {
   }
 }
 
+/// Also of more than the magazines hold: what goes back to the spans is what was freed first.
 BOOST_AUTO_TEST_CASE(what_was_freed_last_comes_first) {
-  cache c;
-  for (const std::size_t size : sizes) {
-    const std::uint32_t room = c->magazine_of(tag_of(class_for(size))).base;
-    if (room == 0) continue;  // large blocks go to their spans
-    const std::vector<void*> all = c.allocate(size, room + 1);
-    c.free(all);  // one magazine is full, and from now on blocks are taken from there
-    for (std::size_t i = all.size(); i-- != 0;) BOOST_TEST(c.allocate(size) == all[i]);
-    c.free(all);
-  }
+  for (const std::size_t size : sizes)
+    for (const std::size_t magazines : {1u, 3u}) {
+      cache c;
+      const std::size_t room = c->magazine_of(tag_of(class_for(size))).base;
+      if (room == 0) continue;  // large blocks go to their spans
+      const std::vector<void*> all = c.allocate(size, magazines * room + 1);
+      c.free(all);  // one magazine is full, and from now on blocks are taken from there
+      for (std::uint32_t i = 0; i != room + 1; ++i) BOOST_TEST(c.allocate(size) == all.rbegin()[i]);
+      c.free({all.end() - (room + 1), all.end()});
+    }
 }
 
 BOOST_AUTO_TEST_CASE(magazines_hold_what_their_bounds_say) {
@@ -199,18 +201,20 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(mcache_with_others, nothing_kept)
 
-/// Whoever owns the spans.
+/// Whoever owns the spans; also if they do not fill a magazine.
 BOOST_AUTO_TEST_CASE(blocks_of_others_are_used_again) {
   for (const std::size_t size : {16u, 64u, 256u, 1024u, 4096u}) {
     const magazine_bound bound = magazine_bounds[class_for(size)];
-    cache owner, other;
-    const std::vector<void*> all = owner.allocate(size, 2 * bound.least);
-    other.free(all);
-    for (std::size_t i = all.size(); i-- != 0;) BOOST_TEST(other.allocate(size) == all[i]);
-    void* const own = other.allocate(size);
-    BOOST_TEST(owner_of(own) == other.get());
-    other.free(all);
-    other.free(own);
+    for (const std::size_t n : {bound.useful, 2 * bound.least}) {
+      cache owner, other;
+      const std::vector<void*> all = owner.allocate(size, n);
+      other.free(all);
+      for (std::size_t i = all.size(); i-- != 0;) BOOST_TEST(other.allocate(size) == all[i]);
+      void* const own = other.allocate(size);
+      BOOST_TEST(owner_of(own) == other.get());
+      other.free(all);
+      other.free(own);
+    }
   }
 }
 
