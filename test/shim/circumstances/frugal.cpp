@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// frugal LIMIT FILE PERCENT: lives in a memory cgroup of LIMIT bytes, whose use FILE tells, with blocks that take
-// PERCENT of it, in three ways, each with blocks of one size after those of another, which together would be far too
-// much:
+// frugal WAY LIMIT FILE PERCENT: lives in a memory cgroup of LIMIT bytes, whose use FILE tells, with blocks that take
+// PERCENT of it, of one size after those of another, which together would be far too much. WAY:
 //   reuse    what was freed serves the next size
 //   trim     malloc_trim() gives it back
 //   wait     so does the allocator by itself, after a while
 // Ends with status 0 if all went well. What goes wrong may end with the kernel's killing it.
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -67,20 +67,18 @@ void wait_below(std::size_t bytes, std::size_t n) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) return std::fputs("Usage: frugal LIMIT FILE PERCENT\n", stderr), 2;
-  const std::size_t limit = std::strtoul(argv[1], nullptr, 10);
-  usage_file = argv[2];
-  const std::size_t part = limit / 100 * std::strtoul(argv[3], nullptr, 10), little = limit * 3 / 10;
-  for (int round = 0; round != 3; ++round)
-    for (std::size_t n : sizes) give(take(n, part));
-  for (std::size_t n : sizes) {
-    give(take(n, part));
-    ::malloc_trim(0);
-    must_fall_below(little, "malloc_trim()", n);
-  }
-  for (std::size_t n : sizes) {
-    give(take(n, part));
-    wait_below(little, n);
-  }
+  if (argc != 5) return std::fputs("Usage: frugal reuse|trim|wait LIMIT FILE PERCENT\n", stderr), 2;
+  const char way = argv[1][0];
+  const std::size_t limit = std::strtoul(argv[2], nullptr, 10);
+  usage_file = argv[3];
+  const std::size_t part = limit / 100 * std::strtoul(argv[4], nullptr, 10), little = limit * 3 / 10;
+  // Of a huge page that was given back in part, the account keeps all until the group is at its limit.
+  if (way != 'r' && ::prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0) return std::perror("PR_SET_THP_DISABLE"), 1;
+  for (int round = 0; round != (way == 'r' ? 3 : 1); ++round)
+    for (std::size_t n : sizes) {
+      give(take(n, part));
+      if (way == 't') ::malloc_trim(0), must_fall_below(little, "malloc_trim()", n);
+      if (way == 'w') wait_below(little, n);
+    }
   return 0;
 }

@@ -14,7 +14,7 @@ class memory_group {
   explicit memory_group(std::size_t limit) {
     const bool unified = std::filesystem::exists(root_ / "cgroup.controllers");
     if (!unified) root_ /= "memory";
-    if (unified) write_to(root_ / "cgroup.subtree_control", "+memory");
+    if (unified && !has_memory()) turned_on_ = write_to(root_ / "cgroup.subtree_control", "+memory");
     folder_ = root_ / ("heddle_shim_" + std::to_string(::getpid()));
     std::error_code error;
     std::filesystem::create_directory(folder_, error);
@@ -34,6 +34,7 @@ class memory_group {
   ~memory_group() {
     std::error_code error;
     for (int i = 0; i != 100 && !std::filesystem::remove(folder_, error) && error; ++i) ::usleep(10'000);
+    if (turned_on_) write_to(root_ / "cgroup.subtree_control", "-memory");
   }
 
   explicit operator bool() const { return made_; }
@@ -42,8 +43,16 @@ class memory_group {
   const std::filesystem::path& usage_file() const { return usage_; }
 
  private:
+  /// Whether groups of the hierarchy have a limit on memory already, as where systemd is.
+  bool has_memory() const {
+    std::ifstream file(root_ / "cgroup.subtree_control");
+    for (std::string word; file >> word;)
+      if (word == "memory") return true;
+    return false;
+  }
+
   std::filesystem::path root_ = "/sys/fs/cgroup", folder_, usage_;
-  bool made_ = false;
+  bool made_ = false, turned_on_ = false;
 };
 
 }  // namespace heddle::testing
