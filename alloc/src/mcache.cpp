@@ -336,7 +336,12 @@ void mcache::put_into_batch(span& s, free_block& block) noexcept {
     b.start = s.start;
     b.reciprocal = s.reciprocal;
     b.first = nullptr;
-    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>((std::size_t{8} << 10) / s.size, 1, most_in_batch));
+    std::size_t limit = std::min<std::size_t>((std::size_t{8} << 10) / s.size, most_in_batch);
+    // That which empties a span of nobody does not wait.
+    if (s.owner.load(std::memory_order_relaxed) == nullptr)
+      limit = std::min<std::size_t>(
+          limit, s.left.load(std::memory_order_relaxed) - remote_word::count(s.remote.load(std::memory_order_relaxed)));
+    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>(limit, 1, most_in_batch));
     b.left = b.limit;
   }
   auto& names = static_cast<remote_block&>(block);
