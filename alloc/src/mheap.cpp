@@ -201,9 +201,13 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, s
 std::size_t mheap::take_pages(std::size_t pages, std::size_t align, bool& fresh) noexcept {
   if (pages + align < pages) return no_page;
   std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align, fresh);
-  if ((first == no_page || fresh) && kept_pages_ != 0) {
+  if ((first == no_page || fresh) && kept_pages_ != kept_large_pages_) {
     if (first != no_page) pages_.give(first, pages, false);
-    drop_kept();  // which have memory
+    drop_kept_of_classes();  // which have memory
+    first = pages_.take(pages, align, fresh);
+  }
+  if (first == no_page && kept_large_count_ != 0) {
+    drop_kept_large();
     first = pages_.take(pages, align, fresh);
   }
   if (first == no_page && grow(pages + align - 1)) first = pages_.take(pages, align, fresh);
@@ -281,8 +285,8 @@ void mheap::give_pages(span& s, bool backed) noexcept {
 
 // What has just been freed is kept as it is for a moment. A span of a class serves the next one of that class: so the
 // same pages are touched again, and not those which blocks of another size have left untouched. Of large blocks a few
-// are kept, for who asks for the same number of pages. Before pages without memory are used, and when the scavenger
-// comes by, all are given up.
+// are kept, for who asks for the same number of pages. Before pages without memory are used (large ones: before the heap
+// grows), and when the scavenger comes by, all are given up.
 
 bool mheap::keep(span& s) noexcept {
   if (s.is_large()) {
@@ -332,8 +336,7 @@ void mheap::drop_kept_large() noexcept {
   while (kept_large_count_ != 0) drop_kept_large_one();
 }
 
-void mheap::drop_kept() noexcept {
-  drop_kept_large();
+void mheap::drop_kept_of_classes() noexcept {
   for (span*& first : kept_) {
     while (span* const s = first) {
       first = s->next;
@@ -341,6 +344,11 @@ void mheap::drop_kept() noexcept {
       give_pages(*s, true);
     }
   }
+}
+
+void mheap::drop_kept() noexcept {
+  drop_kept_large();
+  drop_kept_of_classes();
 }
 
 bool mheap::resize(span& s, std::size_t pages) noexcept {

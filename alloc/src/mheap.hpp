@@ -128,6 +128,7 @@ class mheap {
   span* take_kept(size_class klass, std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
   void drop_kept_large_one() noexcept HEDDLE_REQUIRES(lock_);
   void drop_kept_large() noexcept HEDDLE_REQUIRES(lock_);
+  void drop_kept_of_classes() noexcept HEDDLE_REQUIRES(lock_);
   void drop_kept() noexcept HEDDLE_REQUIRES(lock_);
   huge_block* make_huge_record() noexcept;
   void free_huge_record(huge_block& h) noexcept;
