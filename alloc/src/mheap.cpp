@@ -285,8 +285,8 @@ void mheap::give_pages(span& s, bool backed) noexcept {
 
 // What has just been freed is kept as it is for a moment. A span of a class serves the next one of that class: so the
 // same pages are touched again, and not those which blocks of another size have left untouched. Of large blocks a few
-// are kept, for who asks for the same number of pages. Before pages without memory are used (large ones: before the heap
-// grows), and when the scavenger comes by, all are given up.
+// are kept, for who asks for the same number of pages. Before pages without memory are used (large ones: before the
+// heap grows), and when the scavenger comes by, all are given up.
 
 bool mheap::keep(span& s) noexcept {
   if (s.is_large()) {
