@@ -336,7 +336,7 @@ void mcache::put_into_batch(span& s, free_block& block) noexcept {
     b.start = s.start;
     b.reciprocal = s.reciprocal;
     b.first = nullptr;
-    std::size_t limit = std::min<std::size_t>((std::size_t{8} << 10) / s.size, most_in_batch);
+    std::size_t limit = std::min<std::size_t>(most_bytes_in_batch / s.size, most_in_batch);
     // That which empties a span of nobody does not wait.
     if (s.owner.load(std::memory_order_relaxed) == nullptr)
       limit = std::min<std::size_t>(

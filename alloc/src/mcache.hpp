@@ -86,6 +86,7 @@ class mcache {
   };
   static constexpr std::size_t batches = 64;
   static constexpr std::uint32_t most_in_batch = 64;
+  static constexpr std::size_t most_bytes_in_batch = std::size_t{4} << 10;
   static constexpr std::size_t small_slots = small_limit / grain + 1;
   static constexpr std::size_t small_classes = size_classes::small_table.back() + 1;
 

@@ -180,12 +180,23 @@ void mheap::trim_to_limit() noexcept {
   release(the_scavenger.round() + 1, held - most);
 }
 
+/// A large block is going to touch so many pages that had no memory: where much is idle, as much of that is given back.
+void mheap::make_up_for(std::size_t fresh) noexcept {
+  if (fresh == 0) return;
+  const mheap_figures f = figures();
+  const std::size_t enough = f.in_spans / 8;
+  if (f.idle_resident > enough)
+    release(the_scavenger.round() + 1, std::min(fresh << page_shift, f.idle_resident - enough));
+}
+
 span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind) noexcept {
-  span* s = try_make_span(klass, pages, align, kind);
+  std::size_t fresh = 0;
+  span* s = try_make_span(klass, pages, align, kind, fresh);
   // What is free elsewhere may be enough: spans of nobody without a block in use, pages of threads that have ended.
-  if (s == nullptr && the_scavenger.release_all() != 0) s = try_make_span(klass, pages, align, kind);
+  if (s == nullptr && the_scavenger.release_all() != 0) s = try_make_span(klass, pages, align, kind, fresh);
   if (s == nullptr) return nullptr;
   trim_to_limit();
+  if (s->is_large()) make_up_for(fresh);
   // What will be filled is paid for at once. A small process had rather wait and see.
   if (s->zeroed && s->size <= most_populated_size && figures().in_spans >= least_to_populate)
     os::populate(s->start, s->bytes());
@@ -197,11 +208,11 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, s
   return s;
 }
 
-/// Pages that were free. The heap grows if there are none. `fresh`: all of them read as zeros.
-std::size_t mheap::take_pages(std::size_t pages, std::size_t align, bool& fresh) noexcept {
+/// Pages that were free. The heap grows if there are none. `fresh`: how many had no memory.
+std::size_t mheap::take_pages(std::size_t pages, std::size_t align, std::size_t& fresh) noexcept {
   if (pages + align < pages) return no_page;
   std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align, fresh);
-  if ((first == no_page || fresh) && kept_pages_ != kept_large_pages_) {
+  if ((first == no_page || fresh == pages) && kept_pages_ != kept_large_pages_) {
     if (first != no_page) pages_.give(first, pages, false);
     drop_kept_of_classes();  // which have memory
     first = pages_.take(pages, align, fresh);
@@ -214,11 +225,12 @@ std::size_t mheap::take_pages(std::size_t pages, std::size_t align, bool& fresh)
   return first;
 }
 
-span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind) noexcept {
+span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind,
+                           std::size_t& fresh) noexcept {
+  fresh = 0;
   const thread_lock hold(lock_);
   if (!fits(pages << page_shift)) return nullptr;
   const bool is_large = klass == class_count;
-  bool fresh = false;
   span* s = align == page_size ? take_kept(klass, pages) : nullptr;
   if (s == nullptr) {
     if (is_large) drop_kept_large();  // their pages have memory: rather those than fresh ones
@@ -238,7 +250,7 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   s->capacity = is_large ? 1 : class_info[klass].capacity;
   s->reciprocal = is_large ? 0 : reciprocal_of(s->size);
   s->state = is_large ? span_state::large : span_state::partial;
-  s->zeroed = fresh;
+  s->zeroed = fresh == pages;
   s->free = nullptr;
   s->live = is_large;
   s->base = 0;
@@ -353,16 +365,17 @@ void mheap::drop_kept() noexcept {
 
 bool mheap::resize(span& s, std::size_t pages) noexcept {
   const bool grows = pages > s.pages;
-  if (!try_resize(s, pages)) return false;
+  std::size_t fresh = 0;
+  if (!try_resize(s, pages, fresh)) return false;
   if (grows) trim_to_limit();
+  make_up_for(fresh);
   return true;
 }
 
-bool mheap::try_resize(span& s, std::size_t pages) noexcept {
+bool mheap::try_resize(span& s, std::size_t pages, std::size_t& fresh) noexcept {
   const thread_lock hold(lock_);
   const std::size_t first = the_map.page_of(s.start);
   if (pages > s.pages) {
-    bool fresh = false;
     const std::size_t more = pages - s.pages;
     const std::size_t behind = first + s.pages;
     if (!fits(more << page_shift)) return false;
@@ -370,7 +383,7 @@ bool mheap::try_resize(span& s, std::size_t pages) noexcept {
     if (behind + more > pages_.end() && behind <= pages_.end() && pages_.end() == next_page_)
       grow(behind + more - pages_.end());
     if (!pages_.take_at(behind, more, fresh)) return false;
-    s.zeroed = s.zeroed && fresh;
+    s.zeroed = s.zeroed && fresh == more;
     figures_.in_spans += more << page_shift;
   } else {
     pages_.give(first + pages, s.pages - pages);

@@ -111,17 +111,19 @@ class mheap {
  private:
   bool init() noexcept HEDDLE_REQUIRES(lock_);
   bool reserve_window(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
-  span* try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind) noexcept;
+  span* try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind,
+                      std::size_t& fresh) noexcept;
   bool admit_huge(std::size_t bytes) noexcept;
   void dismiss_huge(std::size_t bytes) noexcept;
-  bool try_resize(span& s, std::size_t pages) noexcept;
+  bool try_resize(span& s, std::size_t pages, std::size_t& fresh) noexcept;
   bool fits(std::size_t bytes) const noexcept HEDDLE_REQUIRES(lock_);
   void trim_to_limit() noexcept;
+  void make_up_for(std::size_t fresh) noexcept;
   bool grow(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
   bool add_chunks(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
   span* make_span_record() noexcept HEDDLE_REQUIRES(lock_);
   void* bump(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
-  std::size_t take_pages(std::size_t pages, std::size_t align, bool& fresh) noexcept HEDDLE_REQUIRES(lock_);
+  std::size_t take_pages(std::size_t pages, std::size_t align, std::size_t& fresh) noexcept HEDDLE_REQUIRES(lock_);
   void map_span(const span& s, std::uint32_t number) noexcept HEDDLE_REQUIRES(lock_);
   void give_pages(span& s, bool backed) noexcept HEDDLE_REQUIRES(lock_);
   bool keep(span& s) noexcept HEDDLE_REQUIRES(lock_);

@@ -217,7 +217,8 @@ std::size_t page_allocator::find(std::size_t pages) const noexcept {
   return find_within(levels - 1, lowest_ / root, (end_ - 1) / root + 1, pages);
 }
 
-bool page_allocator::mark_used(std::size_t first, std::size_t pages) noexcept {
+/// Returns how many had no memory.
+std::size_t page_allocator::mark_used(std::size_t first, std::size_t pages) noexcept {
   std::size_t unbacked = 0;
   for_chunks(chunks_, first, pages, [&](chunk& c, std::size_t bit, std::size_t n) {
     std::size_t here = 0;
@@ -232,10 +233,10 @@ bool page_allocator::mark_used(std::size_t first, std::size_t pages) noexcept {
   free_ -= pages;
   idle_resident_ -= pages - unbacked;
   refresh(first / chunk_pages, (first + pages - 1) / chunk_pages);
-  return unbacked == pages;
+  return unbacked;
 }
 
-std::size_t page_allocator::take(std::size_t pages, std::size_t align, bool& fresh) noexcept {
+std::size_t page_allocator::take(std::size_t pages, std::size_t align, std::size_t& fresh) noexcept {
   std::size_t at = find(pages + align - 1);
   if (at == no_page) return no_page;
   // Nothing below the first single page that is free.
@@ -245,7 +246,7 @@ std::size_t page_allocator::take(std::size_t pages, std::size_t align, bool& fre
   return at;
 }
 
-bool page_allocator::take_at(std::size_t first, std::size_t pages, bool& fresh) noexcept {
+bool page_allocator::take_at(std::size_t first, std::size_t pages, std::size_t& fresh) noexcept {
   if (first + pages > end_) return false;
   bool free = true;
   for_chunks(chunks_, first, pages, [&](chunk& c, std::size_t bit, std::size_t n) {

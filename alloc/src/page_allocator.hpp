@@ -37,11 +37,11 @@ class page_allocator {
   /// Adds whole chunks as free pages without memory. False: no memory for what is written about them.
   bool grow(std::size_t first, std::size_t pages) noexcept;
 
-  /// The first page of a run that was free and is in use now, or no_page. `align`: pages, a power of two. `fresh`: all
-  /// of it reads as zeros.
-  std::size_t take(std::size_t pages, std::size_t align, bool& fresh) noexcept;
-  /// The same for a run that begins at a certain page.
-  bool take_at(std::size_t first, std::size_t pages, bool& fresh) noexcept;
+  /// The first page of a run that was free and is in use now, or no_page. `align`: pages, a power of two. `fresh`: how
+  /// many of them had no memory behind them; if all, the run reads as zeros.
+  std::size_t take(std::size_t pages, std::size_t align, std::size_t& fresh) noexcept;
+  /// The same for a run that begins at a certain page. False: it is not free.
+  bool take_at(std::size_t first, std::size_t pages, std::size_t& fresh) noexcept;
   void give(std::size_t first, std::size_t pages, bool backed = true) noexcept;
 
   /// Takes a run of free pages with memory, so that it can be given back to the kernel: the first at or after `from`
@@ -58,7 +58,7 @@ class page_allocator {
   std::size_t find(std::size_t pages) const noexcept;
   std::size_t find_within(unsigned level, std::size_t first, std::size_t last, std::size_t pages) const noexcept;
   std::size_t find_in_chunk(std::size_t c, std::size_t pages) const noexcept;
-  bool mark_used(std::size_t first, std::size_t pages) noexcept;
+  std::size_t mark_used(std::size_t first, std::size_t pages) noexcept;
   void refresh(std::size_t first_chunk, std::size_t last_chunk) noexcept;
   summary sum_of(const chunk& c) const noexcept;
   bool commit(std::size_t first_chunk, std::size_t last_chunk) noexcept;

@@ -122,6 +122,23 @@ BOOST_AUTO_TEST_CASE(what_is_kept_becomes_pages_before_the_heap_grows) {
   free();
 }
 
+BOOST_AUTO_TEST_CASE(large_blocks_do_not_leave_much_idle) {
+  constexpr std::size_t pages = (std::size_t{20} << 20) / page_size, more = (std::size_t{24} << 20) / page_size;
+  std::vector<span*> all;
+  const auto make = [&](std::size_t n) {
+    all.push_back(the_mheap.make_span(class_count, n));
+    BOOST_REQUIRE(all.back() != nullptr);
+  };
+  for (int i = 0; i != 8; ++i) make(pages);
+  for (int i = 0; i != 8; i += 2) the_mheap.free_span(*std::exchange(all[i], nullptr));  // no two are neighbours
+  BOOST_TEST(the_mheap.figures().idle_resident >= std::size_t{80} << 20);
+  for (int i = 0; i != 4; ++i) make(more);  // none has room there
+  const mheap_figures now = the_mheap.figures();
+  BOOST_TEST(now.idle_resident <= now.in_spans / 8);
+  for (span* const s : all)
+    if (s != nullptr) the_mheap.free_span(*s);
+}
+
 BOOST_AUTO_TEST_CASE(a_large_heap_gets_memory_for_whole_spans) {
   if (::madvise(nullptr, 0, MADV_POPULATE_WRITE) != 0) return;  // before Linux 5.14
   const heddle::detail::size_class c = class_for(512);

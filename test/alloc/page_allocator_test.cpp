@@ -39,11 +39,11 @@ class reference {
       if (used_[p]) return false;
     return true;
   }
-  /// Returns whether all of them read as zeros.
-  bool take(std::size_t first, std::size_t n) {
-    bool fresh = true;
+  /// Returns how many of them had no memory.
+  std::size_t take(std::size_t first, std::size_t n) {
+    std::size_t fresh = 0;
     for (std::size_t p = first; p != first + n; ++p) {
-      fresh = fresh && unbacked_[p];
+      fresh += unbacked_[p];
       used_[p] = true;
       unbacked_[p] = false;
     }
@@ -94,7 +94,7 @@ class both {
   }
   bool take(std::size_t n, std::size_t align) {
     const std::size_t expected = wanted_.find(n, align);
-    bool fresh = false;
+    std::size_t fresh = 0;
     const std::size_t got = pages_.take(n, align, fresh);
     BOOST_REQUIRE_EQUAL(got, expected);
     if (got == no_page) return false;
@@ -104,7 +104,7 @@ class both {
   }
   bool take_at(std::size_t first, std::size_t n) {
     const bool expected = first + n <= pages_.end() && wanted_.is_free(first, n);
-    bool fresh = false;
+    std::size_t fresh = 0;
     BOOST_REQUIRE_EQUAL(pages_.take_at(first, n, fresh), expected);
     if (!expected) return false;
     BOOST_REQUIRE_EQUAL(fresh, wanted_.take(first, n));
@@ -230,9 +230,9 @@ BOOST_AUTO_TEST_CASE(runs_across_roots) {
   page_allocator p;
   p.init(memory, chunks * chunk);
   BOOST_TEST(p.grow(0, chunks * chunk));
-  bool fresh = false;
+  std::size_t fresh = 0;
   BOOST_TEST(p.take(root - 10, 1, fresh) == 0u);
-  BOOST_TEST(fresh);
+  BOOST_TEST(fresh == root - 10);
   BOOST_TEST(p.take(20, 1, fresh) == root - 10);  // from one root into the next
   BOOST_TEST(p.take(root + 5, 1, fresh) == root + 10);
   BOOST_TEST(p.take(root, 1, fresh) == no_page);
@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(runs_across_roots) {
   BOOST_TEST(p.take(1, 1, fresh) == no_page);
   p.give(root - 5, 10);
   BOOST_TEST(p.take(10, 1, fresh) == root - 5);
-  BOOST_TEST(!fresh);
+  BOOST_TEST(fresh == 0u);
   p.give(0, 3 * root);
   BOOST_TEST(p.take(3 * root, 1, fresh) == 0u);
   os::unmap(memory, bytes);
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(what_was_freed_just_now_is_not_idle_yet) {
   both b(2);
   b.grow(0, 2);
   page_allocator& p = b.pages();
-  bool fresh = false;
+  std::size_t fresh = 0;
   std::size_t n = 0;
   const std::size_t old = p.take(100, 1, fresh);
   const std::size_t recent = p.take(chunk, 1, fresh);  // ends in the second chunk
@@ -282,7 +282,7 @@ BOOST_AUTO_TEST_CASE(rounds_wrap_around) {
   both b(1);
   b.grow(0, 1);
   page_allocator& p = b.pages();
-  bool fresh = false;
+  std::size_t fresh = 0;
   std::size_t n = 0;
   p.take(10, 1, fresh);
   p.set_round(0xffff'fffe);
