@@ -163,13 +163,14 @@ span* mheap::make_span_record() noexcept {
 // --- spans ----------------------------------------------------------------------------------------------------------
 
 bool mheap::fits(std::size_t bytes) const noexcept {
-  return figures_.in_spans + figures_.huge + bytes <= limit_.load(std::memory_order_relaxed);
+  const std::size_t all = figures_.in_spans + figures_.huge + bytes;
+  return all == 0 || all - 1 <= limit_.load(std::memory_order_relaxed);
 }
 
 /// Gives back so many free pages that what the heap holds comes down to the limit.
 void mheap::trim_to_limit() noexcept {
-  const std::size_t most = limit_.load(std::memory_order_relaxed);
-  if (most == ~std::size_t{0}) return;
+  const std::size_t most = limit();
+  if (most == 0) return;
   const mheap_figures f = figures();
   const std::size_t held = f.in_spans + f.huge + f.idle_resident;
   if (held <= most) return;

@@ -326,6 +326,20 @@ BOOST_AUTO_TEST_CASE(limit_of_address_space) {
   BOOST_TEST(died.status == 0, died.text);
 }
 
+BOOST_AUTO_TEST_CASE(more_than_its_limit) {
+  constexpr std::size_t pages = 300;
+  in_spans();  // gives back what is idle
+  const mheap_figures now = the_mheap.figures();
+  const std::size_t needed = now.in_spans + now.huge + pages * page_size;
+  the_mheap.set_limit(needed - 1);
+  BOOST_TEST(the_mheap.make_span(class_count, pages) == nullptr);
+  the_mheap.set_limit(needed);
+  span* const s = the_mheap.make_span(class_count, pages);
+  the_mheap.set_limit(0);
+  BOOST_REQUIRE(s != nullptr);
+  the_mheap.free_span(*s);
+}
+
 BOOST_AUTO_TEST_CASE(misuse_ends_the_process) {
   const auto dies = [](auto f, const char* words) {
     const auto d = heddle::testing::death_of(f);
