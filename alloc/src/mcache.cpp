@@ -392,7 +392,7 @@ void mcache::send(batch& b) noexcept {
   if ((word & at_mcentral) && remote_word::count(sent) == s.left.load(std::memory_order_relaxed) &&
       central.take_emptied(s)) {
     s.live -= collect_remote(s);
-    if (!central.give(s)) the_mheap.free_span(s);
+    the_mheap.free_span(s);
   }
 }
 

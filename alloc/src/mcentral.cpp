@@ -8,12 +8,6 @@ namespace heddle::detail {
 
 constinit std::array<mcentral, span_class_count> the_mcentrals;
 
-namespace {
-/// So much of a class may wait here without a block in use, so that programs which free all and begin anew do not go to
-/// the mheap each time.
-constexpr std::size_t most_empty_bytes = std::size_t{64} << 10;
-}  // namespace
-
 std::uint32_t collect_remote(span& s) noexcept {
   // acquire: so that the links of the blocks are seen; release half in mcache::flush().
   constexpr std::memory_order order = std::memory_order_acquire;
@@ -57,14 +51,13 @@ void mcentral::unlist(span& s) noexcept {
   spans_.erase(s);
   --count_;
   the_scavenger.notice_dense(s.bytes());
-  if (s.left.load(std::memory_order_relaxed) == 0) empty_bytes_ -= s.bytes();
 }
 
 bool mcentral::give(span& s, end where) noexcept {
   const thread_lock hold(lock_);
   for (;;) {
     const std::uint32_t in_use = s.in_use();
-    if (in_use == 0 && (where == end::back || empty_bytes_ + s.bytes() > most_empty_bytes)) return false;
+    if (in_use == 0) return false;
     if (!HEDDLE_PLANTED(left_after_flag)) s.left.store(in_use, std::memory_order_relaxed);
     s.owner.store(nullptr, std::memory_order_relaxed);
     std::uint64_t nothing = 0;
@@ -81,10 +74,8 @@ bool mcentral::give(span& s, end where) noexcept {
   if (HEDDLE_PLANTED(left_after_flag)) s.left.store(s.in_use(), std::memory_order_relaxed);
   s.state = span_state::central;
   s.listed.store(static_cast<std::uint8_t>(span_class_of(s.kind, s.klass) + 1), std::memory_order_relaxed);
-  const bool is_empty = s.left.load(std::memory_order_relaxed) == 0;
-  where == end::front && !is_empty ? spans_.push_front(s) : spans_.push_back(s);
+  where == end::front ? spans_.push_front(s) : spans_.push_back(s);
   ++count_;
-  if (is_empty) empty_bytes_ += s.bytes();
   the_scavenger.notice_sparse(s.bytes());
   // Else it is the scavenger who has looked at it.
   if (where == end::front) s.given_in = static_cast<std::uint8_t>(the_scavenger.round());

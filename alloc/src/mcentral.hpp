@@ -17,7 +17,7 @@ class alignas(64) mcentral {
 
   enum class end { front, back };
   /// Gives up a span that is in no list, of which the caller is the owner and no notice is due. False: no block of it
-  /// is in use, and there are enough of those here: the caller still has it. Caches take from the front.
+  /// is in use, so that it belongs to the mheap; the caller still has it. Caches take from the front.
   bool give(span& s, end where = end::front) noexcept;
   /// Null: there is none. The span is nobody else's; its blocks in `remote` are still to be collected.
   span* take() noexcept;
@@ -33,7 +33,6 @@ class alignas(64) mcentral {
   thread_mutex lock_{lock_rank::mcentral};
   span_list spans_ HEDDLE_GUARDED_BY(lock_);
   std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
-  std::size_t empty_bytes_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< of spans in which no block is in use
 };
 
 /// By span class: those of malloc() first, so by size class.

@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(spans_change_their_states) {
   for (std::size_t i = 0; i < all.size(); i += 8) alloc::deallocate(all[i]);
   const alloc::class_statistics none = of_size(alloc::get_statistics(), size);
   BOOST_TEST(none.in_use == 0u);
-  BOOST_TEST(none.pages <= 128u << 10);  // an active one, and what the mcentral keeps
+  BOOST_TEST(none.pages <= 64u << 10);  // an active one
 }
 
 BOOST_AUTO_TEST_CASE(caches_are_those_of_threads) {
