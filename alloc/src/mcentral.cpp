@@ -9,7 +9,7 @@ namespace heddle::detail {
 constinit std::array<mcentral, span_class_count> the_mcentrals;
 
 std::uint32_t collect_remote(span& s) noexcept {
-  // acquire: so that the links of the blocks are seen; release half in mcache::flush().
+  // acquire: so that the links of the blocks are seen; release half in mcache::send().
   constexpr std::memory_order order = std::memory_order_acquire;
   const std::uint64_t word =
       HEDDLE_PLANTED(flag_kept)
@@ -61,7 +61,7 @@ bool mcentral::give(span& s, end where) noexcept {
     if (!HEDDLE_PLANTED(left_after_flag)) s.left.store(in_use, std::memory_order_relaxed);
     s.owner.store(nullptr, std::memory_order_relaxed);
     std::uint64_t nothing = 0;
-    // release: so that who sees the flag sees `left`, which goes with it; acquire half in mcache::flush().
+    // release: so that who sees the flag sees `left`, which goes with it; acquire half in mcache::send().
     if (s.remote.compare_exchange_strong(nothing, remote_word::at_mcentral, std::memory_order_release,
                                          std::memory_order_relaxed))
       break;
@@ -96,7 +96,7 @@ bool mcentral::take_emptied(span& s) noexcept {
   if (s.listed.load(std::memory_order_relaxed) != static_cast<std::uint8_t>(this - the_mcentrals.data()) + 1 &&
       !HEDDLE_PLANTED(emptied_of_another))
     return false;
-  // acquire: whoever has freed a block there has done with it; release half in mcache::flush().
+  // acquire: whoever has freed a block there has done with it; release half in mcache::send().
   const std::uint64_t word = s.remote.load(std::memory_order_acquire);
   if (remote_word::count(word) != s.left.load(std::memory_order_relaxed)) return false;
   unlist(s);
