@@ -74,6 +74,33 @@ class block {
   std::uint32_t size_ = 0;
 };
 
+/// A block that says in each of its words which it is, as programs write all that they ask for.
+class filled_block {
+ public:
+  explicit filled_block(std::size_t size) : at_(obtain(size)), words_(size / sizeof(std::uint64_t)) {
+    auto* const words = static_cast<std::uint64_t*>(at_);
+    for (std::size_t i = 0; i != words_; ++i) words[i] = sign() + i;
+  }
+
+  /// As block::free().
+  void free() {
+    keep(at_);
+    const auto* const words = static_cast<const std::uint64_t*>(at_);
+    std::uint64_t difference = 0;
+    for (std::size_t i = 0; i != words_; ++i) difference |= words[i] ^ (sign() + i);
+    if (difference != 0) [[unlikely]]
+      fail("a block of " + std::to_string(words_) + " words was overwritten");
+    give_back(at_);
+    at_ = nullptr;
+  }
+
+ private:
+  std::uint64_t sign() const { return (reinterpret_cast<std::uintptr_t>(at_) ^ words_) * 0x9e3779b97f4a7c15u; }
+
+  void* at_ = nullptr;
+  std::size_t words_ = 0;
+};
+
 /// Fast, and good enough to choose sizes and slots. Source: Vigna, xorshift64*.
 class random {
  public:
