@@ -32,22 +32,24 @@ struct size_class_info {
 
 namespace size_classes {
 
-// Steps of 16 to 128, then eight to a doubling as far as 1 KiB, where most blocks are, then four. Internal waste: at
-// most 15 bytes, an eighth, and a fifth.
+// Steps of 16 to 128, then eight to a doubling as far as 8 KiB, where most blocks are, among them pages with a header,
+// then four. Internal waste: at most 15 bytes, an eighth, and a fifth.
+constexpr std::size_t fine_limit = std::size_t{8} << 10;
+
 constexpr std::size_t next_size(std::size_t size) noexcept {
   std::size_t power = grain;
   while (2 * power <= size) power *= 2;  // the power of two that is not above it
   if (size < 128) return size + grain;
-  return size + power / (size < small_limit ? 8 : 4);
+  return size + power / (size < fine_limit ? 8 : 4);
 }
 
 /// How many pages: enough blocks that a cache does not run dry soon, and few enough that the memory which one span
 /// keeps from others is small. Of blocks above 128 bytes there are at most 64, so that a word has a bit for each.
 constexpr std::size_t pages_for(std::size_t size) noexcept {
   constexpr std::size_t wasteless = 8;  // at most an eighth of the span in no block
-  const std::size_t wanted = size <= 128 ? 2 * page_size : size <= small_limit ? 56 * size : 16 * size;
-  std::size_t most = wanted / page_size;
-  const std::size_t cap = (std::size_t{64} << 10) / page_size;
+  const std::size_t blocks = size <= small_limit ? 28 : size <= fine_limit ? 8 : 16;
+  std::size_t most = size <= 128 ? 2 : blocks * size / page_size;
+  const std::size_t cap = (std::size_t{size <= fine_limit ? 32u : 64u} << 10) / page_size;
   if (most > cap) most = cap;
   if (most * page_size < 2 * size) most = (2 * size + page_size - 1) / page_size;
   if (size > (std::size_t{128} << 10)) most = (size + page_size - 1) / page_size;
@@ -92,7 +94,7 @@ inline constexpr std::array<size_class_info, class_count> class_info = [] {
 static_assert([] {
   for (const auto& c : class_info)
     if (c.tail() * 8 > c.pages * page_size || c.capacity == 0 || (c.size > 128 && c.capacity > 64)) return false;
-  return class_info.back().size == class_limit && class_count < 80;
+  return class_info.back().size == class_limit && class_count < 85;
 }());
 
 namespace size_classes {

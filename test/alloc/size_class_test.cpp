@@ -27,7 +27,7 @@ BOOST_AUTO_TEST_CASE(little_of_a_block_is_wasted) {
     const std::size_t least = class_info[c - 1].size + 1;  // the worst size for this class
     const std::size_t waste = class_info[c].size - least;
     const std::size_t bound =
-        class_info[c].size <= 128 ? 15 : class_info[c].size / (class_info[c].size <= 1024 ? 8 : 4);
+        class_info[c].size <= 128 ? 15 : class_info[c].size / (class_info[c].size <= 8192 ? 8 : 4);
     BOOST_TEST(waste <= bound, class_info[c].size << " bytes for " << least);
   }
 }
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(sizes_ascend_and_are_aligned) {
   for (std::size_t c = 0; c != class_count; ++c) {
     BOOST_TEST(class_info[c].size % grain == 0u);
     if (c != 0) BOOST_TEST(class_info[c].size > class_info[c - 1].size);
-    if (class_info[c].size > 1024 && class_info[c].size <= (256u << 10)) BOOST_TEST(class_info[c].size % 256 == 0u);
+    if (class_info[c].size > 1024 && class_info[c].size <= (256u << 10)) BOOST_TEST(class_info[c].size % 128 == 0u);
   }
 }
 

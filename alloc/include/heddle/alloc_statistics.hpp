@@ -28,7 +28,7 @@ struct class_statistics {
 ///
 /// Exact if nobody allocates or frees meanwhile; else numbers of different moments stand side by side.
 struct statistics {
-  static constexpr std::size_t most_classes = 80;
+  static constexpr std::size_t most_classes = 96;
 
   std::array<class_statistics, most_classes> classes{};  ///< by size, ascending
   std::size_t class_count = 0;                           ///< how many of them there are
