@@ -18,7 +18,7 @@ collected_span::collected_span(span_kind of_kind, size_class of_class, collected
       klass(of_class),
       capacity(static_cast<std::uint16_t>(capacity_of(of_class))),
       next(next_of_all),
-      reciprocal_(of_class == class_count ? 0 : reciprocal_of(class_info[of_class].size)) {
+      by_size_(of_class == class_count ? divisor() : divisor(class_info[of_class].size)) {
   for (std::size_t i = 0; i != words_for(capacity); ++i) new (&word(64 * i)) atomic<std::uint64_t>{0};
 }
 
@@ -44,7 +44,7 @@ collected_block collected_span::find(const void* p) noexcept {
   // acquire: so that if they are newer, the life is seen to be over; release half in begin().
   const std::size_t bytes = bytes_.load(std::memory_order_acquire);
   if (offset >= bytes) return {};  // it lies elsewhere by now
-  const std::size_t index = offset * reciprocal_ >> reciprocal_shift;
+  const std::size_t index = by_size_.quotient(offset);
   if (index >= capacity || !is_in_use(index)) return {};
   if (life_.load(std::memory_order_relaxed) != life && !HEDDLE_PLANTED(found_by_one_look)) return {};
   const std::size_t size = klass == class_count ? bytes : class_info[klass].size;

@@ -55,7 +55,7 @@ class collected_span {
     return klass == class_count ? bytes_.load(std::memory_order_relaxed) : class_info[klass].size;
   }
   std::size_t index_of(const void* p) const noexcept {
-    return static_cast<std::size_t>(static_cast<const char*>(p) - start()) * reciprocal_ >> reciprocal_shift;
+    return by_size_.quotient(static_cast<std::size_t>(static_cast<const char*>(p) - start()));
   }
 
   /// Whether there is a span just now.
@@ -94,7 +94,7 @@ class collected_span {
     return reinterpret_cast<const atomic<std::uint64_t>*>(this + 1)[index / 64];
   }
 
-  const std::uint64_t reciprocal_;  ///< as of its span
+  const divisor by_size_;  ///< as of its span
   atomic<std::uint64_t> life_{0};
   atomic<std::size_t> bytes_{0};  ///< of the span
 };

@@ -299,7 +299,7 @@ inline bool mcache::name_in_batch(span& s, const free_block& block) noexcept {
   batch& b = batch_for(s);
   if (b.of != &s || b.room == 0) return false;
   const auto offset = static_cast<std::size_t>(reinterpret_cast<const char*>(&block) - b.start);
-  b.first->other(b.first->named()++) = static_cast<std::uint16_t>(offset * b.reciprocal >> reciprocal_shift);
+  b.first->other(b.first->named()++) = static_cast<std::uint16_t>(b.by_size.quotient(offset));
   --b.room;
   if (--b.left == 0) send(b);
   return true;
@@ -334,7 +334,7 @@ void mcache::put_into_batch(span& s, free_block& block) noexcept {
     if (b.of != nullptr) send(b);
     b.of = &s;
     b.start = s.start;
-    b.reciprocal = s.reciprocal;
+    b.by_size = s.by_size;
     b.first = nullptr;
     std::size_t limit = std::min<std::size_t>(most_bytes_in_batch / s.size, most_in_batch);
     // That which empties a span of nobody does not wait.

@@ -76,8 +76,8 @@ class mcache {
   /// Blocks on their way to a span: a list of some that name the others. Its size is bounded by blocks and by bytes.
   struct batch {
     span* of = nullptr;
-    const char* start = nullptr;   ///< of the span; its record is in use by others
-    std::uint64_t reciprocal = 0;  ///< the same
+    const char* start = nullptr;  ///< of the span; its record is in use by others
+    divisor by_size;              ///< the same
     remote_block* first = nullptr;
     remote_block* last = nullptr;
     std::uint32_t room = 0;   ///< for names in the first one

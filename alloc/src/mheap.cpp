@@ -249,7 +249,7 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   s->kind = kind;
   s->size = is_large ? pages << page_shift : class_info[klass].size;
   s->capacity = is_large ? 1 : class_info[klass].capacity;
-  s->reciprocal = is_large ? 0 : reciprocal_of(s->size);
+  s->by_size = is_large ? divisor() : divisor(s->size);
   s->state = is_large ? span_state::large : span_state::partial;
   s->zeroed = fresh == pages;
   s->free = nullptr;

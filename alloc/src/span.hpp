@@ -70,11 +70,32 @@ constexpr span_class span_class_of(span_kind kind, size_class c) noexcept {
 }
 constexpr span_kind kind_of(std::size_t c) noexcept { return static_cast<span_kind>(c / class_count); }
 
-/// offset * reciprocal_of(size) >> reciprocal_shift is offset / size, since both are at most 2^20.
-inline constexpr unsigned reciprocal_shift = 40;
-constexpr std::uint64_t reciprocal_of(std::size_t size) noexcept {
-  return ((std::uint64_t{1} << reciprocal_shift) + size - 1) / size;
-}
+/// Divides offsets in a span by the size of its blocks: one multiplication, whose upper half is the quotient, and whose
+/// lower half says whether there is a remainder.
+///
+/// Source: D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct computation" (2019).
+class divisor {
+ public:
+  /// By a number that no offset reaches: every quotient is 0, and it divides nothing but 0.
+  constexpr divisor() noexcept = default;
+  /// size: from 16 to 2^20. Quotients are exact for what is at most so large, too.
+  constexpr explicit divisor(std::size_t size) noexcept : reciprocal_(~std::uint64_t{0} / size + 1) {}
+
+  constexpr std::size_t quotient(std::size_t offset) const noexcept {
+    return static_cast<std::size_t>(static_cast<wide>(offset) * reciprocal_ >> 64);
+  }
+  /// Whether offset is a multiple, and less than that many times the size. Exact for any offset.
+  constexpr bool divides(std::size_t offset, std::size_t times) const noexcept {
+    // The reciprocal is rounded up, by so little that all blocks of a span together do not come to another one.
+    const wide product = static_cast<wide>(offset) * reciprocal_;
+    return static_cast<std::uint64_t>(product) < reciprocal_ && static_cast<std::uint64_t>(product >> 64) < times;
+  }
+
+ private:
+  __extension__ using wide = unsigned __int128;
+
+  std::uint64_t reciprocal_ = 1;
+};
 
 /// A run of pages, cut into blocks of one size and kind. The record stands apart from the pages, so a block that
 /// overflows cannot reach it, and pages without a block in use hold nothing but links.
@@ -116,22 +137,20 @@ struct span : block_list {
   atomic<std::uint8_t> listed;  ///< its span class + 1 while in that mcentral; written under its lock
   atomic<std::uint32_t> left;   ///< invariant 4
   atomic<std::uint64_t> remote;
-  span* next_returned;       ///< in owner->returned
-  std::uint64_t reciprocal;  ///< of the size, for index_of(); 0 for large spans
+  span* next_returned;  ///< in owner->returned
+  divisor by_size;      ///< large: none
 
   std::uint32_t in_use() const noexcept { return live + base; }
   bool has_bits() const noexcept { return size > 128; }
   std::size_t bytes() const noexcept { return std::size_t{pages} << page_shift; }
   bool is_large() const noexcept { return klass == class_count; }
+  std::size_t offset_of(const void* p) const noexcept {
+    return static_cast<std::size_t>(static_cast<const char*>(p) - start);
+  }
   /// The number of the block that p lies in; p lies in the span, which is of a class.
-  std::size_t index_of(const void* p) const noexcept {
-    return static_cast<std::size_t>(static_cast<const char*>(p) - start) * reciprocal >> reciprocal_shift;
-  }
-  /// Whether a block begins at p, which lies in the span.
-  bool begins_block(const void* p) const noexcept {
-    const std::size_t index = index_of(p);
-    return start + index * size == p && index < capacity;
-  }
+  std::size_t index_of(const void* p) const noexcept { return by_size.quotient(offset_of(p)); }
+  /// Whether a block begins at p. Exact for any p: the span of a page in a large block may be anywhere.
+  bool begins_block(const void* p) const noexcept { return by_size.divides(offset_of(p), capacity); }
   /// The same for a block that the program may free.
   bool begins_manual_block(const void* p) const noexcept { return kind == span_kind::manual && begins_block(p); }
   /// Whether this can be a link to a block of the span: if not, the block that it stands in was written after it was

@@ -78,12 +78,35 @@ BOOST_AUTO_TEST_CASE(aligned_blocks_are_aligned) {
   BOOST_TEST(wrong == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(division_by_reciprocal_is_exact) {
+BOOST_AUTO_TEST_CASE(blocks_begin_where_they_begin) {
+  std::size_t wrong = 0;
+  static char memory[class_limit];
+  for (const size_class_info& c : class_info) {
+    span s{};
+    s.start = memory;
+    s.size = c.size;
+    s.capacity = c.capacity;
+    s.by_size = divisor(c.size);
+    BOOST_REQUIRE(c.pages * page_size <= sizeof memory);
+    for (std::size_t offset = 0; offset != c.pages * page_size; ++offset)
+      wrong += s.begins_block(memory + offset) != (offset % c.size == 0 && offset / c.size < c.capacity);
+    // Far away, and where products wrap around.
+    for (unsigned power = 21; power != 48; ++power)
+      for (std::uintptr_t n = 0; n != 64; ++n) {
+        const std::uintptr_t far = (std::uintptr_t{1} << power) + n / 4 * c.size + n % 4;
+        const auto at = reinterpret_cast<std::uintptr_t>(memory);
+        wrong += s.begins_block(reinterpret_cast<void*>(at + far)) + s.begins_block(reinterpret_cast<void*>(at - far));
+      }
+  }
+  BOOST_TEST(wrong == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(quotients_are_exact) {
   std::size_t wrong = 0;
   for (const size_class_info& c : class_info) {
     span s{};
     s.size = c.size;
-    s.reciprocal = reciprocal_of(c.size);
+    s.by_size = divisor(c.size);
     for (std::size_t offset = 0; offset < c.pages * page_size; offset += offset % c.size == c.size - 1 ? 1 : grain - 1)
       wrong += s.index_of(s.start + offset) != offset / c.size;
     for (std::size_t i = 0; i != c.capacity; ++i)
