@@ -19,18 +19,18 @@ constexpr std::size_t pages_for(std::size_t size) noexcept { return (size + page
 /// Bytes that no block can have: what would not fit half of the address space.
 constexpr std::size_t absurd = std::size_t{1} << 46;
 
-void* allocate_of(size_class c) noexcept {
+[[gnu::noinline]] void* allocate_of_empty(size_class c) noexcept {
   const mcache_hold cache;
   if (!cache) return nullptr;
-  block_list& l = cache->slot(c);
-  if (free_block* const b = l.free; b != nullptr) {
-    l.free = b->next;
-    ++l.live;
-    return b;
-  }
+  if (block_list& l = cache->slot(c); l.free != nullptr) return pop(l);  // the thread had no cache
   void* const p = cache->refill(c);
   the_scavenger.poll(nullptr);
   return p;
+}
+
+void* allocate_of(size_class c) noexcept {
+  block_list& l = this_mcache->slot(c);
+  return l.free != nullptr ? pop(l) : allocate_of_empty(c);
 }
 
 [[gnu::cold, gnu::noinline]] void count_large(const void* p, std::size_t size) noexcept {
@@ -127,13 +127,12 @@ void* allocate_slow(std::size_t size) noexcept {
 void deallocate_slow(void* p, const void* caller) noexcept {
   span& s = the_map.span_of(p);
   // Where every call is checked the thread's cache is not to be seen.
-  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]] {
+  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]]
     c->free_behind(s, p);
-  } else if (extras::wanted()) [[unlikely]] {
+  else if (extras::wanted()) [[unlikely]]
     extras::deallocate(p);
-  } else {
+  else
     plain::deallocate_slow(p, s);
-  }
   the_scavenger.poll(caller);
 }
 

@@ -25,13 +25,6 @@ constexpr std::uint32_t far_away = std::uint32_t{1} << 30;
 /// Untouched blocks are linked by so many bytes at a time: a page of the kernel's, so that no other is touched.
 constexpr std::size_t carving = 4096;
 
-free_block* pop(block_list& l) noexcept {
-  free_block* const b = l.free;
-  l.free = b->next;
-  ++l.live;
-  return b;
-}
-
 void set_in_use(span& s, std::uint32_t in_use, std::uint32_t base) noexcept {
   s.base = base;
   s.live = in_use - base;
@@ -245,13 +238,16 @@ void mcache::take_notice(span& s) noexcept {
 // --- freeing what does not fit into a magazine ----------------------------------------------------------------------
 
 void mcache::free_behind(span& s, void* p) noexcept {
-  const size_class c = s.klass;
+  if (magazines_[s.klass + 1].base == 0) return put_back(s, p);
+  free_past_magazine(s.klass, p);
+}
+
+[[gnu::noinline]] void mcache::free_past_magazine(size_class c, void* p) noexcept {
   magazine& m = magazines_[c + 1];
-  if (m.base == 0) return put_back(s, p);
   auto* const block = static_cast<free_block*>(p);
   if (m.is_full()) {
     if (block == m.free) [[unlikely]]
-      misuse("free", p, &s, "it is free already, and was the last block to be freed");
+      misuse("free", p, &the_map.span_of(p), "it is free already, and was the last block to be freed");
     spare& full = spares_[c];
     // From now on blocks are taken from here and not out of the span, which would never run dry.
     if (&slot(c) == active_[c]) set_slot(c, m);

@@ -101,6 +101,7 @@ class mcache {
   bool set_aside(span& s) noexcept;
   span* find(size_class c) noexcept;
 
+  void free_past_magazine(size_class c, void* p) noexcept;
   bool load_spare(size_class c) noexcept;
   void resize_magazine(size_class c, std::uint32_t room) noexcept;
   void spill(size_class c, free_block* first) noexcept;

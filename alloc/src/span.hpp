@@ -43,6 +43,14 @@ struct block_list {
   std::uint32_t base;
 };
 
+/// The first block of a list that has one.
+inline free_block* pop(block_list& l) noexcept {
+  free_block* const b = l.free;
+  l.free = b->next;
+  ++l.live;
+  return b;
+}
+
 /// Where a span is in its life. Written by who has it.
 enum class span_state : std::uint8_t {
   unused,   ///< the record is in the mheap's list, or has never been one
