@@ -122,6 +122,21 @@ BOOST_AUTO_TEST_CASE(what_is_kept_becomes_pages_before_the_heap_grows) {
   free();
 }
 
+BOOST_AUTO_TEST_CASE(what_is_kept_serves_others_before_pages_without_memory) {
+  const heddle::detail::size_class c = class_for(1024), other = class_for(16 << 10);
+  the_scavenger.release_all();  // from now on pages that are free have no memory
+  std::vector<span*> all(32);
+  for (span*& s : all) BOOST_REQUIRE((s = the_mheap.make_span(c, class_info[c].pages)) != nullptr);
+  for (span* const s : all) the_mheap.free_span(*s);
+  const std::size_t idle = the_mheap.figures().idle_resident;
+  BOOST_TEST(idle >= all.size() * class_info[c].pages * page_size);
+  span* const s = the_mheap.make_span(other, class_info[other].pages);
+  BOOST_REQUIRE(s != nullptr);
+  BOOST_TEST(!s->zeroed);
+  BOOST_TEST(the_mheap.figures().idle_resident == idle - s->bytes());
+  the_mheap.free_span(*s);
+}
+
 BOOST_AUTO_TEST_CASE(large_blocks_do_not_leave_much_idle) {
   constexpr std::size_t pages = (std::size_t{20} << 20) / page_size, more = (std::size_t{24} << 20) / page_size;
   std::vector<span*> all;
