@@ -12,16 +12,16 @@ import (
 	"heddle.perf/common/gobench"
 )
 
-// group has the shape of golang.org/x/sync/errgroup.
+// group has the shape of golang.org/x/sync/errgroup, as it is for Go 1.19, which Debian 12 has.
 type group struct {
-	cancel  context.CancelCauseFunc
+	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	errOnce sync.Once
 	err     error
 }
 
 func withContext(ctx context.Context) (*group, context.Context) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	return &group{cancel: cancel}, ctx
 }
 
@@ -32,7 +32,7 @@ func (g *group) Go(f func() error) {
 		if err := f(); err != nil {
 			g.errOnce.Do(func() {
 				g.err = err
-				g.cancel(err)
+				g.cancel()
 			})
 		}
 	}()
@@ -40,7 +40,7 @@ func (g *group) Go(f func() error) {
 
 func (g *group) Wait() error {
 	g.wg.Wait()
-	g.cancel(g.err)
+	g.cancel()
 	return g.err
 }
 

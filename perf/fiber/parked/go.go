@@ -46,6 +46,10 @@ func park(n int) map[string]float64 {
 
 func main() {
 	args := gobench.Arguments(map[string]int{"fibers": 1000000})
-	park(min(1000, args["fibers"]/10)) // warm up, and leave few to reuse
+	few := args["fibers"] / 10
+	if few > 1000 {
+		few = 1000
+	}
+	park(few) // warm up, and leave few to reuse
 	gobench.Print(park(args["fibers"]))
 }
