@@ -96,10 +96,11 @@ bool page_allocator::commit(std::size_t first_chunk, std::size_t last_chunk) noe
 bool page_allocator::grow(std::size_t first, std::size_t pages) noexcept {
   const std::size_t first_chunk = first / chunk_pages;
   const std::size_t last_chunk = (first + pages) / chunk_pages;
-  if (last_chunk > chunk_count_ || !commit(first_chunk, last_chunk)) return false;
+  const std::size_t end_chunk = end_ / chunk_pages;
+  if (last_chunk > chunk_count_ || !commit(end_chunk, last_chunk)) return false;
   // A chunk in between that was not added, because its addresses are taken, counts as used.
-  for (std::size_t c = end_ / chunk_pages; c < first_chunk; ++c)
-    if (commit(c, c + 1)) std::fill(std::begin(chunks_[c].used), std::end(chunks_[c].used), ~std::uint64_t{0});
+  for (std::size_t c = end_chunk; c < first_chunk; ++c)
+    std::fill(std::begin(chunks_[c].used), std::end(chunks_[c].used), ~std::uint64_t{0});
   end_ = first + pages;
   for (std::size_t c = first_chunk; c != last_chunk; ++c)
     std::fill(std::begin(chunks_[c].unbacked), std::end(chunks_[c].unbacked), ~std::uint64_t{0});
