@@ -6,9 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <stop_token>
+#include <thread>
 
 #include "heddle/blocking.hpp"
 #include "heddle/this_fiber.hpp"
@@ -61,12 +63,17 @@ bool is_free(M& m) {
 
 /// Brings the calling fiber to another kernel thread; another fiber must be running all the time. False if that does
 /// not happen within 20 s.
+///
+/// It blocks longer each time, until its processor is taken: the monitor leaves it to whose calls are short, and looks
+/// late where other processes keep the CPUs busy.
 inline bool move_to_another_thread() {
   const long here = ::syscall(SYS_gettid);
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  auto blocked_for = std::chrono::microseconds(200);
   while (::syscall(SYS_gettid) == here && std::chrono::steady_clock::now() < end) {
-    blocking([] { ::usleep(200); });
+    blocking([=] { std::this_thread::sleep_for(blocked_for); });
     this_fiber::yield();
+    blocked_for = std::min<std::chrono::microseconds>(2 * blocked_for, std::chrono::milliseconds(100));
   }
   return ::syscall(SYS_gettid) != here;
 }
