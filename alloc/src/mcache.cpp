@@ -22,6 +22,18 @@ constexpr std::uint32_t active_base = ~std::uint32_t{0};
 /// For a span that may not be given up yet.
 constexpr std::uint32_t far_away = std::uint32_t{1} << 30;
 
+/// By class: the regions of a span whose blocks wait together have 2 to this power bytes each, so that no more blocks
+/// begin in one than a batch can count; 0: the whole span is one.
+constexpr auto region_shifts = [] {
+  constexpr std::size_t most = 2 * remote_block::most;
+  std::array<std::uint8_t, class_count> t{};
+  for (std::size_t c = 0; c != t.size(); ++c)
+    if (class_info[c].capacity > most)
+      t[c] =
+          static_cast<std::uint8_t>(std::min<std::size_t>(std::bit_width(most * class_info[c].size) - 1, page_shift));
+  return t;
+}();
+
 /// Untouched blocks are linked by so many bytes at a time: a page of the kernel's, so that no other is touched.
 constexpr std::size_t carving = 4096;
 
@@ -30,8 +42,12 @@ void set_in_use(span& s, std::uint32_t in_use, std::uint32_t base) noexcept {
   s.live = in_use - base;
 }
 
+std::size_t offset(const void* p, const char* start) noexcept {
+  return static_cast<std::size_t>(static_cast<const char*>(p) - start);
+}
+
 bool has_free(const span& s) noexcept {
-  return s.free != nullptr || (s.has_bits() ? s.fresh != 0 : s.carved != s.capacity);
+  return s.free != nullptr || s.teller != 0 || (s.has_bits() ? s.fresh != 0 : s.carved != s.capacity);
 }
 
 /// Links blocks that have never been touched, or no longer have memory, into `free`.
@@ -111,7 +127,7 @@ void* mcache::refill_from_spans(size_class c) noexcept {
   span* s = active_[c];
   if (s == &nobodys_span || !replenish(*s)) {
     do {
-      if (s != &nobodys_span && !set_aside(*s)) break;  // others have freed some of it just now
+      if (s != &nobodys_span && !set_aside(*s)) continue;  // others have freed some of it just now
       s = find(c);
       active_[c] = s != nullptr ? s : &nobodys_span;
       set_slot(c, *active_[c]);
@@ -128,8 +144,10 @@ void* mcache::refill_from_spans(size_class c) noexcept {
 
 /// Fills the list of a span of this cache. False: all of its blocks are in use.
 bool mcache::replenish(span& s) noexcept {
-  if (s.remote.load(std::memory_order_relaxed) != 0) s.live -= collect_remote(s);
-  if (s.free == nullptr) carve(s);
+  if (s.free == nullptr) {
+    if (s.teller == 0 && s.remote.load(std::memory_order_relaxed) != 0) s.live -= collect_remote(s);
+    s.teller != 0 ? link_told(s) : carve(s);
+  }
   return s.free != nullptr;
 }
 
@@ -145,7 +163,7 @@ bool mcache::set_aside(span& s) noexcept {
     return true;
   }
   std::uint64_t nothing = 0;
-  // release: so that who takes the flag away sees who the owner is; acquire half in send().
+  // release: so that who takes the flag away sees who the owner is; acquire half in hand_over().
   if (s.remote.compare_exchange_strong(nothing, remote_word::watched, std::memory_order_release,
                                        std::memory_order_relaxed))
     return true;
@@ -227,7 +245,7 @@ void mcache::take_notice(span& s) noexcept {
   if (s.state == span_state::active) return;  // its blocks are collected when it runs dry
   s.live -= collect_remote(s);
   if (s.state == span_state::partial) return become_partial(s);
-  if (s.free == nullptr && set_aside(s)) return;  // the owner had collected them before
+  if (s.free == nullptr && s.teller == 0 && set_aside(s)) return;  // the owner had collected them before
   const std::uint32_t in_use = s.in_use();
   s.state = span_state::partial;
   partial_[s.klass].push_front(s);
@@ -285,37 +303,71 @@ void mcache::resize_magazine(size_class c, std::uint32_t room) noexcept {
   magazines_[c + 1].live = magazines_[c + 1].base = room;
 }
 
-inline mcache::batch& mcache::batch_for(const span& s) noexcept {
-  const auto number = static_cast<std::size_t>(&s - the_map.spans);
-  return batches_[(number ^ number >> 6) % batches];
-}
-
-/// Puts a block into a batch in which there is room for its name. False: that has still to be made.
-inline bool mcache::name_in_batch(span& s, const free_block& block) noexcept {
-  batch& b = batch_for(s);
-  if (b.of != &s || b.room == 0) return false;
-  const auto offset = static_cast<std::size_t>(reinterpret_cast<const char*>(&block) - b.start);
-  b.first->other(b.first->named()++) = static_cast<std::uint16_t>(b.by_size.quotient(offset));
-  --b.room;
-  if (--b.left == 0) send(b);
-  return true;
-}
-
 /// Sends these blocks of a class to their spans.
 void mcache::spill(size_class c, free_block* first) noexcept {
+  batch nothing;
+  batch* to = &nothing;
+  free_block* last = nullptr;
   for (free_block* b = first; b != nullptr;) {
+    if (!to->covers(b)) {
+      if (last != nullptr && the_map.tag_of(b) != tag_of(c)) [[unlikely]]
+        broken_link(last, the_map.span_of(last));
+      span& s = the_map.span_of(b);
+      if (s.owner.load(std::memory_order_relaxed) == this) {
+        last = b;
+        b = put_back_run(s, last);
+        to = &nothing;
+        continue;
+      }
+      to = &batch_for(s, c, b);
+      if (to->of != &s || !to->covers(b)) begin(*to, s, b);
+    }
+    last = b;
+    b = b->next;
+    if (!add_to_batch(*to, last)) continue;
+    send(*to);
+    to = &nothing;
+  }
+}
+
+/// Puts back a block of its own and those behind it, as far as they are of the same span. Returns what comes then, and
+/// in b what it comes after.
+inline free_block* mcache::put_back_run(span& s, free_block*& b) noexcept {
+  const char* const start = s.start;
+  const std::size_t bytes = s.bytes();
+  for (;;) {
+    if (!s.begins_block(b)) [[unlikely]]
+      misuse("free", b, &s);
+    if (b == s.free) [[unlikely]]
+      misuse("free", b, &s, "it is free already");
     free_block* const rest = b->next;
-    if (rest != nullptr && the_map.tag_of(rest) != tag_of(c)) [[unlikely]]
-      broken_link(b, the_map.span_of(b));
-    span& s = the_map.span_of(b);
-    if (!name_in_batch(s, *b)) put_back(s, b);
+    b->next = s.free;
+    s.free = b;
+    if (--s.live == 0) {
+      look_at(s);
+      return rest;
+    }
+    if (offset(rest, start) >= bytes) return rest;
     b = rest;
   }
 }
 
+/// A block of the region of the batch. True: it is to be sent now.
+inline bool mcache::add_to_batch(batch& to, void* p) noexcept {
+  std::size_t index = 0;
+  if (!to.by_size.divides(offset(p, to.start), to.most, index)) [[unlikely]]
+    misuse("free", p, to.of);
+  std::uint64_t& blocks = to.blocks[index / remote_block::most];
+  const std::uint64_t bit = std::uint64_t{1} << index % remote_block::most;
+  if ((blocks & bit) != 0) [[unlikely]]
+    misuse("free", p, to.of, "it is free already");
+  blocks |= bit;
+  return --to.left == 0;
+}
+
 void mcache::put_back(span& s, void* p) noexcept {
+  if (s.owner.load(std::memory_order_relaxed) != this) return put_into_batch(s, p);
   auto* const block = static_cast<free_block*>(p);
-  if (s.owner.load(std::memory_order_relaxed) != this) return put_into_batch(s, *block);
   if (block == s.free) [[unlikely]]
     misuse("free", p, &s, "it is free already");
   block->next = s.free;
@@ -323,30 +375,43 @@ void mcache::put_back(span& s, void* p) noexcept {
   if (--s.live == 0) look_at(s);
 }
 
-void mcache::put_into_batch(span& s, free_block& block) noexcept {
-  if (name_in_batch(s, block)) return;
-  batch& b = batch_for(s);
-  if (b.of != &s) {
-    if (b.of != nullptr) send(b);
-    b.of = &s;
-    b.start = s.start;
-    b.by_size = s.by_size;
-    b.first = nullptr;
-    std::size_t limit = std::min<std::size_t>(most_bytes_in_batch / s.size, most_in_batch);
-    // That which empties a span of nobody does not wait.
-    if (s.owner.load(std::memory_order_relaxed) == nullptr)
-      limit = std::min<std::size_t>(
-          limit, s.left.load(std::memory_order_relaxed) - remote_word::count(s.remote.load(std::memory_order_relaxed)));
-    b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>(limit, 1, most_in_batch));
-    b.left = b.limit;
+inline void mcache::put_into_batch(span& s, void* p) noexcept {
+  if (s.size > most_bytes_in_batch / 2) return send_alone(s, p);
+  batch& to = batch_for(s, s.klass, p);
+  if (to.of != &s || !to.covers(p)) begin(to, s, p);
+  if (add_to_batch(to, p)) send(to);
+}
+
+/// Where those of a region wait, or of another one.
+inline mcache::batch& mcache::batch_for(const span& s, size_class c, const void* p) noexcept {
+  const std::size_t number = region_shifts[c] != 0 ? reinterpret_cast<std::uintptr_t>(p) >> region_shifts[c]
+                                                   : static_cast<std::size_t>(&s - the_map.spans);
+  return batches_[(number ^ number >> 7) % batches];
+}
+
+/// For blocks of the region in which p lies. Sends what there was.
+[[gnu::noinline]] void mcache::begin(batch& b, span& s, const void* p) noexcept {
+  if (b.of != nullptr) send(b);
+  // The first block that begins in the region, and the first behind it.
+  std::size_t first = 0, behind = s.capacity;
+  if (const unsigned shift = region_shifts[s.klass]; shift != 0) {
+    const std::size_t region = s.offset_of(p) >> shift;  // spans begin at pages, so at regions
+    first = s.by_size.quotient((region << shift) + s.size - 1);
+    behind = std::min<std::size_t>(s.by_size.quotient(((region + 1) << shift) + s.size - 1), s.capacity);
   }
-  auto& names = static_cast<remote_block&>(block);
-  names.next = b.first;
-  names.named() = 0;
-  if (b.first == nullptr) b.last = &names;
-  b.first = &names;
-  b.room = static_cast<std::uint32_t>(remote_block::capacity(s.size));
-  if (--b.left == 0) send(b);
+  b.of = &s;
+  b.start = s.start + first * s.size;
+  b.by_size = s.by_size;
+  b.blocks = {};
+  b.most = static_cast<std::uint32_t>(behind - first);
+  b.bytes = static_cast<std::uint32_t>(b.most * s.size);
+  std::size_t limit = std::min<std::size_t>(most_bytes_in_batch / s.size, most_in_batch);
+  // That which empties a span of nobody does not wait.
+  if (s.owner.load(std::memory_order_relaxed) == nullptr)
+    limit = std::min<std::size_t>(
+        limit, s.left.load(std::memory_order_relaxed) - remote_word::count(s.remote.load(std::memory_order_relaxed)));
+  b.limit = static_cast<std::uint32_t>(std::clamp<std::size_t>(limit, 1, most_in_batch));
+  b.left = b.limit;
 }
 
 void mcache::empty_magazines(size_class c) noexcept {
@@ -369,17 +434,44 @@ void mcache::flush() noexcept {
 void mcache::send(batch& b) noexcept {
   span& s = *b.of;
   b.of = nullptr;
+  remote_block* first = nullptr;
+  remote_block* last = nullptr;
+  std::size_t from = s.index_of(b.start);
+  for (const std::uint64_t blocks : b.blocks) {
+    if (blocks != 0) {
+      remote_block& teller = s.teller_at(from + static_cast<std::size_t>(std::bit_width(blocks) - 1));
+      teller.blocks = blocks;
+      teller.first = static_cast<std::uint16_t>(from);
+      teller.next = s.number_of(first);
+      first = &teller;
+      if (last == nullptr) last = &teller;
+    }
+    from += remote_block::most;
+  }
+  hand_over(s, *first, *last, b.limit - b.left);
+}
+
+/// A block of a class of which one at a time is on its way.
+void mcache::send_alone(span& s, void* p) noexcept {
+  auto& teller = *static_cast<remote_block*>(p);
+  teller.blocks = 1;
+  teller.first = static_cast<std::uint16_t>(s.index_of(p));
+  hand_over(s, teller, teller, 1);
+}
+
+/// Hands over the blocks, so many, of which this list tells.
+inline void mcache::hand_over(span& s, remote_block& first, remote_block& last, std::uint32_t count) noexcept {
   // Read before the blocks are handed over: until then the span is of this class.
   mcentral& central = mcentral_of(s);
   std::uint64_t word = s.remote.load(std::memory_order_relaxed);
   std::uint64_t sent = 0;
   constexpr std::uint64_t at_mcentral = remote_word::at_mcentral;
   do {
-    b.last->next = remote_word::list(word);
-    sent = remote_word::make(b.first, remote_word::count(word) + b.limit - b.left,
+    last.next = s.number_of(remote_word::list(word));
+    sent = remote_word::make(&first, remote_word::count(word) + count,
                              word & (HEDDLE_PLANTED(watch_kept) ? remote_word::flags : at_mcentral));
-    // release: so that who takes the blocks sees their links, and what their users wrote stays before; acquire half in
-    // collect_remote(). acquire: so that the owner, or `left`, is that which goes with the flag; release halves in
+    // release: so that who takes the blocks sees their tellers, and what their users wrote stays before; acquire half
+    // in collect_remote(). acquire: so that the owner, or `left`, is that which goes with the flag; release halves in
     // set_aside(), mcentral::give().
   } while (!s.remote.compare_exchange_weak(
       word, sent, HEDDLE_PLANTED(sent_without_release) ? std::memory_order_acquire : std::memory_order_acq_rel,

@@ -73,18 +73,24 @@ class mcache {
     std::uint32_t count = 0;
     std::uint32_t spilled = 0;  ///< blocks that went back to spans since the magazines ran dry
   };
-  /// Blocks on their way to a span: a list of some that name the others. Its size is bounded by blocks and by bytes.
+  /// Blocks on their way to a span, all of one region of it. How many they may be is bounded by number and by bytes.
+  /// What it says of the span is a copy: the span's record is in use by others.
   struct batch {
     span* of = nullptr;
-    const char* start = nullptr;  ///< of the span; its record is in use by others
-    divisor by_size;              ///< the same
-    remote_block* first = nullptr;
-    remote_block* last = nullptr;
-    std::uint32_t room = 0;   ///< for names in the first one
-    std::uint32_t left = 0;   ///< until it is sent
-    std::uint32_t limit = 0;  ///< what `left` was
+    const char* start = nullptr;  ///< of the first block that can be in it
+    divisor by_size;
+    std::array<std::uint64_t, 2> blocks{};  ///< bit i of the n-th: block 64 n + i from `start` on
+    std::uint32_t most = 0;                 ///< how many blocks there are from `start` on that can be in it
+    std::uint32_t bytes = 0;                ///< their length
+    std::uint32_t left = 0;                 ///< until it is sent
+    std::uint32_t limit = 0;                ///< what `left` was
+
+    /// Whether p lies in the region, if that is p's span still.
+    bool covers(const void* p) const noexcept {
+      return static_cast<std::size_t>(static_cast<const char*>(p) - start) < bytes;
+    }
   };
-  static constexpr std::size_t batches = 64;
+  static constexpr std::size_t batches = 128;
   static constexpr std::uint32_t most_in_batch = 64;
   static constexpr std::size_t most_bytes_in_batch = std::size_t{4} << 10;
   static constexpr std::size_t small_slots = small_limit / grain + 1;
@@ -113,10 +119,14 @@ class mcache {
   void arm(span& s, std::uint32_t in_use) noexcept;
   void take_notice(span& s) noexcept;
 
-  batch& batch_for(const span& s) noexcept;
-  bool name_in_batch(span& s, const free_block& b) noexcept;
-  void put_into_batch(span& s, free_block& b) noexcept;
+  free_block* put_back_run(span& s, free_block*& b) noexcept;
+  static bool add_to_batch(batch& to, void* p) noexcept;
+  batch& batch_for(const span& s, size_class c, const void* p) noexcept;
+  void put_into_batch(span& s, void* p) noexcept;
+  static void begin(batch& b, span& s, const void* p) noexcept;
   static void send(batch& b) noexcept;
+  static void send_alone(span& s, void* p) noexcept;
+  static void hand_over(span& s, remote_block& first, remote_block& last, std::uint32_t count) noexcept;
   static void notify(span& s) noexcept;
 
   void* refill_sampled(size_class c) noexcept;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mcentral.hpp"
 
+#include <bit>
+
 #include "misuse.hpp"
 #include "scavenger.hpp"
 
@@ -8,42 +10,56 @@ namespace heddle::detail {
 
 constinit std::array<mcentral, span_class_count> the_mcentrals;
 
+namespace {
+
+/// How many blocks ahead of being linked they are fetched out of the cache of whoever has freed them.
+constexpr std::size_t ahead = 16;
+
+/// All at once, where stores would wait for each other.
+void prefetch_to_write(void* p) noexcept { asm volatile("prefetchw %0" : : "m"(*static_cast<char*>(p))); }
+
+}  // namespace
+
 std::uint32_t collect_remote(span& s) noexcept {
-  // acquire: so that the links of the blocks are seen; release half in mcache::send().
+  // acquire: so that what the blocks tell is seen; release half in mcache::hand_over().
   constexpr std::memory_order order = std::memory_order_acquire;
   const std::uint64_t word =
       HEDDLE_PLANTED(flag_kept)
           ? s.remote.fetch_and(remote_word::at_mcentral, order)
           : s.remote.exchange(0, HEDDLE_PLANTED(collected_without_acquire) ? std::memory_order_relaxed : order);
-  free_block* const first = remote_word::list(word);
+  const remote_block* const first = remote_word::list(word);
   if (first == nullptr) return 0;
   const std::uint32_t count = remote_word::count(word);
   if (count > s.in_use()) [[unlikely]]
     damaged("of its span more blocks were freed than were in use, so one was freed twice", first, &s);
-  const std::size_t most_named = remote_block::capacity(s.size);
-  free_block* all = s.free;
-  const auto push = [&all](free_block* b) {
-    b->next = all;
-    all = b;
-  };
-  std::uint32_t found = 0;
-  for (auto* b = static_cast<remote_block*>(first); b != nullptr;) {
-    auto* const rest = static_cast<remote_block*>(b->next);
-    const std::size_t named = b->named();
-    found += static_cast<std::uint32_t>(named) + 1;
-    if (named > most_named || (rest == nullptr ? found != count : found > count || !s.may_link_to(rest))) [[unlikely]]
-      broken_link(b, s);
-    for (std::size_t i = 0; i != named; ++i) {
-      const std::size_t number = b->other(i);
-      if (number >= s.capacity) [[unlikely]]
-        broken_link(b, s);
-      push(reinterpret_cast<free_block*>(s.start + number * s.size));
-    }
-    push(b);
-    b = rest;
-  }
-  s.free = all;
+  while (s.teller != 0) link_told(s);
+  s.teller = s.number_of(first);
+  s.told = static_cast<std::uint16_t>(count);
   return count;
+}
+
+void link_told(span& s) noexcept {
+  const remote_block* const b = &s.teller_at(s.teller - 1u);
+  std::uint64_t blocks = b->blocks;
+  const std::size_t first = b->first;
+  const std::uint16_t next = b->next;
+  const auto count = static_cast<std::uint32_t>(std::popcount(blocks));
+  if (blocks == 0 || first + static_cast<std::size_t>(std::bit_width(blocks)) > s.capacity || next > s.capacity ||
+      (next == 0 ? count != s.told : count >= s.told)) [[unlikely]]
+    broken_link(b, s);
+  s.teller = next;
+  s.told = static_cast<std::uint16_t>(s.told - count);
+  char* const start = s.start + first * s.size;
+  free_block* all = s.free;
+  do {
+    const auto i = static_cast<std::size_t>(std::bit_width(blocks) - 1);
+    blocks ^= std::uint64_t{1} << i;
+    if ((blocks << ahead >> i & 1) != 0) prefetch_to_write(start + (i - ahead) * s.size);
+    auto* const block = reinterpret_cast<free_block*>(start + i * s.size);
+    block->next = all;
+    all = block;
+  } while (blocks != 0);
+  s.free = all;
 }
 
 void mcentral::unlist(span& s) noexcept {
@@ -61,7 +77,7 @@ bool mcentral::give(span& s, end where) noexcept {
     if (!HEDDLE_PLANTED(left_after_flag)) s.left.store(in_use, std::memory_order_relaxed);
     s.owner.store(nullptr, std::memory_order_relaxed);
     std::uint64_t nothing = 0;
-    // release: so that who sees the flag sees `left`, which goes with it; acquire half in mcache::send().
+    // release: so that who sees the flag sees `left`, which goes with it; acquire half in mcache::hand_over().
     if (s.remote.compare_exchange_strong(nothing, remote_word::at_mcentral, std::memory_order_release,
                                          std::memory_order_relaxed))
       break;
@@ -96,7 +112,7 @@ bool mcentral::take_emptied(span& s) noexcept {
   if (s.listed.load(std::memory_order_relaxed) != static_cast<std::uint8_t>(this - the_mcentrals.data()) + 1 &&
       !HEDDLE_PLANTED(emptied_of_another))
     return false;
-  // acquire: whoever has freed a block there has done with it; release half in mcache::send().
+  // acquire: whoever has freed a block there has done with it; release half in mcache::hand_over().
   const std::uint64_t word = s.remote.load(std::memory_order_acquire);
   if (remote_word::count(word) != s.left.load(std::memory_order_relaxed)) return false;
   unlist(s);

@@ -40,8 +40,11 @@ extern std::array<mcentral, span_class_count> the_mcentrals;
 
 inline mcentral& mcentral_of(const span& s) noexcept { return the_mcentrals[span_class_of(s.kind, s.klass)]; }
 
-/// Takes what others have freed, and clears the flags. Returns how many blocks there were; they are in s.free then, and
-/// still counted as in use.
+/// Takes what others have freed, and clears the flags. Returns how many blocks there were; they are still counted as in
+/// use, and not linked yet: what becomes empty need not be.
 std::uint32_t collect_remote(span& s) noexcept;
+
+/// Links into s.free the collected blocks that the first remote_block tells of. There is one: s.teller.
+void link_told(span& s) noexcept;
 
 }  // namespace heddle::detail

@@ -253,6 +253,7 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   s->state = is_large ? span_state::large : span_state::partial;
   s->zeroed = fresh == pages;
   s->free = nullptr;
+  s->teller = s->told = 0;
   s->live = is_large;
   s->base = 0;
   s->carved = 0;

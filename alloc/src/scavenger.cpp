@@ -140,6 +140,7 @@ std::size_t scavenger::tidy_spans(mcentral& central, bool all) noexcept {
       the_mheap.free_span(*s);
       continue;
     }
+    while (s->teller != 0) link_told(*s);
     const bool settled = s->given_in != static_cast<std::uint8_t>(round());
     if ((touched || !s->tidied) && (settled || all)) released += tidy(*s);
     if (!central.give(*s, mcentral::end::back)) the_mheap.free_span(*s);

@@ -17,24 +17,16 @@ struct free_block {
   free_block* next;
 };
 
-/// One that another than the span's owner has freed. Its memory names others of the same span, which the owner need
-/// not fetch from another processor's cache to learn where they are.
-struct remote_block : free_block {
-  static constexpr std::size_t most_named = 56;
+/// What stands in one of several blocks that another than the span's owner has freed: which ones. So neither he nor the
+/// owner goes to each of them, out of the one's cache into the other's, to find the next.
+struct remote_block {
+  std::uint64_t blocks;  ///< bit i: the block with the number `first` + i; it stands in one of them
+  std::uint16_t first;
+  std::uint16_t next;  ///< the next one of the list, as span::number_of() has it; 0: this is the last
 
-  /// How many others a block of `size` bytes may name.
-  static constexpr std::size_t capacity(std::size_t size) noexcept {
-    const std::size_t room = (size - sizeof(free_block)) / sizeof(std::uint16_t) - 1;
-    return room < most_named ? room : most_named;
-  }
-  std::uint16_t& named() noexcept { return words()[0]; }
-  /// The number in the span of the i-th one that it names.
-  std::uint16_t& other(std::size_t i) noexcept { return words()[1 + i]; }
-
- private:
-  std::uint16_t* words() noexcept { return reinterpret_cast<std::uint16_t*>(this + 1); }
+  static constexpr std::size_t most = 64;
 };
-static_assert(sizeof(remote_block) < grain);
+static_assert(sizeof(remote_block) <= grain);
 
 /// Free blocks of one class: what the slots of an mcache point to.
 struct block_list {
@@ -92,11 +84,16 @@ class divisor {
   constexpr std::size_t quotient(std::size_t offset) const noexcept {
     return static_cast<std::size_t>(static_cast<wide>(offset) * reciprocal_ >> 64);
   }
-  /// Whether offset is a multiple, and less than that many times the size. Exact for any offset.
-  constexpr bool divides(std::size_t offset, std::size_t times) const noexcept {
+  /// Whether offset is a multiple, and less than that many times the size; which one, if it is. Exact for any offset.
+  constexpr bool divides(std::size_t offset, std::size_t times, std::size_t& which) const noexcept {
     // The reciprocal is rounded up, by so little that all blocks of a span together do not come to another one.
     const wide product = static_cast<wide>(offset) * reciprocal_;
-    return static_cast<std::uint64_t>(product) < reciprocal_ && static_cast<std::uint64_t>(product >> 64) < times;
+    which = static_cast<std::size_t>(product >> 64);
+    return static_cast<std::uint64_t>(product) < reciprocal_ && which < times;
+  }
+  constexpr bool divides(std::size_t offset, std::size_t times) const noexcept {
+    std::size_t which = 0;
+    return divides(offset, times, which);
   }
 
  private:
@@ -110,9 +107,10 @@ class divisor {
 ///
 /// Who owns a span (an mcache; or, if nobody does, who holds the lock of its mcentral) may take blocks out of `free`.
 /// An owner puts them back into `free`, everybody else into `remote`. Invariants:
-/// 1. A block is in use, or in one of: a magazine; `free`; `remote`; an mcache's batch for the span; `fresh`, or behind
-///    `carved`.
-/// 2. live + base, which wraps around, is the number of blocks that are neither free, fresh nor beyond `carved`.
+/// 1. A block is in use, or in one of: a magazine; `free`; what `teller` and those behind it tell of; `remote`; an
+///    mcache's batch for the span; `fresh`, or behind `carved`.
+/// 2. live + base, which wraps around, is the number of blocks that are neither free, told of, fresh nor beyond
+/// `carved`.
 ///    What the owner puts back counts `live` down, and at 0 it looks.
 /// 3. While `watched` is set, the span is full, and no block has been freed remotely since: the first who does so takes
 ///    the bit away and tells the owner, who may not give the span away before that has arrived (`notice_due`).
@@ -130,6 +128,8 @@ struct span : block_list {
   bool zeroed;            ///< large: the pages read as zeros
   bool tidied;            ///< in an mcentral: the scavenger has looked at it
   std::uint8_t given_in;  ///< the scavenger's round in which it was given up
+  std::uint16_t teller;   ///< the first remote_block of what is collected and not linked yet, as number_of() has it
+  std::uint16_t told;     ///< how many blocks those are
   span* next;             ///< in the owner's list, in the mcentral's, or among records without use
   span* prev;
   span_checks* checks;  ///< what is known of each block where every call is checked
@@ -157,6 +157,14 @@ struct span : block_list {
   }
   /// The number of the block that p lies in; p lies in the span, which is of a class.
   std::size_t index_of(const void* p) const noexcept { return by_size.quotient(offset_of(p)); }
+  /// The remote_block that stands in the block with this number.
+  remote_block& teller_at(std::size_t index) const noexcept {
+    return *reinterpret_cast<remote_block*>(start + index * size);
+  }
+  /// What names it in `teller` and remote_block::next: the number of its block, and 1; 0 for none.
+  std::uint16_t number_of(const remote_block* b) const noexcept {
+    return static_cast<std::uint16_t>(b == nullptr ? 0 : index_of(b) + 1);
+  }
   /// Whether a block begins at p. Exact for any p: the span of a page in a large block may be anywhere.
   bool begins_block(const void* p) const noexcept { return by_size.divides(offset_of(p), capacity); }
   /// The same for a block that the program may free.
@@ -173,7 +181,8 @@ struct span : block_list {
 static_assert(sizeof(span) == 128);
 #endif
 
-/// The word `remote`: a list of blocks that others have freed, how many they are, and what the next one has to do.
+/// The word `remote`: a list that tells of the blocks that others have freed, how many they are, and what the next one
+/// has to do.
 namespace remote_word {
 inline constexpr std::uint64_t watched = 1;      ///< Tell the owner. Set by it over an empty list, cleared by a freer.
 inline constexpr std::uint64_t at_mcentral = 2;  ///< Compare with `left`. Set and cleared under the mcentral's lock.
@@ -181,9 +190,9 @@ inline constexpr std::uint64_t flags = watched | at_mcentral;
 inline constexpr unsigned count_shift = 48;  // addresses of blocks have 47 bits, the lower four of them zero
 inline constexpr std::uint64_t address_mask = (std::uint64_t{1} << count_shift) - 16;
 
-inline free_block* list(std::uint64_t word) noexcept { return reinterpret_cast<free_block*>(word & address_mask); }
+inline remote_block* list(std::uint64_t word) noexcept { return reinterpret_cast<remote_block*>(word & address_mask); }
 inline std::uint32_t count(std::uint64_t word) noexcept { return static_cast<std::uint32_t>(word >> count_shift); }
-inline std::uint64_t make(free_block* first, std::uint32_t count, std::uint64_t flag_bits) noexcept {
+inline std::uint64_t make(remote_block* first, std::uint32_t count, std::uint64_t flag_bits) noexcept {
   return reinterpret_cast<std::uint64_t>(first) | std::uint64_t{count} << count_shift | flag_bits;
 }
 }  // namespace remote_word

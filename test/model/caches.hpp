@@ -130,6 +130,16 @@ struct heap {
     for (; b != nullptr; b = b->next, ++n) note(s, b, seen);
     return n;
   }
+  /// Notes the blocks of which these tell.
+  static unsigned note_told(const hd::span& s, const hd::remote_block* b, std::uint64_t& seen) {
+    unsigned n = 0;
+    while (b != nullptr) {
+      for (std::uint64_t blocks = b->blocks; blocks != 0; blocks &= blocks - 1, ++n)
+        note(s, s.start + (b->first + static_cast<unsigned>(std::countr_zero(blocks))) * s.size, seen);
+      b = b->next != 0 ? &s.teller_at(b->next - 1u) : nullptr;
+    }
+    return n;
+  }
   static void note(const hd::span& s, const void* p, std::uint64_t& seen) {
     model::check(p >= s.start && p < s.start + s.bytes() && s.begins_block(p), "a list has left its span");
     const std::uint64_t bit = std::uint64_t{1} << s.index_of(p);
@@ -143,7 +153,8 @@ struct heap {
     const std::uint64_t remote = s.remote.load();
     std::uint64_t seen = s.fresh;
     note_all(s, s.free, seen);
-    const unsigned sent = note_all(s, word::list(remote), seen);
+    const unsigned told = note_told(s, s.teller != 0 ? &s.teller_at(s.teller - 1u) : nullptr, seen);
+    const unsigned sent = note_told(s, word::list(remote), seen);
     unsigned used = 0;
     for (unsigned i = 0; i != s.capacity; ++i) {
       char* const p = s.start + i * s.size;
@@ -151,6 +162,7 @@ struct heap {
     }
     model::check(std::popcount(seen) == s.capacity, "a block was lost");
     model::check(sent == word::count(remote), "the number of blocks that others have freed is wrong");
+    model::check(told == s.told, "the number of blocks that have been collected is wrong");
     model::check(s.in_use() == sent + used, "the number of blocks in use is wrong");
     model::check(!s.notice_due, "a notice has never arrived");
     const bool nobodys = s.owner.load() == nullptr;
