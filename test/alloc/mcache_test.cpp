@@ -9,9 +9,11 @@
 
 #include "mcentral.hpp"
 #include "scavenger.hpp"
+#include "support/death.hpp"
 #include "support/leak_check.hpp"
 
 using namespace heddle::detail;
+using heddle::testing::death_of;
 
 namespace {
 
@@ -283,6 +285,67 @@ BOOST_AUTO_TEST_CASE(the_owner_collects_what_others_have_freed) {
     BOOST_TEST((std::set<void*>(again.begin(), again.end()) == first), size << " bytes");
     owner.free(again);
   }
+}
+
+/// Of each class, in any order, whatever is still in use beside them.
+BOOST_AUTO_TEST_CASE(what_comes_back_is_what_was_freed) {
+  std::uint32_t x = 11;
+  const auto below = [&](std::size_t n) { return (x = x * 1'664'525 + 1'013'904'223, x >> 8) % n; };
+  for (const auto& info : class_info) {
+    cache owner, other;
+    std::vector<void*> all = owner.allocate(info.size, 3u * info.capacity);
+    for (std::size_t i = all.size(); i-- > 1;) std::swap(all[i], all[below(i + 1)]);
+    const std::size_t kept = all.size() / 3;
+    std::set<void*> freed(all.begin() + static_cast<std::ptrdiff_t>(kept), all.end());
+    for (void* const p : freed) BOOST_REQUIRE(span_of(p).begins_block(p));
+    other.free({all.begin() + static_cast<std::ptrdiff_t>(kept), all.end()});
+    other->flush();
+    const std::vector<void*> again = owner.allocate(info.size, freed.size());
+    BOOST_TEST((std::set<void*>(again.begin(), again.end()) == freed), info.size << " bytes");
+    owner.free(again);
+    owner.free({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept)});
+  }
+}
+
+/// What has been collected and not looked at yet is for others when the owner ends.
+BOOST_AUTO_TEST_CASE(collected_blocks_are_not_left_in_a_full_span) {
+  constexpr std::size_t size = 64;
+  cache owner, other;
+  std::vector<void*> all = owner.allocate(size, capacity_for(size));
+  span& s = span_of(all[0]);
+  other.free(all);
+  other->flush();
+  std::vector<void*> again{owner.allocate(size)};
+  while (s.free != nullptr) again.push_back(owner.allocate(size));
+  BOOST_TEST(s.teller != 0u);
+  BOOST_TEST(again.size() < all.size());
+  owner.end();
+  BOOST_TEST((s.state == span_state::central));
+  other.free(again);
+}
+
+/// free() does not look whether a small block begins there; who puts it back does.
+BOOST_AUTO_TEST_CASE(what_begins_no_block_is_noticed_when_it_goes_back) {
+  for (const bool own : {true, false}) {
+    const auto inside = death_of([own] {
+      cache owner, other;
+      cache& freer = own ? owner : other;
+      freer.free(static_cast<char*>(owner.allocate(64)) + 16);
+      freer->flush();
+    });
+    BOOST_TEST(inside.says("it lies 16 bytes behind the beginning of block"), inside.text);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_freed_twice_is_noticed_when_it_goes_to_its_owner) {
+  const auto twice = death_of([] {
+    cache owner, other;
+    const std::vector<void*> all = owner.allocate(64, 2);
+    other.free({all[0], all[1]});
+    other.free(all[0]);
+    other->flush();
+  });
+  BOOST_TEST(twice.says("it is free already"), twice.text);
 }
 
 BOOST_AUTO_TEST_CASE(the_owner_of_a_full_span_is_told) {
