@@ -319,6 +319,12 @@ void mcache::spill(size_class c, free_block* first) noexcept {
         to = &nothing;
         continue;
       }
+      if (goes_alone(s)) {
+        last = b;
+        b = b->next;
+        send_alone(s, last);
+        continue;
+      }
       to = &batch_for(s, c, b);
       if (to->of != &s || !to->covers(b)) begin(*to, s, b);
     }
@@ -376,7 +382,7 @@ void mcache::put_back(span& s, void* p) noexcept {
 }
 
 inline void mcache::put_into_batch(span& s, void* p) noexcept {
-  if (s.size > most_bytes_in_batch / 2) return send_alone(s, p);
+  if (goes_alone(s)) return send_alone(s, p);
   batch& to = batch_for(s, s.klass, p);
   if (to.of != &s || !to.covers(p)) begin(to, s, p);
   if (add_to_batch(to, p)) send(to);
@@ -451,11 +457,13 @@ void mcache::send(batch& b) noexcept {
   hand_over(s, *first, *last, b.limit - b.left);
 }
 
-/// A block of a class of which one at a time is on its way.
 void mcache::send_alone(span& s, void* p) noexcept {
+  std::size_t index = 0;
+  if (!s.by_size.divides(s.offset_of(p), s.capacity, index)) [[unlikely]]
+    misuse("free", p, &s);
   auto& teller = *static_cast<remote_block*>(p);
   teller.blocks = 1;
-  teller.first = static_cast<std::uint16_t>(s.index_of(p));
+  teller.first = static_cast<std::uint16_t>(index);
   hand_over(s, teller, teller, 1);
 }
 

@@ -125,6 +125,8 @@ class mcache {
   void put_into_batch(span& s, void* p) noexcept;
   static void begin(batch& b, span& s, const void* p) noexcept;
   static void send(batch& b) noexcept;
+  /// Whether of its blocks only one may be on its way at a time.
+  static bool goes_alone(const span& s) noexcept { return s.size > most_bytes_in_batch / 2; }
   static void send_alone(span& s, void* p) noexcept;
   static void hand_over(span& s, remote_block& first, remote_block& last, std::uint32_t count) noexcept;
   static void notify(span& s) noexcept;

@@ -12,10 +12,10 @@ constinit std::array<mcentral, span_class_count> the_mcentrals;
 
 namespace {
 
-/// How many blocks ahead of being linked they are fetched out of the cache of whoever has freed them.
+/// How many blocks ahead of being linked they are fetched out of the cache of whoever has freed them: all of those at
+/// once, where stores would wait for each other.
 constexpr std::size_t ahead = 16;
 
-/// All at once, where stores would wait for each other.
 void prefetch_to_write(void* p) noexcept { asm volatile("prefetchw %0" : : "m"(*static_cast<char*>(p))); }
 
 }  // namespace

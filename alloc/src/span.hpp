@@ -17,8 +17,8 @@ struct free_block {
   free_block* next;
 };
 
-/// What stands in one of several blocks that another than the span's owner has freed: which ones. So neither he nor the
-/// owner goes to each of them, out of the one's cache into the other's, to find the next.
+/// What stands in one of several blocks that another than the span's owner has freed: which ones. So neither they nor
+/// the owner goes to each of them, out of the one's cache into the other's, to find the next.
 struct remote_block {
   std::uint64_t blocks;  ///< bit i: the block with the number `first` + i; it stands in one of them
   std::uint16_t first;

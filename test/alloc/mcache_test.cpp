@@ -348,6 +348,28 @@ BOOST_AUTO_TEST_CASE(what_is_freed_twice_is_noticed_when_it_goes_to_its_owner) {
   BOOST_TEST(twice.says("it is free already"), twice.text);
 }
 
+/// What tells of blocks stands in one of them, where a program may still write.
+BOOST_AUTO_TEST_CASE(what_tells_of_freed_blocks_is_checked) {
+  const auto after = [](void (*write)(remote_block&)) {
+    return death_of([write] {
+      cache owner, other;
+      const std::vector<void*> all = owner.allocate(64, capacity_for(64));
+      other.free(all);
+      other->flush();
+      write(*remote_word::list(span_of(all[0]).remote.load()));
+      owner.allocate(64, all.size());
+    });
+  };
+  const auto any = after([](remote_block& b) { b.blocks = 0; });
+  BOOST_TEST(any.says("this free block was written"), any.text);
+  const auto outside = after([](remote_block& b) { b.first = static_cast<std::uint16_t>(capacity_for(64) - 1); });
+  BOOST_TEST(outside.says("this free block was written"), outside.text);
+  const auto too_few = after([](remote_block& b) { b.blocks &= b.blocks - 1; });
+  BOOST_TEST(too_few.says("this free block was written"), too_few.text);
+  const auto next = after([](remote_block& b) { b.next = 0xffff; });
+  BOOST_TEST(next.says("this free block was written"), next.text);
+}
+
 BOOST_AUTO_TEST_CASE(the_owner_of_a_full_span_is_told) {
   constexpr std::size_t size = 4096;
   const std::size_t n = capacity_for(size);
