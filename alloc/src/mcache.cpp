@@ -381,7 +381,7 @@ void mcache::put_back(span& s, void* p) noexcept {
   if (--s.live == 0) look_at(s);
 }
 
-inline void mcache::put_into_batch(span& s, void* p) noexcept {
+[[gnu::noinline]] void mcache::put_into_batch(span& s, void* p) noexcept {
   if (goes_alone(s)) return send_alone(s, p);
   batch& to = batch_for(s, s.klass, p);
   if (to.of != &s || !to.covers(p)) begin(to, s, p);

@@ -12,9 +12,9 @@ constinit std::array<mcentral, span_class_count> the_mcentrals;
 
 namespace {
 
-/// How many blocks ahead of being linked they are fetched out of the cache of whoever has freed them: all of those at
-/// once, where stores would wait for each other.
-constexpr std::size_t ahead = 16;
+/// How many blocks are linked at a time. As many as come next are fetched out of the cache of whoever has freed them
+/// meanwhile: all at once, where stores would wait for each other.
+constexpr unsigned linked_at_once = 12;
 
 void prefetch_to_write(void* p) noexcept { asm volatile("prefetchw %0" : : "m"(*static_cast<char*>(p))); }
 
@@ -39,27 +39,38 @@ std::uint32_t collect_remote(span& s) noexcept {
 }
 
 void link_told(span& s) noexcept {
-  const remote_block* const b = &s.teller_at(s.teller - 1u);
-  std::uint64_t blocks = b->blocks;
-  const std::size_t first = b->first;
-  const std::uint16_t next = b->next;
+  remote_block& b = s.teller_at(s.teller - 1u);
+  const std::uint64_t blocks = b.blocks;
+  const std::size_t first = b.first;
+  const std::uint16_t next = b.next;
   const auto count = static_cast<std::uint32_t>(std::popcount(blocks));
-  if (blocks == 0 || first + static_cast<std::size_t>(std::bit_width(blocks)) > s.capacity || next > s.capacity ||
+  if (blocks == 0 || first + static_cast<std::size_t>(std::bit_width(blocks)) != s.teller || next > s.capacity ||
       (next == 0 ? count != s.told : count >= s.told)) [[unlikely]]
-    broken_link(b, s);
-  s.teller = next;
-  s.told = static_cast<std::uint16_t>(s.told - count);
+    broken_link(&b, s);
   char* const start = s.start + first * s.size;
-  free_block* all = s.free;
-  do {
-    const auto i = static_cast<std::size_t>(std::bit_width(blocks) - 1);
-    blocks ^= std::uint64_t{1} << i;
-    if ((blocks << ahead >> i & 1) != 0) prefetch_to_write(start + (i - ahead) * s.size);
-    auto* const block = reinterpret_cast<free_block*>(start + i * s.size);
-    block->next = all;
-    all = block;
-  } while (blocks != 0);
-  s.free = all;
+  const auto take_first = [start, &s](std::uint64_t& some) {
+    char* const block = start + static_cast<std::size_t>(std::countr_zero(some)) * s.size;
+    some &= some - 1;
+    return block;
+  };
+  // b is the last of them, so it is linked when nothing is left of which it has to tell.
+  std::uint64_t rest = blocks;
+  free_block* const behind = s.free;
+  free_block** link = &s.free;
+  unsigned linked = 0;
+  for (; linked != linked_at_once && rest != 0; ++linked) {
+    auto* const block = reinterpret_cast<free_block*>(take_first(rest));
+    *link = block;
+    link = &block->next;
+  }
+  *link = behind;
+  s.told = static_cast<std::uint16_t>(s.told - linked);
+  if (rest == 0) {
+    s.teller = next;
+    return;
+  }
+  b.blocks = rest;
+  for (unsigned n = 0; n != linked_at_once && rest != 0; ++n) prefetch_to_write(take_first(rest));
 }
 
 void mcentral::unlist(span& s) noexcept {

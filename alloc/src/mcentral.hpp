@@ -44,7 +44,7 @@ inline mcentral& mcentral_of(const span& s) noexcept { return the_mcentrals[span
 /// use, and not linked yet: what becomes empty need not be.
 std::uint32_t collect_remote(span& s) noexcept;
 
-/// Links into s.free the collected blocks that the first remote_block tells of. There is one: s.teller.
+/// Links into s.free some of the collected blocks that the first remote_block tells of. There is one: s.teller.
 void link_told(span& s) noexcept;
 
 }  // namespace heddle::detail

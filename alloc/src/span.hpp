@@ -20,7 +20,7 @@ struct free_block {
 /// What stands in one of several blocks that another than the span's owner has freed: which ones. So neither they nor
 /// the owner goes to each of them, out of the one's cache into the other's, to find the next.
 struct remote_block {
-  std::uint64_t blocks;  ///< bit i: the block with the number `first` + i; it stands in one of them
+  std::uint64_t blocks;  ///< bit i: the block with the number `first` + i; it stands in the last of them
   std::uint16_t first;
   std::uint16_t next;  ///< the next one of the list, as span::number_of() has it; 0: this is the last
 
