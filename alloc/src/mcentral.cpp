@@ -16,6 +16,7 @@ namespace {
 /// meanwhile: all at once, where stores would wait for each other.
 constexpr unsigned linked_at_once = 12;
 
+/// Where the processor has no such instruction it does nothing.
 void prefetch_to_write(void* p) noexcept { asm volatile("prefetchw %0" : : "m"(*static_cast<char*>(p))); }
 
 }  // namespace

@@ -109,9 +109,8 @@ class divisor {
 /// An owner puts them back into `free`, everybody else into `remote`. Invariants:
 /// 1. A block is in use, or in one of: a magazine; `free`; what `teller` and those behind it tell of; `remote`; an
 ///    mcache's batch for the span; `fresh`, or behind `carved`.
-/// 2. live + base, which wraps around, is the number of blocks that are neither free, told of, fresh nor beyond
-/// `carved`.
-///    What the owner puts back counts `live` down, and at 0 it looks.
+/// 2. live + base, which wraps around, is the number of blocks that are not free, not told of, not fresh and not beyond
+///    `carved`. What the owner puts back counts `live` down, and at 0 it looks.
 /// 3. While `watched` is set, the span is full, and no block has been freed remotely since: the first who does so takes
 ///    the bit away and tells the owner, who may not give the span away before that has arrived (`notice_due`).
 /// 4. While `at_mcentral` is set, nobody owns the span, and `left` is the number of its blocks in use when it was given
