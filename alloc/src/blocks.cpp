@@ -110,7 +110,7 @@ void deallocate_slow(void* p, span& s) noexcept {
 void deallocate_outside(void* p) noexcept {
   if (the_profile.any_in_use()) [[unlikely]]
     the_profile.remove(p);
-  if (p == nullptr || the_mheap.free_huge(p)) return;
+  if (the_mheap.free_huge(p)) return;
   misuse("free", p, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
 }
 
@@ -124,8 +124,10 @@ void* allocate_slow(std::size_t size) noexcept {
   return plain::allocate(size);
 }
 
-void deallocate_slow(void* p, const void* caller) noexcept {
-  span& s = the_map.span_of(p);
+namespace {
+
+/// p lies in a window: what is left to do when its magazine is full, or there is none.
+[[gnu::always_inline]] inline void deallocate_in(span& s, void* p, const void* caller) noexcept {
   // Where every call is checked the thread's cache is not to be seen.
   if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]]
     c->free_behind(s, p);
@@ -136,7 +138,14 @@ void deallocate_slow(void* p, const void* caller) noexcept {
   the_scavenger.poll(caller);
 }
 
-void deallocate_outside(void* p) noexcept {
+}  // namespace
+
+void deallocate_slow(void* p, const void* caller) noexcept { deallocate_in(the_map.span_in_first(p), p, caller); }
+
+void deallocate_outside(void* p, const void* caller) noexcept {
+  if (p == nullptr) return;
+  if (the_map.window_of_block(p) != nullptr)
+    return deallocate_tagged(p, the_map.tag_of(p), [&] { deallocate_in(the_map.span_of(p), p, caller); });
   if (extras::wanted()) [[unlikely]]
     return extras::deallocate(p);
   plain::deallocate_outside(p);

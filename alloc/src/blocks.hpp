@@ -14,8 +14,9 @@ namespace heddle::detail::blocks {
 [[gnu::noinline]] void* allocate_slow(std::size_t size) noexcept;
 /// `caller`: who has called free(), or what else frees; see scavenger::poll().
 [[gnu::noinline]] void deallocate_slow(void* p, const void* caller) noexcept;
-/// p is not in the window, or not aligned: null, a huge block, or nothing that came from here.
-[[gnu::noinline]] void deallocate_outside(void* p) noexcept;
+/// p is not in the first window, or not aligned: null, a block of another window, a huge one, or nothing that came from
+/// here.
+[[gnu::noinline]] void deallocate_outside(void* p, const void* caller) noexcept;
 
 /// Does not return; that free() need not know, since it may jump there then, and sets up no stack frame.
 [[gnu::cold, gnu::noinline]] void freed_twice(void* p) noexcept;
@@ -54,7 +55,7 @@ template <class F>
 [[gnu::always_inline]] inline void deallocate(void* p) noexcept {
   const std::size_t number = the_map.grain_of(p);
   if (!the_map.contains_grain(number)) [[unlikely]]
-    return deallocate_outside(p);
+    return deallocate_outside(p, __builtin_return_address(0));
   deallocate_tagged(
       p, the_map.tag_of_grain(number), [p]() __attribute__((always_inline)) {
         deallocate_slow(p, __builtin_return_address(0));

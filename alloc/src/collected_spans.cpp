@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "collected_spans.hpp"
 
-#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -22,24 +21,25 @@ collected_span::collected_span(span_kind of_kind, size_class of_class, collected
   for (std::size_t i = 0; i != words_for(capacity); ++i) new (&word(64 * i)) atomic<std::uint64_t>{0};
 }
 
-void collected_span::begin(std::size_t first_page, std::size_t pages) noexcept {
-  const std::uint64_t count = static_cast<std::uint32_t>(life_.load(std::memory_order_relaxed)) + 1u;
+void collected_span::begin(const void* start, std::size_t pages) noexcept {
+  const std::uint64_t page = reinterpret_cast<std::uintptr_t>(start) >> page_shift;
+  const std::uint64_t count = (life_.load(std::memory_order_relaxed) + 1) & life_mask;
   // release: so that who sees it sees that the last life is over; acquire half in find().
   bytes_.store(pages << page_shift,
                HEDDLE_PLANTED(bytes_without_release) ? std::memory_order_relaxed : std::memory_order_release);
   // release: so that who sees the life sees the bytes; acquire half in find().
-  life_.store(std::uint64_t{first_page} << life_bits | static_cast<std::uint32_t>(count), std::memory_order_release);
+  life_.store(page << life_bits | count, std::memory_order_release);
 }
 
 void collected_span::end() noexcept {
-  life_.store(static_cast<std::uint32_t>(life_.load(std::memory_order_relaxed) + 1), std::memory_order_relaxed);
+  life_.store((life_.load(std::memory_order_relaxed) + 1) & life_mask, std::memory_order_relaxed);
 }
 
 collected_block collected_span::find(const void* p) noexcept {
   // acquire: so that the bytes are no older; release half in begin().
   const std::uint64_t life = life_.load(std::memory_order_acquire);
   if (!lives(life)) return {};
-  char* const first = the_map.address(life >> life_bits);
+  char* const first = start_in(life);
   const auto offset = reinterpret_cast<std::uintptr_t>(p) - reinterpret_cast<std::uintptr_t>(first);
   // acquire: so that if they are newer, the life is seen to be over; release half in begin().
   const std::size_t bytes = bytes_.load(std::memory_order_acquire);
@@ -53,19 +53,21 @@ collected_block collected_span::find(const void* p) noexcept {
 
 // --- all ------------------------------------------------------------------------------------------------------------
 
-/// Makes the entries of so many pages writable.
-bool collected_spans::reach(std::size_t pages) noexcept {
-  if (pages <= reached_) return true;
-  entry* table = table_.load(std::memory_order_relaxed);
-  if (table == nullptr) {
-    table = static_cast<entry*>(os::reserve(the_map.pages * sizeof(entry)));
-    if (table == nullptr) return false;
-    // release: so that who sees the table sees the map; acquire half in of().
-    table_.store(table, std::memory_order_release);
+/// Makes the tables for the pages of a span. False: no memory.
+bool collected_spans::reach(const span& s) noexcept {
+  leaf* leaves = leaves_.load(std::memory_order_relaxed);
+  if (leaves == nullptr) {
+    leaves = static_cast<leaf*>(os::map(leaf_count * sizeof(leaf), page_size));
+    if (leaves == nullptr) return false;
+    leaves_.store(leaves, std::memory_order_release);  // release: so that it is seen as it was mapped; see of()
   }
-  const std::size_t all = std::min((pages + step - 1) / step * step, the_map.pages);
-  if (!os::commit(table + reached_, (all - reached_) * sizeof(entry))) return false;
-  reached_ = all;
+  const std::size_t first = number_of(s.start);
+  for (std::size_t i = first / entries_per_leaf; i <= (first + s.pages - 1) / entries_per_leaf; ++i) {
+    if (leaves[i].load(std::memory_order_relaxed) != nullptr) continue;
+    auto* const entries = static_cast<entry*>(os::map(entries_per_leaf * sizeof(entry), page_size));
+    if (entries == nullptr) return false;
+    leaves[i].store(entries, std::memory_order_release);  // release: the same
+  }
   return true;
 }
 
@@ -79,23 +81,20 @@ collected_span* collected_spans::make(span_kind kind, size_class klass) noexcept
 
 bool collected_spans::add(const span& s) noexcept {
   const thread_lock hold(lock_);
-  const std::size_t first = the_map.page_of(s.start);
-  if (!reach(first + s.pages)) return false;
+  if (!reach(s)) return false;
   collected_span*& unused = unused_for(s);
   collected_span* const c = unused != nullptr ? unused : make(s.kind, s.klass);
   if (c == nullptr) return false;
   if (c == unused) unused = c->next_unused;
-  c->begin(first, s.pages);
-  entry* const table = table_.load(std::memory_order_relaxed);
+  c->begin(s.start, s.pages);
   // release: so that what is constant in it is seen; acquire half in of().
-  for (std::size_t i = 0; i != s.pages; ++i) table[first + i].store(c, std::memory_order_release);
+  for (std::size_t i = 0; i != s.pages; ++i) entry_of(s.start + i * page_size).store(c, std::memory_order_release);
   return true;
 }
 
 void collected_spans::set_in_use(const void* p) noexcept {
   // relaxed: what has brought the block has brought that too.
-  const entry* const table = table_.load(std::memory_order_relaxed);
-  collected_span& s = *table[the_map.page_of(p)].load(std::memory_order_relaxed);
+  collected_span& s = *entry_of(p).load(std::memory_order_relaxed);
   s.set_in_use(s.index_of(p));
 }
 
@@ -106,9 +105,9 @@ bool collected_spans::clear_in_use(const void* p) noexcept {
 
 void collected_spans::remove(const span& s) noexcept {
   const thread_lock hold(lock_);
-  entry* const entries = table_.load(std::memory_order_relaxed) + the_map.page_of(s.start);
-  collected_span* const c = entries->load(std::memory_order_relaxed);
-  for (std::size_t i = 0; i != s.pages; ++i) entries[i].store(nullptr, std::memory_order_relaxed);
+  collected_span* const c = entry_of(s.start).load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i != s.pages; ++i)
+    entry_of(s.start + i * page_size).store(nullptr, std::memory_order_relaxed);
   c->end();
   c->next_unused = std::exchange(unused_for(s), c);
 }

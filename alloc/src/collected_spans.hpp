@@ -16,6 +16,9 @@ namespace heddle::detail {
 
 class collected_span;
 
+/// What a program's addresses have.
+inline constexpr unsigned address_bits = 47;
+
 /// A block in use of a collected kind.
 struct collected_block {
   char* start = nullptr;  ///< null: there is none
@@ -26,7 +29,7 @@ struct collected_block {
 /// What may be read of a span of a collected kind by anybody at any time: where it lies, and which of its blocks are in
 /// use. It stands apart from the span's record and is never freed: when the span is gone it serves another of the same
 /// span class, so what is constant here is constant for ever. Invariants:
-/// 1. `life_` counts how often a span has begun and ended; odd: there is one. Above that, the number of its first page.
+/// 1. `life_` counts how often a span has begun and ended; odd: there is one. Above that, its address in pages.
 ///    So who reads the same life before and after the rest has read of one span.
 /// 2. A bit is set from when its block is allocated until it is freed, which clears it before the block can be
 ///    allocated again. Without a span no bit is set.
@@ -50,7 +53,7 @@ class collected_span {
   collected_span* next_unused = nullptr;  ///< among those without a span
 
   // For who knows that the span stays, because a block of it does.
-  char* start() const noexcept { return the_map.address(life_.load(std::memory_order_relaxed) >> life_bits); }
+  char* start() const noexcept { return start_in(life_.load(std::memory_order_relaxed)); }
   std::size_t block_size() const noexcept {
     return klass == class_count ? bytes_.load(std::memory_order_relaxed) : class_info[klass].size;
   }
@@ -80,13 +83,17 @@ class collected_span {
   }
 
   // Called by one at a time.
-  void begin(std::size_t first_page, std::size_t pages) noexcept;
+  void begin(const void* start, std::size_t pages) noexcept;
   void end() noexcept;
 
  private:
-  static constexpr unsigned life_bits = 32;
+  static constexpr unsigned life_bits = 64 - (address_bits - page_shift);
+  static constexpr std::uint64_t life_mask = (std::uint64_t{1} << life_bits) - 1;
   static constexpr std::size_t words_for(std::size_t capacity) noexcept { return (capacity + 63) / 64; }
   static constexpr bool lives(std::uint64_t life) noexcept { return life % 2 != 0; }
+  static char* start_in(std::uint64_t life) noexcept {
+    return reinterpret_cast<char*>(static_cast<std::uintptr_t>(life >> life_bits) << page_shift);
+  }
   atomic<std::uint64_t>& word(std::size_t index) noexcept {
     return reinterpret_cast<atomic<std::uint64_t>*>(this + 1)[index / 64];
   }
@@ -99,7 +106,8 @@ class collected_span {
   atomic<std::size_t> bytes_{0};  ///< of the span
 };
 
-/// All of them, and which one each page of the heap is of. From any thread.
+/// All of them, and which one each page is of: a table of tables over all addresses, in which only those are there that
+/// have been needed. From any thread.
 class collected_spans {
  public:
   constexpr collected_spans() noexcept = default;
@@ -121,11 +129,13 @@ class collected_spans {
   }
   /// Of the page that p lies in; or null.
   collected_span* of(const void* p) const noexcept {
-    // acquire: so that the map is seen, which is older; release half in add().
-    const entry* const table = table_.load(std::memory_order_acquire);
+    const std::size_t page = number_of(p);
+    // acquire: so that the tables read as nothing but null or what was written; release halves in reach().
+    const leaf* const leaves = leaves_.load(std::memory_order_acquire);
+    if (leaves == nullptr || page >= std::size_t{1} << (address_bits - page_shift)) return nullptr;
+    const entry* const entries = leaves[page / entries_per_leaf].load(std::memory_order_acquire);
     // acquire: so that what is constant in it is seen; release half in add().
-    return table != nullptr && the_map.contains(p) ? table[the_map.page_of(p)].load(std::memory_order_acquire)
-                                                   : nullptr;
+    return entries != nullptr ? entries[page % entries_per_leaf].load(std::memory_order_acquire) : nullptr;
   }
   /// f(collected_span&) for each span of a kind. Those that come or go meanwhile are perhaps among them.
   template <class F>
@@ -140,19 +150,27 @@ class collected_spans {
  private:
   /// Not the explorer's, which are larger: these are many.
   using entry = std::atomic<collected_span*>;
-  /// So many, of 64 MiB, are made writable at once.
-  static constexpr std::size_t step = std::size_t{8} << 10;
+  using leaf = std::atomic<entry*>;
+  /// Of 512 MiB: half a MiB each, and 2 MiB of leaves, little of which is touched.
+  static constexpr std::size_t entries_per_leaf = std::size_t{1} << 16;
+  static constexpr std::size_t leaf_count = (std::size_t{1} << (address_bits - page_shift)) / entries_per_leaf;
 
+  static std::size_t number_of(const void* p) noexcept { return reinterpret_cast<std::uintptr_t>(p) >> page_shift; }
+  /// p lies in a span that has been added.
+  entry& entry_of(const void* p) const noexcept {
+    // relaxed: what has brought the address has brought that too.
+    const leaf* const leaves = leaves_.load(std::memory_order_relaxed);
+    return leaves[number_of(p) / entries_per_leaf].load(std::memory_order_relaxed)[number_of(p) % entries_per_leaf];
+  }
   collected_span*& unused_for(const span& s) noexcept HEDDLE_REQUIRES(lock_) {
     return unused_[static_cast<std::size_t>(s.kind) - 1][s.klass];
   }
-  bool reach(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
+  bool reach(const span& s) noexcept HEDDLE_REQUIRES(lock_);
   collected_span* make(span_kind kind, size_class klass) noexcept HEDDLE_REQUIRES(lock_);
 
   thread_mutex lock_{lock_rank::mcentral};  // under it only the mheap's is taken
-  atomic<entry*> table_{nullptr};           ///< by page
+  atomic<leaf*> leaves_{nullptr};           ///< by address
   atomic<collected_span*> first_{nullptr};
-  std::size_t reached_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< so many entries can be written; the others read as null
   std::array<std::array<collected_span*, class_count + 1>, span_kinds - 1> unused_ HEDDLE_GUARDED_BY(lock_){};
 };
 

@@ -81,9 +81,9 @@ void deallocate(void* p, const char* what) noexcept {
 }
 
 void check_all() noexcept {
-  const std::size_t spans = the_mheap.span_count();
-  for (std::size_t i = 1; i < spans; ++i)
-    if (span& s = the_map.spans[i]; s.checks != nullptr) checked_blocks::check(s);
+  the_mheap.for_each_span([](span& s) {
+    if (s.checks != nullptr) checked_blocks::check(s);
+  });
   the_guarded_blocks.check();
 }
 

@@ -13,14 +13,13 @@
 
 namespace heddle::detail {
 
-constinit address_map the_map;
 constinit mheap the_mheap;
 
 namespace {
 
 constexpr std::size_t os_page = 4096;
-constexpr std::size_t chunk_bytes = page_allocator::chunk_pages * page_size;
 constexpr std::size_t largest_step = std::size_t{64} << 20;  // by which the heap grows
+constexpr std::size_t least_pages = (std::size_t{128} << 10) / page_size;
 
 // Spans of blocks up to this size are filled from end to end, as a rule; a heap of this size is going to fill them.
 constexpr std::size_t most_populated_size = 2048;
@@ -28,101 +27,32 @@ constexpr std::size_t least_to_populate = std::size_t{16} << 20;
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
-/// Four times what there is of memory, and enough for programs that touch little of what they ask for; less if the
-/// process may not have as much address space.
-std::size_t window_wanted() noexcept {
-  const std::size_t limit = os::address_space_limit();
-  const std::size_t sane = std::clamp(4 * os::physical_memory(), std::size_t{256} << 30, std::size_t{8} << 40);
-  return std::bit_floor(limit > sane ? sane : std::max(limit, chunk_bytes));
-}
-
-/// Makes these entries of a table writable.
-template <class entry>
-bool commit_entries(entry* table, std::size_t first, std::size_t n) noexcept {
-  const std::size_t from = first * sizeof(entry) / os_page * os_page;
-  return os::commit(reinterpret_cast<char*>(table) + from, round_up((first + n) * sizeof(entry), os_page) - from);
-}
-
-/// Somewhere in the lower half of the user's addresses, below where the kernel maps things and above programs.
-std::uintptr_t random_base(std::size_t window) noexcept {
-#ifdef HEDDLE_TSAN  // it wants to know where memory is; there is its lower part for programs
-  constexpr std::uintptr_t lowest = std::uintptr_t{1} << 33, highest = std::uintptr_t{1} << 39;
-#else  // above ASan's shadow
-  constexpr std::uintptr_t lowest = std::uintptr_t{0x11} << 40, highest = std::uintptr_t{1} << 46;
-#endif
-  const std::uintptr_t base = lowest + os::random_bits() % (highest - lowest - window);
-  return base & ~(chunk_bytes * 16 - 1);
-}
-
 }  // namespace
 
-// --- beginning and growing ----------------------------------------------------------------------------------------
-
-bool mheap::init() noexcept {
-  for (std::size_t window = window_wanted(); window >= chunk_bytes; window /= 2)
-    if (reserve_window(window)) return true;
-  return false;
-}
-
-bool mheap::reserve_window(std::size_t bytes) noexcept {
-  const std::size_t pages = bytes >> page_shift;
-  const std::size_t table_bytes = pages * sizeof(std::uint32_t);
-  const std::size_t tag_bytes = pages * sizeof(class_tag);
-  const std::size_t span_bytes = pages * sizeof(span);
-  const std::size_t all = round_up(table_bytes, os_page) + round_up(tag_bytes, os_page) +
-                          round_up(span_bytes, os_page) + page_allocator::bytes_for(pages);
-  auto* const memory = static_cast<char*>(os::reserve(all));
-  if (memory == nullptr) return false;
-  char* const tags = memory + round_up(table_bytes, os_page);
-  auto* const spans = reinterpret_cast<span*>(tags + round_up(tag_bytes, os_page));
-  pages_.init(reinterpret_cast<char*>(spans) + round_up(span_bytes, os_page), pages);
-  span_records_limit_ = pages;
-  the_map.base = random_base(bytes);
-  the_map.table = reinterpret_cast<std::uint32_t*>(memory);
-  the_map.tags = reinterpret_cast<class_tag*>(tags);
-  the_map.spans = spans;
-  if (make_span_record() == nullptr) {
-    os::unmap(memory, all);
-    return false;
-  }
-  the_map.pages = pages;
-  the_map.grains = bytes / grain;
-  return true;
-}
+// --- growing --------------------------------------------------------------------------------------------------------
 
 bool mheap::grow(std::size_t pages) noexcept {
-  if (the_map.pages == 0 && !init()) return false;
+  // Before there is a page: what is none of the heap leads to the record with the number 0.
+  if (!records_.begin()) return false;
   const std::size_t needed = round_up(pages, page_allocator::chunk_pages);
   // An eighth of what there is, so that a small process stays small, and a large one asks seldom.
   const std::size_t step =
       round_up(std::min(largest_step, figures_.mapped / 8) >> page_shift, page_allocator::chunk_pages);
-  return (step > needed && add_chunks(step)) || add_chunks(needed);
+  // Near a limit of the process a part of a chunk.
+  return (step > needed && add_pages(step)) || add_pages(needed) || add_pages(round_up(pages, least_pages));
 }
 
-bool mheap::add_chunks(std::size_t pages) noexcept {
-  // Where something else is mapped already the heap goes on behind it.
-  constexpr unsigned tries = 64;
-  for (unsigned i = 0; i != tries && next_page_ + pages <= the_map.pages; ++i) {
-    const std::size_t first = next_page_;
-    char* const at = the_map.address(first);
-    const os::map_result result = os::map_at(at, pages << page_shift);
-    if (result == os::map_result::no_memory) return false;
-    if (result == os::map_result::taken) {
-      next_page_ += page_allocator::chunk_pages;
-      continue;
-    }
-    if (!commit_entries(the_map.table, first, pages) || !commit_entries(the_map.tags, first, pages) ||
-        !pages_.grow(first, pages)) {
-      os::unmap(at, pages << page_shift);
-      return false;
-    }
-    if (huge_pages_wanted() != huge_pages::as_the_system_says)
-      os::advise_huge_pages(at, pages << page_shift, huge_pages_wanted() == huge_pages::always);
-    next_page_ = first + pages;
-    figures_.mapped += pages << page_shift;
-    return true;
+bool mheap::add_pages(std::size_t pages) noexcept {
+  const std::size_t first = the_map.grow(pages);
+  if (first == no_page) return false;
+  if (!pages_.grow(first, pages)) {
+    the_map.shrink(pages);
+    return false;
   }
-  return false;
+  if (huge_pages_wanted() != huge_pages::as_the_system_says)
+    os::advise_huge_pages(the_map.address(first), pages << page_shift, huge_pages_wanted() == huge_pages::always);
+  figures_.mapped += pages << page_shift;
+  return true;
 }
 
 void* mheap::bump(std::size_t bytes) noexcept {
@@ -142,22 +72,6 @@ void* mheap::bump(std::size_t bytes) noexcept {
 void* mheap::make_record(std::size_t bytes) noexcept {
   const thread_lock hold(lock_);
   return bump(bytes);
-}
-
-span* mheap::make_span_record() noexcept {
-  if (span* const s = free_records_; s != nullptr) {
-    free_records_ = s->next;
-    return s;
-  }
-  if (span_records_ == span_records_committed_) {
-    constexpr std::size_t step = (std::size_t{64} << 10) / sizeof(span);
-    if (span_records_ + step > span_records_limit_) return nullptr;
-    const auto at = reinterpret_cast<std::uintptr_t>(the_map.spans + span_records_);
-    if (!os::commit(reinterpret_cast<void*>(at / os_page * os_page), step * sizeof(span))) return nullptr;
-    span_records_committed_ += step;
-    figures_.records += step * sizeof(span);
-  }
-  return new (&the_map.spans[span_records_++]) span{};
 }
 
 // --- spans ----------------------------------------------------------------------------------------------------------
@@ -212,7 +126,7 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, s
 /// Pages that were free. The heap grows if there are none. `fresh`: how many had no memory.
 std::size_t mheap::take_pages(std::size_t pages, std::size_t align, std::size_t& fresh) noexcept {
   if (pages + align < pages) return no_page;
-  std::size_t first = the_map.pages == 0 ? no_page : pages_.take(pages, align, fresh);
+  std::size_t first = pages_.take(pages, align, fresh);
   if ((first == no_page || fresh == pages) && kept_pages_ != kept_large_pages_) {
     if (first != no_page) pages_.give(first, pages, false);
     drop_kept_of_classes();  // which have memory
@@ -226,6 +140,20 @@ std::size_t mheap::take_pages(std::size_t pages, std::size_t align, std::size_t&
   return first;
 }
 
+/// Has its addresses lead to the record with this number: its own, or 0.
+inline void mheap::map_span(const span& s, std::uint32_t number) noexcept {
+  // Of a large block only the start is ever looked up.
+  s.is_large() ? the_map.set_number(s.start, number) : map_pages(s, number);
+}
+
+[[gnu::noinline]] void mheap::map_pages(const span& s, std::uint32_t number) noexcept {
+  const heap_window& w = *the_map.window_of(s.start);
+  const std::size_t first = w.page_in(s.start);
+  std::fill_n(w.table + first, s.pages, number);
+  if (s.kind != span_kind::manual) return;
+  std::fill_n(w.tags + first, s.pages, number != 0 ? tag_of(s.klass) : class_tag{0});
+}
+
 span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind,
                            std::size_t& fresh) noexcept {
   fresh = 0;
@@ -237,7 +165,7 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
     if (is_large) drop_kept_large();  // their pages have memory: rather those than fresh ones
     const std::size_t first = take_pages(pages, align >> page_shift, fresh);
     if (first == no_page) return nullptr;
-    s = make_span_record();
+    s = records_.make();
     if (s == nullptr) {
       pages_.give(first, pages);
       return nullptr;
@@ -264,15 +192,6 @@ span* mheap::try_make_span(size_class klass, std::size_t pages, std::size_t alig
   return s;
 }
 
-/// Has its addresses lead to the record with this number: its own, or 0.
-void mheap::map_span(const span& s, std::uint32_t number) noexcept {
-  const std::size_t first = the_map.page_of(s.start);
-  // Of a large block only the start is ever looked up.
-  std::fill_n(the_map.table + first, s.is_large() ? 1 : s.pages, number);
-  if (s.is_large() || s.kind != span_kind::manual) return;
-  std::fill_n(the_map.tags + first, s.pages, number != 0 ? tag_of(s.klass) : class_tag{0});
-}
-
 void mheap::free_span(span& s, bool backed) noexcept {
   if (s.kind != span_kind::manual) the_collected_spans.remove(s);
   std::size_t idle = 0;
@@ -293,8 +212,7 @@ void mheap::free_span(span& s, bool backed) noexcept {
 /// The pages become free, the record may become another's.
 void mheap::give_pages(span& s, bool backed) noexcept {
   pages_.give(the_map.page_of(s.start), s.pages, backed);
-  s.next = free_records_;
-  free_records_ = &s;
+  records_.drop(s);
 }
 
 // What has just been freed is kept as it is for a moment. A span of a class serves the next one of that class: so the
@@ -382,8 +300,7 @@ bool mheap::try_resize(span& s, std::size_t pages, std::size_t& fresh) noexcept 
     const std::size_t behind = first + s.pages;
     if (!fits(more << page_shift)) return false;
     // At the end of the heap: let it grow.
-    if (behind + more > pages_.end() && behind <= pages_.end() && pages_.end() == next_page_)
-      grow(behind + more - pages_.end());
+    if (behind + more > pages_.end() && behind <= pages_.end()) grow(behind + more - pages_.end());
     if (!pages_.take_at(behind, more, fresh)) return false;
     s.zeroed = s.zeroed && fresh == more;
     figures_.in_spans += more << page_shift;
@@ -566,12 +483,13 @@ mheap_figures mheap::figures() noexcept {
   const thread_lock hold(lock_);
   mheap_figures f = figures_;
   f.idle_resident = (pages_.idle_resident_pages() + kept_pages_) << page_shift;
+  f.records += records_.bytes() + pages_.bytes() + the_map.table_bytes();
   return f;
 }
 
-std::size_t mheap::span_count() noexcept {
+span_records::run mheap::run_of_spans(std::size_t i) noexcept {
   const thread_lock hold(lock_);
-  return span_records_;
+  return records_[i];
 }
 
 }  // namespace heddle::detail

@@ -1,50 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
+#include "address_map.hpp"
 #include "heddle/detail/thread_mutex.hpp"
 #include "page_allocator.hpp"
 #include "span.hpp"
+#include "span_records.hpp"
 
 namespace heddle::detail {
-
-/// From an address to its span: what free() reads first. The heap is a window of address space, chosen at random and
-/// filled from below; for each of its pages there is the number of the span record, 0 if the page is in none, and a
-/// tag: which class the blocks of its span are of, so that free() need not read the record; 0 if they are not freed by
-/// the program. Written once, when the first block is asked for.
-struct address_map {
-  std::uintptr_t base = 0;
-  std::size_t pages = 0;   ///< 0: there is no heap yet
-  std::size_t grains = 0;  ///< the same in units of 16 bytes
-  class_tag* tags = nullptr;
-  std::uint32_t* table = nullptr;
-  span* spans = nullptr;  ///< [0]: the span of all pages that are in none; nobody owns it
-
-  std::size_t page_of(const void* p) const noexcept {
-    return (reinterpret_cast<std::uintptr_t>(p) - base) >> page_shift;
-  }
-  bool contains(const void* p) const noexcept { return page_of(p) < pages; }
-  /// p lies in the window.
-  span& span_of(const void* p) const noexcept { return spans[table[page_of(p)]]; }
-
-  /// The number of the grain at p. Of an address that is not aligned, or not in the window: one that is too high.
-  std::size_t grain_of(const void* p) const noexcept {
-    static_assert(grain == 16);
-    return std::rotr(reinterpret_cast<std::uintptr_t>(p) - base, 4);
-  }
-  bool contains_grain(std::size_t number) const noexcept { return number < grains; }
-  /// 0 if p is in no block of a class; it may be anything.
-  std::size_t tag_of(const void* p) const noexcept {
-    const std::size_t number = grain_of(p);
-    return contains_grain(number) ? tag_of_grain(number) : 0;
-  }
-  std::size_t tag_of_grain(std::size_t number) const noexcept { return tags[number / (page_size / grain)]; }
-
-  char* address(std::size_t page) const noexcept { return reinterpret_cast<char*>(base + (page << page_shift)); }
-};
 
 /// A block that has a mapping of its own, outside of the window.
 struct huge_block {
@@ -55,7 +21,7 @@ struct huge_block {
 
 /// What the heap holds, in bytes.
 struct mheap_figures {
-  std::size_t mapped = 0;         ///< address space of the window that is in use
+  std::size_t mapped = 0;         ///< address space of the windows
   std::size_t in_spans = 0;       ///< pages of spans
   std::size_t idle_resident = 0;  ///< free pages that still have memory
   std::size_t huge = 0;           ///< blocks with mappings of their own
@@ -103,14 +69,19 @@ class mheap {
   /// On spans, free pages with memory and huge blocks together, in bytes; 0: none.
   void set_limit(std::size_t bytes) noexcept { limit_.store(bytes - 1, std::memory_order_relaxed); }
   std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed) + 1; }
-  /// How many span records there are, the one with the number 0 among them. For walks over them.
-  std::size_t span_count() noexcept;
+  /// f(span&) for each record of a span, in use or not; those that are made meanwhile are perhaps among them.
+  template <class F>
+  void for_each_span(F f) noexcept {
+    for (std::size_t i = 0; i != span_records::most_runs; ++i) {
+      const span_records::run r = run_of_spans(i);
+      for (std::size_t n = r.first; n != r.last; ++n)
+        if (n != 0) f(the_map.spans[n]);
+    }
+  }
 
   thread_mutex& lock() noexcept { return lock_; }  // for fork
 
  private:
-  bool init() noexcept HEDDLE_REQUIRES(lock_);
-  bool reserve_window(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
   span* try_make_span(size_class klass, std::size_t pages, std::size_t align, span_kind kind,
                       std::size_t& fresh) noexcept;
   bool admit_huge(std::size_t bytes) noexcept;
@@ -120,11 +91,12 @@ class mheap {
   void trim_to_limit() noexcept;
   void make_up_for(std::size_t fresh) noexcept;
   bool grow(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
-  bool add_chunks(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
-  span* make_span_record() noexcept HEDDLE_REQUIRES(lock_);
+  bool add_pages(std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
+  span_records::run run_of_spans(std::size_t i) noexcept;
   void* bump(std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
   std::size_t take_pages(std::size_t pages, std::size_t align, std::size_t& fresh) noexcept HEDDLE_REQUIRES(lock_);
   void map_span(const span& s, std::uint32_t number) noexcept HEDDLE_REQUIRES(lock_);
+  void map_pages(const span& s, std::uint32_t number) noexcept HEDDLE_REQUIRES(lock_);
   void give_pages(span& s, bool backed) noexcept HEDDLE_REQUIRES(lock_);
   bool keep(span& s) noexcept HEDDLE_REQUIRES(lock_);
   span* take_kept(size_class klass, std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
@@ -142,16 +114,12 @@ class mheap {
 
   thread_mutex lock_{lock_rank::mheap};
   page_allocator pages_ HEDDLE_GUARDED_BY(lock_);
-  std::size_t next_page_ HEDDLE_GUARDED_BY(lock_) = 0;  // where the heap grows
-  std::size_t span_records_ HEDDLE_GUARDED_BY(lock_) = 0;
-  std::size_t span_records_committed_ HEDDLE_GUARDED_BY(lock_) = 0;
-  std::size_t span_records_limit_ HEDDLE_GUARDED_BY(lock_) = 0;
+  span_records records_ HEDDLE_GUARDED_BY(lock_);
   span* kept_[class_count] HEDDLE_GUARDED_BY(lock_) = {};  // lists, by span::next
   span* kept_large_[4] HEDDLE_GUARDED_BY(lock_) = {};
   std::size_t kept_large_count_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t kept_large_pages_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t kept_pages_ HEDDLE_GUARDED_BY(lock_) = 0;  // of all
-  span* free_records_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   huge_block* free_huge_records_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   huge_block* huge_[huge_buckets] HEDDLE_GUARDED_BY(lock_) = {};
   std::size_t huge_count_ HEDDLE_GUARDED_BY(lock_) = 0;
@@ -161,7 +129,6 @@ class mheap {
   atomic<std::size_t> limit_{~std::size_t{0}};  // one less, so that 0 is the highest there is
 };
 
-extern address_map the_map;
 extern mheap the_mheap;
 
 }  // namespace heddle::detail

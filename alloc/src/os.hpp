@@ -7,8 +7,6 @@
 
 namespace heddle::detail::os {
 
-/// Address space without memory; what is read there is zero. Null: the kernel has none to give.
-void* reserve(std::size_t bytes) noexcept;
 enum class map_result {
   mapped,     ///< zeroed memory
   taken,      ///< something else is there
@@ -18,7 +16,7 @@ enum class map_result {
 map_result map_at(void* at, std::size_t bytes) noexcept;
 /// Memory anywhere, zeroed, aligned to `alignment` (a power of two); null if there is none.
 void* map(std::size_t bytes, std::size_t alignment) noexcept;
-/// Makes reserved address space writable. False: no memory.
+/// Makes what reserve_closed() gave writable. False: no memory.
 bool commit(void* at, std::size_t bytes) noexcept;
 void unmap(void* at, std::size_t bytes) noexcept;
 /// Address space that cannot be touched until it is committed. Null: there is none.
@@ -47,7 +45,6 @@ void on_fault(void (*f)(const void* at)) noexcept;
 /// Whether that is code of the dynamic loader.
 bool in_loader(const void* code) noexcept;
 
-std::size_t physical_memory() noexcept;
 /// RLIMIT_AS, or SIZE_MAX.
 std::size_t address_space_limit() noexcept;
 /// Not for keys; it differs from process to process.

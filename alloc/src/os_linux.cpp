@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -30,8 +29,6 @@ void* map_anonymous(void* at, std::size_t bytes, int protection, int flags) noex
 }
 
 }  // namespace
-
-void* reserve(std::size_t bytes) noexcept { return map_anonymous(nullptr, bytes, PROT_READ, MAP_NORESERVE); }
 
 void* reserve_closed(std::size_t bytes) noexcept { return map_anonymous(nullptr, bytes, PROT_NONE, MAP_NORESERVE); }
 
@@ -149,13 +146,6 @@ bool in_loader(const void* code) noexcept {
         reinterpret_cast<std::uintptr_t>(code) - base - segments[i].p_vaddr < segments[i].p_memsz)
       return true;
   return false;
-}
-
-std::size_t physical_memory() noexcept {
-  const errno_kept keep;
-  struct sysinfo info {};
-  if (::sysinfo(&info) != 0) return std::size_t{16} << 30;
-  return std::size_t{info.totalram} * info.mem_unit;
 }
 
 std::size_t address_space_limit() noexcept {

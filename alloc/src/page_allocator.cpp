@@ -58,56 +58,74 @@ void for_chunks(Chunk* chunks, std::size_t first, std::size_t n, F f) noexcept {
 
 }  // namespace
 
-std::size_t page_allocator::bytes_for(std::size_t pages) noexcept {
-  const std::size_t chunks = pages / chunk_pages;
-  std::size_t bytes = round_up(chunks * sizeof(chunk), os_page);
-  for (std::size_t level = 0, n = chunks; level != levels; ++level, n = round_up(n, fanout) / fanout)
-    bytes += round_up(n * sizeof(summary), os_page);
+namespace {
+
+/// Calls f(level, nodes) for each level over so many chunks.
+template <class F>
+void for_levels(std::size_t chunks, F f) noexcept {
+  for (unsigned level = 0; level != page_allocator::levels; ++level, chunks = (chunks + fanout - 1) / fanout)
+    f(level, chunks);
+}
+
+std::size_t bytes_for(std::size_t chunks) noexcept {
+  std::size_t bytes = chunks * sizeof(page_allocator::chunk);
+  for_levels(chunks, [&](unsigned, std::size_t nodes) { bytes += nodes * sizeof(std::uint64_t); });
   return bytes;
 }
 
-void page_allocator::init(void* memory, std::size_t pages) noexcept {
-  chunk_count_ = pages / chunk_pages;
-  char* at = static_cast<char*>(memory);
-  chunks_ = reinterpret_cast<chunk*>(at);
-  at += round_up(chunk_count_ * sizeof(chunk), os_page);
-  for (std::size_t level = 0, n = chunk_count_; level != levels; ++level, n = round_up(n, fanout) / fanout) {
-    sums_[level] = reinterpret_cast<summary*>(at);
-    at += round_up(n * sizeof(summary), os_page);
-  }
-}
+}  // namespace
 
-/// Makes what is written about these chunks writable. Again and again for the same pages is harmless.
-bool page_allocator::commit(std::size_t first_chunk, std::size_t last_chunk) noexcept {
-  const auto range = [](void* begin, void* end) {
-    const auto from = reinterpret_cast<std::uintptr_t>(begin) / os_page * os_page;
-    const auto to = round_up(reinterpret_cast<std::uintptr_t>(end), os_page);
-    return os::commit(reinterpret_cast<void*>(from), to - from);
-  };
-  if (!range(chunks_ + first_chunk, chunks_ + last_chunk)) return false;
-  for (unsigned level = 0; level != levels; ++level) {
-    if (!range(sums_[level] + first_chunk, sums_[level] + last_chunk)) return false;
-    first_chunk /= fanout;
-    last_chunk = (last_chunk - 1) / fanout + 1;
-  }
+/// Moves what is written to where there is room for so many chunks, and some.
+bool page_allocator::make_room(std::size_t chunks) noexcept {
+  if (chunks <= room_) return true;
+  constexpr std::size_t least = 28;  // what goes into a page of the kernel's
+  static_assert(sizeof(chunk) == 136);
+  const std::size_t room = std::max({chunks, room_ + room_ / 2, least});
+  const std::size_t bytes = round_up(bytes_for(room), os_page);
+  char* at = static_cast<char*>(os::map(bytes, os_page));
+  if (at == nullptr) return false;
+  void* const old = chunks_;
+  auto* const moved = reinterpret_cast<chunk*>(at);
+  std::copy_n(chunks_, room_, moved);
+  chunks_ = moved;
+  at += room * sizeof(chunk);
+  std::size_t before[levels];
+  for_levels(room_, [&](unsigned level, std::size_t nodes) { before[level] = nodes; });
+  for_levels(room, [&](unsigned level, std::size_t nodes) {
+    auto* const sums = reinterpret_cast<summary*>(at);
+    std::copy_n(sums_[level], before[level], sums);
+    sums_[level] = sums;
+    at += nodes * sizeof(summary);
+  });
+  if (old != nullptr) os::unmap(old, bytes_);
+  room_ = room;
+  bytes_ = bytes;
   return true;
 }
 
 bool page_allocator::grow(std::size_t first, std::size_t pages) noexcept {
-  const std::size_t first_chunk = first / chunk_pages;
-  const std::size_t last_chunk = (first + pages) / chunk_pages;
-  const std::size_t end_chunk = end_ / chunk_pages;
-  if (last_chunk > chunk_count_ || !commit(end_chunk, last_chunk)) return false;
-  // A chunk in between that was not added, because its addresses are taken, counts as used.
-  for (std::size_t c = end_chunk; c < first_chunk; ++c)
+  const std::size_t known = (end_ + chunk_pages - 1) / chunk_pages;
+  const std::size_t chunks = (first + pages + chunk_pages - 1) / chunk_pages;
+  if (!make_room(chunks)) return false;
+  // What is not added is used, be it in between or behind.
+  for (std::size_t c = known; c != chunks; ++c)
     std::fill(std::begin(chunks_[c].used), std::end(chunks_[c].used), ~std::uint64_t{0});
+  for_chunks(chunks_, first, pages, [](chunk& c, std::size_t bit, std::size_t n) {
+    for_words(bit, n, [&](std::size_t w, std::uint64_t mask) {
+      c.used[w] &= ~mask;
+      c.unbacked[w] |= mask;
+    });
+  });
   end_ = first + pages;
-  for (std::size_t c = first_chunk; c != last_chunk; ++c)
-    std::fill(std::begin(chunks_[c].unbacked), std::end(chunks_[c].unbacked), ~std::uint64_t{0});
   free_ += pages;
   lowest_ = std::min(lowest_, first);
-  refresh(first_chunk, last_chunk - 1);
+  refresh(first / chunk_pages, chunks - 1);
   return true;
+}
+
+void page_allocator::clear() noexcept {
+  if (chunks_ != nullptr) os::unmap(chunks_, bytes_);
+  *this = {};
 }
 
 page_allocator::summary page_allocator::sum_of(const chunk& c) const noexcept {

@@ -11,8 +11,9 @@ namespace heddle::detail {
 inline constexpr std::size_t no_page = ~std::size_t{0};
 
 /// Which pages of the heap are free: the first run by address that is long enough is found by a radix tree of
-/// summaries, so the heap stays low and its upper end empties. Pages are numbered from the heap's base. Not
-/// thread-safe; it lives in memory that the mheap commits for it as the heap grows.
+/// summaries, so the heap stays low and its upper end empties. Pages are numbered as the address_map does it. Not
+/// thread-safe. What is written about them is a mapping of its own, 145 bytes for 4 MiB of the heap, which moves to one
+/// half as large again when it is full.
 ///
 /// A leaf is a chunk of 512 pages with a bit each; a node sums up eight of the level below: the free pages at its
 /// start, at its end, and the longest run inside.
@@ -30,12 +31,11 @@ class page_allocator {
     std::uint32_t idle_resident;  ///< free pages with memory
   };
 
-  /// Bytes that it needs for a heap of so many pages at most, and how they lie.
-  static std::size_t bytes_for(std::size_t pages) noexcept;
-  /// `memory`: as many bytes, reserved, reading as zeros.
-  void init(void* memory, std::size_t pages) noexcept;
-  /// Adds whole chunks as free pages without memory. False: no memory for what is written about them.
+  /// Adds free pages without memory, at or behind end(); those in between count as used for ever. False: no memory for
+  /// what is written about them.
   bool grow(std::size_t first, std::size_t pages) noexcept;
+  /// As if none had ever been added.
+  void clear() noexcept;
 
   /// The first page of a run that was free and is in use now, or no_page. `align`: pages, a power of two. `fresh`: how
   /// many of them had no memory behind them; if all, the run reads as zeros.
@@ -51,6 +51,8 @@ class page_allocator {
   std::size_t free_pages() const noexcept { return free_; }
   std::size_t idle_resident_pages() const noexcept { return idle_resident_; }
   std::size_t end() const noexcept { return end_; }
+  /// What is mapped for what is written about them.
+  std::size_t bytes() const noexcept { return bytes_; }
   void set_round(std::uint32_t r) noexcept { round_ = r; }
 
  private:
@@ -61,13 +63,14 @@ class page_allocator {
   std::size_t mark_used(std::size_t first, std::size_t pages) noexcept;
   void refresh(std::size_t first_chunk, std::size_t last_chunk) noexcept;
   summary sum_of(const chunk& c) const noexcept;
-  bool commit(std::size_t first_chunk, std::size_t last_chunk) noexcept;
+  bool make_room(std::size_t chunks) noexcept;
 
   chunk* chunks_ = nullptr;
   summary* sums_[levels] = {};  ///< [0]: of chunks; [levels - 1]: roots
-  std::size_t chunk_count_ = 0;
-  std::size_t end_ = 0;     ///< behind the last page that was ever added
-  std::size_t lowest_ = 0;  ///< no page below is free
+  std::size_t room_ = 0;        ///< for so many chunks
+  std::size_t bytes_ = 0;       ///< of the mapping
+  std::size_t end_ = 0;         ///< behind the last page that was ever added
+  std::size_t lowest_ = 0;      ///< no page below is free
   std::size_t free_ = 0;
   std::size_t idle_resident_ = 0;
   std::uint32_t round_ = 0;

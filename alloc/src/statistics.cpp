@@ -115,7 +115,7 @@ void gather(alloc::statistics& s) noexcept {
   s.class_count = class_count;
   for (std::size_t c = 0; c != class_count; ++c) s.classes[c].block_size = class_info[c].size;
   gather_totals(s);
-  for (std::size_t i = 1, n = the_mheap.span_count(); i < n; ++i) add_span(s, the_map.spans[i]);
+  the_mheap.for_each_span([&s](const span& of) noexcept { add_span(s, of); });
   the_mcache_pool.for_each([&s](const mcache& c) noexcept { subtract_waiting(s, c); });
 }
 

@@ -262,8 +262,9 @@ BOOST_AUTO_TEST_CASE(and_nothing_where_there_is_none) {
   BOOST_TEST(!is_found(this));
   BOOST_TEST(!is_found(reinterpret_cast<void*>(~std::uintptr_t{0})));
   BOOST_TEST(!is_found(the_map.address(0) - 1));
-  BOOST_TEST(!is_found(the_map.address(the_map.pages) - 1));
-  BOOST_TEST(!is_found(the_map.address(the_map.pages)));
+  char* const end = the_map.window_of(the_map.address(0))->end();
+  BOOST_TEST(!is_found(end - 1));
+  BOOST_TEST(!is_found(end));
   void* const manual = allocate(span_kind::manual, 100);
   BOOST_TEST(!is_found(manual));
   free(span_kind::manual, manual);

@@ -5,15 +5,14 @@
 
 #include <boost/test/unit_test.hpp>
 #include <random>
+#include <set>
 #include <vector>
 
-#include "os.hpp"
 #include "support/leak_check.hpp"
 #include "support/scale.hpp"
 
 using heddle::detail::no_page;
 using heddle::detail::page_allocator;
-namespace os = heddle::detail::os;
 constexpr std::size_t chunk = page_allocator::chunk_pages;
 
 namespace {
@@ -74,23 +73,16 @@ struct run {
   std::size_t first, pages;
 };
 
-/// Both of them, with memory for so many chunks.
+/// Both of them, with so many chunks at most.
 class both {
  public:
-  explicit both(std::size_t chunks)
-      : limit_(chunks * chunk),
-        bytes_(page_allocator::bytes_for(limit_)),
-        memory_(os::reserve(bytes_)),
-        wanted_(limit_),
-        runs_() {
-    BOOST_REQUIRE(memory_ != nullptr);
-    pages_.init(memory_, limit_);
-  }
-  ~both() { os::unmap(memory_, bytes_); }
+  explicit both(std::size_t chunks) : wanted_(chunks * chunk), runs_() {}
+  ~both() { pages_.clear(); }
 
-  void grow(std::size_t first_chunk, std::size_t chunks) {
-    BOOST_REQUIRE(pages_.grow(first_chunk * chunk, chunks * chunk));
-    wanted_.grow(first_chunk * chunk, chunks * chunk);
+  void grow(std::size_t first_chunk, std::size_t chunks) { grow_pages(first_chunk * chunk, chunks * chunk); }
+  void grow_pages(std::size_t first, std::size_t n) {
+    BOOST_REQUIRE(pages_.grow(first, n));
+    wanted_.grow(first, n);
   }
   bool take(std::size_t n, std::size_t align) {
     const std::size_t expected = wanted_.find(n, align);
@@ -144,9 +136,6 @@ class both {
   page_allocator& pages() { return pages_; }
 
  private:
-  std::size_t limit_;
-  std::size_t bytes_;
-  void* memory_;
   page_allocator pages_;
   reference wanted_;
   std::vector<run> runs_;
@@ -158,8 +147,7 @@ void at_random(std::uint64_t seed, std::size_t chunks, int steps) {
   std::mt19937_64 random(seed);
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
   both b(chunks + 3);
-  std::size_t grown = 1 + below(chunks);
-  b.grow(0, grown);
+  b.grow(0, 1 + below(chunks));
   for (int i = 0; i != steps; ++i) {
     const std::size_t n = 1 + (below(4) != 0 ? below(20) : below(20) != 0 ? below(200) : below(3 * chunk));
     switch (below(16)) {
@@ -169,10 +157,10 @@ void at_random(std::uint64_t seed, std::size_t chunks, int steps) {
         if (b.runs() != 0) b.take_at(b[below(b.runs())].first + n, 1 + below(30));
         break;
       case 3:
-        if (below(16) == 0 && grown < chunks) {
-          const std::size_t gap = below(2);  // addresses that something else has taken
-          b.grow(grown + gap, 1);
-          grown += 1 + gap;
+        if (below(16) == 0) {
+          const std::size_t gap = below(2) * below(2 * chunk);  // numbers of no page
+          const std::size_t more = 1 + (below(2) != 0 ? chunk - 1 : below(chunk));
+          if (b.pages().end() + gap + more <= chunks * chunk) b.grow_pages(b.pages().end() + gap, more);
         }
         break;
       case 4:
@@ -207,6 +195,44 @@ BOOST_AUTO_TEST_CASE(as_the_reference_in_a_larger_heap) {
   for (std::uint64_t seed = 1; seed <= heddle::testing::times(8, 4) + 0u; ++seed) at_random(100 + seed, 20, 1'500);
 }
 
+/// What is written about the pages moves to larger mappings meanwhile.
+BOOST_AUTO_TEST_CASE(as_the_reference_in_a_heap_that_grows) {
+  for (std::uint64_t seed = 1; seed <= heddle::testing::times(4, 1) + 0u; ++seed) {
+    std::mt19937_64 random(200 + seed);
+    both b(300);
+    const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+    std::set<std::size_t> sizes;
+    for (b.grow_pages(0, 5); b.pages().end() < 250 * chunk; sizes.insert(b.pages().bytes())) {
+      b.grow_pages(b.pages().end() + below(2) * below(20), 1 + below(3 * chunk));
+      b.take(1 + below(chunk), 1);
+      if (b.runs() > 1 && below(2) == 0) b.give(below(b.runs()), 0, 1, below(2) == 0);
+      b.check_counts();
+    }
+    while (b.runs() != 0) b.give(0, 0, b[0].pages, true);
+    b.check_counts();
+    b.scavenge();
+    BOOST_TEST(sizes.size() > 4u);
+    BOOST_TEST(*sizes.begin() == 4096u);
+    BOOST_TEST(*sizes.rbegin() <= 250u * 145 * 2 + 4096);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nothing_when_all_is_cleared) {
+  both b(40);
+  b.grow(0, 40);
+  b.take(3, 1);
+  b.pages().clear();
+  std::size_t fresh = 0;
+  BOOST_TEST(b.pages().take(1, 1, fresh) == no_page);
+  BOOST_TEST(b.pages().free_pages() == 0u);
+  BOOST_TEST(b.pages().end() == 0u);
+  BOOST_TEST(b.pages().bytes() == 0u);
+  BOOST_TEST(b.pages().grow(0, 7));
+  BOOST_TEST(b.pages().take(7, 1, fresh) == 0u);
+  BOOST_TEST(fresh == 7u);
+  BOOST_TEST(b.pages().take(1, 1, fresh) == no_page);
+}
+
 BOOST_AUTO_TEST_CASE(first_fit_by_address) {
   both b(2);
   b.grow(0, 2);
@@ -225,10 +251,7 @@ BOOST_AUTO_TEST_CASE(first_fit_by_address) {
 BOOST_AUTO_TEST_CASE(runs_across_roots) {
   constexpr std::size_t root = 512 * chunk;
   constexpr std::size_t chunks = 3 * 512;
-  const std::size_t bytes = page_allocator::bytes_for(chunks * chunk);
-  void* const memory = os::reserve(bytes);
   page_allocator p;
-  p.init(memory, chunks * chunk);
   BOOST_TEST(p.grow(0, chunks * chunk));
   std::size_t fresh = 0;
   BOOST_TEST(p.take(root - 10, 1, fresh) == 0u);
@@ -245,7 +268,7 @@ BOOST_AUTO_TEST_CASE(runs_across_roots) {
   BOOST_TEST(fresh == 0u);
   p.give(0, 3 * root);
   BOOST_TEST(p.take(3 * root, 1, fresh) == 0u);
-  os::unmap(memory, bytes);
+  p.clear();
 }
 
 BOOST_AUTO_TEST_CASE(aligned_runs) {

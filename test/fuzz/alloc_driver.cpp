@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "alloc_driver.hpp"
 
+#include <sys/mman.h>
+
 #include <memory>
 #include <new>
 #include <thread>
@@ -129,7 +131,7 @@ void alloc_driver::call(std::uint8_t what) {
     case 28: return what < 128 ? use_arena() : allocate_collected();
     case 29: return what < 128 ? reset_arena() : free_collected();
     case 30: return what < 128 ? look() : misuse();
-    default: return kernel::instance().refuse(byte() % 16, 1u + byte() % 8);
+    default: return what < 224 ? kernel::instance().refuse(byte() % 16, 1u + byte() % 8) : obstruct();
   }
 }
 
@@ -444,10 +446,23 @@ void alloc_driver::check_statistics() {
     require(s.large_blocks == large || !exact, "statistics count large blocks");
     require(s.huge == huge, "statistics count huge blocks");
   }
-  const auto from = the_map.base, to = the_map.base + (the_map.pages << page_shift);
-  // What the kernel does not take back may stay.
-  const std::size_t mapped = kernel::instance().mapped(from, to);
-  require(s.mapped == mapped || (s.mapped < mapped && !undisturbed), "as much is mapped as is said");
+  std::size_t mapped = 0;
+  the_map.for_each_window([&](const heap_window& w) {
+    mapped += kernel::instance().mapped(w.base, reinterpret_cast<std::uintptr_t>(w.end()));
+  });
+  require(s.mapped == mapped, "as much is mapped as is said");
+}
+
+/// Something else is mapped from now on where the heap or one of its tables would go on.
+void alloc_driver::obstruct() {
+  const std::uint8_t which = byte();
+  char* at = nullptr;
+  detail::the_map.for_each_window([&](const detail::heap_window& w) {
+    at = which % 3 == 0   ? w.end()
+         : which % 3 == 1 ? reinterpret_cast<char*>(w.tags) + w.tagged
+                          : reinterpret_cast<char*>(w.table) + w.tabled;
+  });
+  if (at != nullptr) ::mmap(at, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 // --- what is not allowed --------------------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ class alloc_driver {
   void use_arena();
   void reset_arena();
   void look();
+  void obstruct();
   void misuse();
   void overwrite(const block& b);
   void change_thread();

@@ -53,7 +53,7 @@ void forget_all() {
 
 fresh_heap::fresh_heap(const detail::alloc_options& options, std::size_t address_space) {
   using detail::call_extras;
-  require(detail::the_map.pages == 0, "a fresh heap begins where there is none");
+  require(!detail::the_map.has_heap(), "a fresh heap begins where there is none");
   kernel::instance().begin(address_space);
   detail::the_options = options;
   const call_extras extras = options.hardened               ? call_extras::checks

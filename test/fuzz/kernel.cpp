@@ -43,6 +43,14 @@ bool kernel::refuses() noexcept {
   return true;
 }
 
+bool kernel::exceeds(std::size_t bytes) noexcept {
+  if (address_space_ == SIZE_MAX) return false;
+  if (bytes < address_space_ && mapped(0, UINTPTR_MAX) <= address_space_ - bytes) return false;
+  ++refusals_;
+  errno = ENOMEM;
+  return true;
+}
+
 std::size_t kernel::mapped(std::uintptr_t from, std::uintptr_t to) const {
   std::size_t sum = 0;
   for (const auto& [begin, end] : mappings_)
@@ -113,7 +121,7 @@ int wrapped_pthread_create(pthread_t*, const pthread_attr_t*, start_routine*, vo
 
 void* wrapped_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) {
   kernel& k = kernel::instance();
-  if (k.active() && k.refuses()) return MAP_FAILED;
+  if (k.active() && (k.refuses() || k.exceeds(bytes))) return MAP_FAILED;
   void* const p = real_mmap(at, bytes, protection, flags, file, offset);
   if (!k.active()) return p;
   p == MAP_FAILED ? k.note_failure() : k.add(p, bytes);
@@ -137,7 +145,7 @@ void* wrapped_mremap(void* from, std::size_t old_bytes, std::size_t bytes, int f
     va_end(rest);
   }
   kernel& k = kernel::instance();
-  if (k.active() && k.refuses()) return MAP_FAILED;
+  if (k.active() && (k.refuses() || (bytes > old_bytes && k.exceeds(bytes - old_bytes)))) return MAP_FAILED;
   void* const p = real_mremap(from, old_bytes, bytes, flags, to);
   if (!k.active()) return p;
   if (p == MAP_FAILED) return k.note_failure(), p;

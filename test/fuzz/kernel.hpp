@@ -19,7 +19,7 @@ class kernel {
 
   static kernel& instance();
 
-  /// `address_space`: what getrlimit() says; SIZE_MAX: no limit.
+  /// `address_space`: so many bytes may be mapped, and that is what getrlimit() says; SIZE_MAX: no limit.
   void begin(std::size_t address_space);
   /// Unmaps what the allocator has mapped since.
   void end();
@@ -51,6 +51,8 @@ class kernel {
   // What the wrapped functions ask.
   bool active() const noexcept { return active_; }
   bool refuses() noexcept;
+  /// Whether so many bytes more are too many.
+  bool exceeds(std::size_t bytes) noexcept;
   void note_failure() noexcept { ++refusals_; }
   void add(const void* at, std::size_t bytes);
   void remove(const void* at, std::size_t bytes);

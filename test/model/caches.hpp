@@ -121,9 +121,9 @@ struct heap {
 
  private:
   static void audit_spans() {
-    const std::size_t n = hd::the_mheap.span_count();
-    for (std::size_t i = 1; i != n; ++i)
-      if (hd::span& s = hd::the_map.spans[i]; s.state != hd::span_state::unused) audit(s);
+    hd::the_mheap.for_each_span([](hd::span& s) {
+      if (s.state != hd::span_state::unused) audit(s);
+    });
   }
   static unsigned note_all(const hd::span& s, const hd::free_block* b, std::uint64_t& seen) {
     unsigned n = 0;

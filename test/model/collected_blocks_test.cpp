@@ -79,14 +79,14 @@ void look_meets_next_life(heap&) {
   alignas(hd::collected_span) std::byte memory[hd::collected_span::bytes_for(hd::class_count)];
   auto& s = *new (memory) hd::collected_span(kind, hd::class_count, nullptr);
   char* const p = hd::the_map.address(1);
-  s.begin(1, 1);
+  s.begin(p, 1);
   s.set_in_use(0);
   hd::atomic<bool> freed{false};
   model::thread other([&] {
     s.clear_in_use(0);
     freed.store(true, std::memory_order_release);
     s.end();
-    s.begin(2, 3);
+    s.begin(p + hd::page_size, 3);
     s.set_in_use(0);
   });
   const bool is_free = freed.load(std::memory_order_acquire);
