@@ -144,10 +144,11 @@ void guarded_blocks::quarantine(block& b) noexcept {
 }
 
 bool guarded_blocks::quarantine_is_full() noexcept {
+  // Under ulimit -v the rest of the process needs addresses too, for stacks of threads among others. It may be drawn at
+  // any time.
+  const std::size_t most_bytes = std::min(quarantine_bytes, os::address_space_limit() / 16);
   const thread_lock hold(lock_);
-  // Under ulimit -v the rest of the process needs addresses too, for stacks of threads among others.
-  if (quarantine_limit_ == 0) quarantine_limit_ = std::min(quarantine_bytes, os::address_space_limit() / 16);
-  return quarantined_ > quarantine_most || quarantined_bytes_ > quarantine_limit_;
+  return quarantined_ > quarantine_most || quarantined_bytes_ > most_bytes;
 }
 
 /// False: there is none in quarantine.
@@ -170,6 +171,12 @@ bool guarded_blocks::release_oldest() noexcept {
   }
   os::unmap(map, mapped);
   return true;
+}
+
+bool guarded_blocks::release_all() noexcept {
+  bool any = false;
+  while (release_oldest()) any = true;
+  return any;
 }
 
 void guarded_blocks::check() noexcept {

@@ -27,6 +27,9 @@ class guarded_blocks {
   /// called in a handler of SIGSEGV.
   void report_touched(const void* at) noexcept;
 
+  /// Gives back the addresses that are kept out of use, for whoever gets none. False: there are none.
+  bool release_all() noexcept;
+
   /// Of blocks in use, in whole pages.
   std::size_t bytes_in_use() noexcept;
 
@@ -73,7 +76,6 @@ class guarded_blocks {
   std::size_t quarantined_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t quarantined_bytes_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
-  std::size_t quarantine_limit_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< 0: not known yet
   std::size_t bytes_in_use_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
 

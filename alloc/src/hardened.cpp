@@ -61,7 +61,8 @@ void* allocate(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
     // Spans begin at pages, so blocks of a class are as aligned as their size is.
     size_class c = class_for(size + canary::least);
     while (class_info[c].size % std::max(alignment, grain) != 0) ++c;
-    return the_checked_blocks[c].allocate(c, size, zeroed);
+    void* const p = the_checked_blocks[c].allocate(c, size, zeroed);
+    return p != nullptr || !the_guarded_blocks.release_all() ? p : the_checked_blocks[c].allocate(c, size, zeroed);
   }
   zeroed = true;
   return the_guarded_blocks.allocate(alignment, size);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,7 +9,8 @@
 
 namespace heddle::detail {
 
-/// Blocks of 0 bytes where every call is checked: addresses that differ and cannot be touched. From any thread.
+/// Blocks of 0 bytes where every call is checked: addresses that differ and cannot be touched, a MiB of them at first,
+/// and one more whenever half are in use. From any thread.
 class untouchable_blocks {
  public:
   constexpr untouchable_blocks() noexcept = default;
@@ -24,16 +26,23 @@ class untouchable_blocks {
   thread_mutex& lock() noexcept { return lock_; }  // for fork
 
  private:
-  static constexpr std::size_t most = std::size_t{1} << 20;
-  static constexpr std::size_t words = most / 64;
+  static constexpr std::size_t per_part = std::size_t{1} << 16;
+  static constexpr std::size_t words_per_part = per_part / 64;
+  static constexpr std::size_t most_parts = 16;
+  static constexpr std::size_t none = ~std::size_t{0};
 
-  bool reserve() noexcept HEDDLE_REQUIRES(lock_);
-  /// The number of the one that p is, or `most`.
+  bool add_part() noexcept HEDDLE_REQUIRES(lock_);
+  std::uint64_t& word(std::size_t i) noexcept HEDDLE_REQUIRES(lock_) {
+    return used_[i / words_per_part][i % words_per_part];
+  }
+  /// The number of the one that p is, or `none`.
   std::size_t number_of(const void* p) const noexcept;
 
   thread_mutex lock_{lock_rank::checks};
-  atomic<char*> base_{nullptr};  ///< written once
-  std::uint64_t* used_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  std::array<atomic<char*>, most_parts> bases_{};  ///< each written once, one after the other
+  std::array<std::uint64_t*, most_parts> used_ HEDDLE_GUARDED_BY(lock_){};
+  std::size_t parts_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::size_t in_use_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::size_t next_ HEDDLE_GUARDED_BY(lock_) = 0;  ///< the word to be looked at first: round and round, so that an
                                                    ///< address stays out of use for long
 };
