@@ -9,7 +9,9 @@
 
 #if !defined(HEDDLE_FAST_SWITCH) || !HEDDLE_FAST_SWITCH
 
-// transfer heddle_jump(void* to, void* data): Boost.Context's jump_fcontext, left by a ret.
+// transfer heddle_jump(void* to, void* data): Boost.Context's jump_fcontext (switch.cpp says under which name), left by
+// a ret.
+    .hidden heddle_jump_target
     .globl heddle_jump
     .hidden heddle_jump
     .type heddle_jump, @function
@@ -21,7 +23,7 @@ heddle_jump:
     .cfi_adjust_cfa_offset 8
     pushq %rcx
     .cfi_adjust_cfa_offset 8
-    jmpq *jump_fcontext@GOTPCREL(%rip)
+    jmpq *heddle_jump_target(%rip)
     .cfi_adjust_cfa_offset -8
     nop                               // unwinders look up the address before the one returned to
 1:
