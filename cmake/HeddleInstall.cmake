@@ -39,7 +39,7 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/heddle-config.cmake.in h
 # Until 1.0 a minor version may break what the one before promised.
 write_basic_package_version_file(heddle-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/heddle-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/heddle-config-version.cmake
-        DESTINATION ${heddle_cmake_dir})
+        ${CMAKE_CURRENT_LIST_DIR}/HeddleBoost.cmake DESTINATION ${heddle_cmake_dir})
 
 # heddle.pc finds the prefix from where it lies. A static heddle leaves its own needs to the program's link.
 file(RELATIVE_PATH heddle_pc_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
