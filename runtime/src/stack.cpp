@@ -57,6 +57,7 @@ static_assert(sizeof(stack) <= header_size);
 constinit std::atomic<guard_kind> known_guard{guard_kind::unknown};
 
 guard_kind probe_guard() noexcept {
+  if (RUNNING_ON_VALGRIND != 0) return guard_kind::mapping;  // 3.27 ends the program at its 501st marker
   void* p = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return guard_kind::mapping;
   const bool works = ::madvise(p, page, advice_guard_install) == 0;
@@ -79,11 +80,28 @@ void unmap(char* at, std::size_t bytes) noexcept {
   ::munmap(at, bytes);
 }
 
+/// What follows a reservation: under Valgrind a page that nobody may touch, else nothing. Valgrind takes for the stack
+/// of a thread all that can be written below it without a gap. Since glibc 2.42 a thread's guard page makes no gap, so
+/// the thread above a reservation would have our stacks as well. Then Valgrind sees no switch between the thread and a
+/// fiber, and takes what lies between them for frames that are new or gone.
+std::size_t margin() noexcept { return RUNNING_ON_VALGRIND != 0 ? page : 0; }
+
 /// The pages from one to the other at once: a page fault each costs half as much again. Where the kernel cannot do that
 /// there will be faults.
 void populate(char* from, char* to) noexcept {
   from -= reinterpret_cast<std::uintptr_t>(from) % page;
   ::madvise(from, static_cast<std::size_t>(to - from), advice_populate_write);
+}
+
+/// Whether a pool that has cut so many slots goes on without guards, because it runs under Valgrind: that has room for
+/// 30,000 mappings, ends the program at the next one, and a guard makes two.
+bool too_many_for_valgrind(std::size_t made) noexcept {
+  constexpr std::size_t most = 8192;
+  if (RUNNING_ON_VALGRIND == 0 || made < most) return false;
+  static constinit std::atomic<bool> said{false};
+  if (!said.exchange(true, std::memory_order_relaxed))
+    std::fprintf(stderr, "heddle: under Valgrind only the first %zu fiber stacks have a guard page\n", most);
+  return true;
 }
 
 bool protect(char* at) noexcept {
@@ -93,7 +111,7 @@ bool protect(char* at) noexcept {
 
 /// One system call for many guards where the kernel lets a process advise itself; false where it does not.
 bool protect_many(char* slots, std::size_t count, std::size_t stride) noexcept {
-  if (guard_in_use() != guard_kind::marker || RUNNING_ON_VALGRIND != 0) return false;  // it knows no pidfd
+  if (guard_in_use() != guard_kind::marker) return false;
   std::array<iovec, stack_pool::batch> where;
   for (std::size_t i = 0; i != count; ++i) where[i] = {slots + i * stride, page};
   // Opened for each batch: kept, it would be a descriptor left over, and name the parent after a fork.
@@ -112,7 +130,7 @@ stack_pool::stack_pool(std::size_t size, growing g) noexcept
 
 stack_pool::~stack_pool() {
   while (stack* s = free_.pop()) retire_stack(*s);
-  for (const reservation& r : reservations_) unmap(r.base, r.bytes);
+  for (const reservation& r : reservations_) unmap(r.base, r.bytes + margin());
 }
 
 char* stack_pool::header_of(char* slot) const noexcept {
@@ -133,9 +151,10 @@ bool stack_pool::reserve() noexcept {
   std::size_t bytes = first << std::min<std::size_t>(reservations_.size(), 8);
   bytes = bytes / slot_size_ * slot_size_;
   for (; bytes >= slot_size_; bytes = bytes / 2 / slot_size_ * slot_size_) {
-    void* p =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    void* p = ::mmap(nullptr, bytes + margin(), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (p == MAP_FAILED) continue;
+    if (margin() != 0) ::mprotect(static_cast<char*>(p) + bytes, margin(), PROT_NONE);
     ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
     try {
       char* const base = static_cast<char*>(p);
@@ -144,7 +163,7 @@ bool stack_pool::reserve() noexcept {
                                           [](const char* at, const reservation& r) { return at < r.base; });
       reservations_.insert(after, {base, bytes, 0});
     } catch (const std::bad_alloc&) {
-      ::munmap(p, bytes);
+      ::munmap(p, bytes + margin());
       return false;
     }
     cursor_ = guarded_ = static_cast<char*>(p);
@@ -155,7 +174,9 @@ bool stack_pool::reserve() noexcept {
 }
 
 void stack_pool::guard(char* slots, std::size_t count) noexcept {
-  if (packed_ || guard_in_use() == guard_kind::none || protect_many(slots, count, slot_size_)) return;
+  if (packed_ || guard_in_use() == guard_kind::none || too_many_for_valgrind(made_) ||
+      protect_many(slots, count, slot_size_))
+    return;
   for (std::size_t i = 0; i != count; ++i) {
     if (protect(slots + i * slot_size_)) continue;
     std::fprintf(stderr,
@@ -284,7 +305,7 @@ bool stack_pool::give_back() noexcept {
     if (!within(gone, slot)) emptied.push_back(slot);
   }
   drop(emptied);
-  for (const reservation& r : gone) unmap(r.base, r.bytes);
+  for (const reservation& r : gone) unmap(r.base, r.bytes + margin());
   const thread_lock hold(lock_);
   for (char* slot : emptied) {
     empty_.push_back(slot);
