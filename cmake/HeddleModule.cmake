@@ -7,7 +7,7 @@ function(heddle_warnings target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wno-sign-conversion>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:Clang>>:-Wthread-safety>
-    $<$<BOOL:${HEDDLE_WERROR}>:-Werror>)
+    $<$<BOOL:${heddle_werror}>:-Werror>)
   if(HEDDLE_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # Instrumented code hides from gcc what is initialised.
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
@@ -44,8 +44,10 @@ function(heddle_add_module name)
     SOVERSION ${PROJECT_VERSION_MAJOR}
     INSTALL_RPATH "$ORIGIN")
   # Initial-exec: reading a thread-local costs one instruction instead of a call, and never allocates.
+  # And with -frtti, whatever the project says that we are a part of: others throw and catch our exceptions, and take
+  # what tells their types from here.
   target_compile_options(${target} PRIVATE
-    $<$<COMPILE_LANGUAGE:CXX>:-fstack-clash-protection;-ftls-model=initial-exec>)
+    $<$<COMPILE_LANGUAGE:CXX>:-fstack-clash-protection;-ftls-model=initial-exec;-frtti>)
   heddle_warnings(${target})
   heddle_sanitize(${target} PUBLIC)
   # Lock ranks change a layout, so whoever uses the library must agree.

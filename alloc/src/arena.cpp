@@ -5,7 +5,6 @@
 
 #include "heddle/alloc.hpp"
 #include "heddle/detail/trusted.hpp"
-#include "heddle/memory_resource.hpp"
 
 namespace heddle::alloc {
 
@@ -56,22 +55,6 @@ void arena::reset() noexcept {
 void arena::release() noexcept {
   for (block* b = std::exchange(current_, nullptr); b != nullptr;) give(std::exchange(b, b->next));
   begin_ = end_ = nullptr;
-}
-
-namespace {
-
-/// Never destroyed: static objects may give memory back after it would have been.
-union immortal {
-  immortal() noexcept : resource() {}
-  ~immortal() {}
-  memory_resource resource;
-};
-
-}  // namespace
-
-memory_resource* default_resource() noexcept {
-  static immortal one;
-  return &one.resource;
 }
 
 }  // namespace heddle::alloc

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heddle/detail/config.hpp"
+
 namespace heddle::alloc {
 
 /// What there is of the blocks of one size, whoever frees them: the program or a collector.

@@ -17,13 +17,9 @@ namespace heddle::alloc {
 /// more than allocate(). From any thread and from fibers.
 class HEDDLE_EXPORT memory_resource final : public std::pmr::memory_resource {
  private:
-  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    return alignment <= 16 ? alloc::allocate(bytes) : alloc::allocate(bytes, std::align_val_t{alignment});
-  }
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override;
   void do_deallocate(void* p, std::size_t, std::size_t) noexcept override { alloc::deallocate(p); }
-  bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
-    return dynamic_cast<const memory_resource*>(&other) != nullptr;
-  }
+  bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override;
 };
 
 /// One for all, which is there as long as the process is, destructors of static objects included. Never null.

@@ -7,6 +7,10 @@
 #if __cplusplus < 202002L
 #error "heddle needs C++20"
 #endif
+// The malloc shim has no use for them.
+#if !defined(__cpp_exceptions) && !defined(HEDDLE_EXPORT_NOTHING)
+#error "heddle needs exceptions: compile without -fno-exceptions (-fno-rtti is allowed)"
+#endif
 
 /// Marks what the shared libraries export; everything else is hidden. The malloc shim exports nothing of heddle's: its
 /// names would come before those of the library in a program that uses both.
