@@ -5,6 +5,7 @@
 # heddle_find_boost(QUIET|REQUIRED components...): find_package(Boost), without the warning of CMake 3.30 and newer that
 # its module FindBoost is going. A macro, because find_package() sets variables.
 macro(heddle_find_boost if_missing)
+  unset(Boost_FOUND)
   # By the package file that Boost has had since 1.70. A place that was named for FindBoost counts here as well.
   if(NOT Boost_NO_BOOST_CMAKE)
     find_package(Boost 1.74 QUIET CONFIG COMPONENTS ${ARGN} HINTS "${BOOST_ROOT}" "$ENV{BOOST_ROOT}")
