@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "control_words.hpp"
 #include "stack.hpp"
 #include "switch.hpp"
 
@@ -43,7 +44,10 @@ inline exception_state* thread_exception_state() noexcept {
 /// 3. `memory` and `limit` of the running one change as its stack grows; see segment.hpp.
 struct execution {
   void* context = nullptr;
-  void* caught = nullptr;
+  union {
+    void* caught = nullptr;
+    control_words begins_with;  ///< of a fiber that has not begun
+  };
   unsigned uncaught = 0;
   std::uint32_t stack_class = 0;  ///< of a fiber: index of the pool of its first stack
   stack* memory = nullptr;        ///< null until a fiber first runs
@@ -56,10 +60,6 @@ struct execution {
   void restore_exceptions(exception_state& of_thread) const noexcept {
     of_thread.caught = caught;
     of_thread.uncaught = uncaught;
-  }
-  void restart_exceptions() noexcept {
-    caught = nullptr;
-    uncaught = 0;
   }
   void stand_on(stack& s) noexcept {
     memory = &s;

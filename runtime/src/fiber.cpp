@@ -49,8 +49,10 @@ void fiber_pool::trim() noexcept {
 }
 
 void fiber_pool::clear(fiber& f) noexcept {
-  if (f.big) [[unlikely]]
+  if (f.big) [[unlikely]] {
     on_home_stack([&] { ::operator delete(f.big_closure(), std::align_val_t(f.closure->align)); });
+    f.big = false;
+  }
   if (f.name != nullptr) [[unlikely]] {
     on_home_stack([&] { free_name(f.name); });
     f.name = nullptr;

@@ -62,7 +62,6 @@ fiber* scheduler::make_fiber_at_hand(machine& m, const closure_type& type) noexc
     return nullptr;
   fiber* const f = take_fiber(*m.p);
   clear_fiber(*f, type.segmented ? segmented_class_ : default_stack);
-  f->name = nullptr;
   return f;
 }
 
@@ -82,7 +81,7 @@ inline fiber* scheduler::take_fiber(processor& p) noexcept {
 inline void scheduler::clear_fiber(fiber& f, std::uint32_t stack_class) noexcept {
   f.stack_class = stack_class;
   f.memory = nullptr;
-  f.big = false;
+  f.begins_with.take();
 }
 
 // --- stacks --------------------------------------------------------------------------------------------------
@@ -123,7 +122,6 @@ inline void scheduler::begin_on(fiber& f, stack& s) noexcept {
   s.next = nullptr;
   f.stand_on(s);
   f.context = s.context != nullptr ? s.context : make_context(s.bottom + s.size, s.size, fiber_main);
-  f.restart_exceptions();
 }
 
 void scheduler::release_stack(machine& m, stack* s) noexcept {
@@ -191,9 +189,16 @@ void scheduler::count_ended(machine& m) noexcept {
     elsewhere_.fetch_sub(1, std::memory_order_relaxed);
 }
 
+[[gnu::noinline]] void scheduler::clear_and_free(machine& m, fiber* f) noexcept {
+  fiber_pool::clear(*f);
+  free_fiber(m, f);
+}
+
 void scheduler::free_fiber(machine& m, fiber* f) noexcept {
   if (m.p == nullptr) return fibers.put(f);
-  fiber_pool::clear(*f);
+  if (f->big || f->name != nullptr) [[unlikely]]
+    return clear_and_free(m, f);
+  f->state.store(fiber_state::free, std::memory_order_relaxed);
   fiber_list& cache = m.p->free_fibers;
   f->next = cache.head;  // the newest first: its lines are warm
   cache.head = f;
@@ -244,6 +249,7 @@ void scheduler::free_fiber(machine& m, fiber* f) noexcept {
   execution free_stack;
   free_stack.memory = s;
   if (f == nullptr) m->current = nullptr;
+  if constexpr (!switch_keeps_control_words) usual_words_.load();
   m = &machine::change(
       *m, free_stack, f != nullptr ? prepare(*m, f) : m->home,
       [](void* arg) {
@@ -279,9 +285,10 @@ void scheduler::fiber_main(switch_argument raw) {
   machine* m = static_cast<machine*>(t.data);
   fiber* f = m->current;
   sanitizer_arrive(nullptr);
-  machine::arrive(t, *f);
+  machine::arrive(t, execution());
   for (;;) {
     stack* const memory = f->memory;
+    f->begins_with.load();
     m->leave();
     run_closure(*f);
     m = this_machine();  // the fiber may have moved
@@ -314,6 +321,8 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   self.state.store(fiber_state::lending, std::memory_order_relaxed);
   self.save_exceptions(*m.exceptions);
   *m.exceptions = {};
+  const control_words own = control_words::current();
+  f->begins_with.load();
   f->stand_on(*self.memory);
   prepare(m, f);
   m.leave();
@@ -326,6 +335,7 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   now->current = &self;
   self.state.store(fiber_state::running, std::memory_order_relaxed);
   self.restore_exceptions(*now->exceptions);
+  own.load();
   now->leave();
   return true;
 }

@@ -168,6 +168,7 @@ void scheduler::start() {
 void scheduler::run_machine(machine& m) noexcept {
   // acquire: so that the processor is seen; release half in hand_over() and start().
   while (m.wake_word.load(std::memory_order_acquire) == 0) platform::futex_wait(m.wake_word, 0);
+  usual_words_.load();  // a fiber with others may have made this thread
   m.exceptions = thread_exception_state();
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);

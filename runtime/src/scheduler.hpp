@@ -218,6 +218,7 @@ class scheduler {
   stack_pool& pool_of(const fiber& f) noexcept;
   stack_pool* pool_at(std::size_t stack_class) noexcept;
   fiber* take_fiber(processor& p) noexcept;
+  void clear_and_free(machine& m, fiber* f) noexcept;
   static void clear_fiber(fiber& f, std::uint32_t stack_class) noexcept;
   std::uint32_t stack_class(const closure_type& type, const fiber_options* o);
   std::uint32_t sized_stack_class(std::size_t size, bool grows);
@@ -235,7 +236,8 @@ class scheduler {
 #endif
   // What a machine must find to do so that waking it was worth it: what the wake costs the waker.
   static constexpr nanoseconds_t worth_a_wake = 5'000;
-  const bool alone_;  // one processor: nobody steals, nobody spins
+  const bool alone_;                                            // one processor: nobody steals, nobody spins
+  const control_words usual_words_ = control_words::current();  // of the thread that starts the runtime
   monitor monitor_;
   friend class monitor;
 };

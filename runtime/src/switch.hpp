@@ -2,7 +2,7 @@
 //
 // The switch of stacks itself. Boost.Context's fcontext layer by default. With -DHEDDLE_SWITCH=fast, six
 // registers in our own assembly: it leaves out the x87 and SSE control words, so it is right only in programs
-// whose fibers do not change rounding or exception masks across a suspension.
+// whose fibers do not change rounding or exception masks across a suspension; see control_words.hpp.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,8 @@
 #if defined(HEDDLE_FAST_SWITCH) && HEDDLE_FAST_SWITCH
 
 namespace heddle::detail {
+/// Whether a suspended context holds the control words.
+inline constexpr bool switch_keeps_control_words = false;
 struct transfer {
   void* context;
   void* data;
@@ -35,6 +37,7 @@ inline transfer switch_on_top(void* to, void* data, transfer (*f)(transfer)) {
 #include <boost/context/detail/fcontext.hpp>
 
 namespace heddle::detail {
+inline constexpr bool switch_keeps_control_words = true;
 /// Who switched here (as a context to return to), and the word that came along.
 struct transfer {
   void* context;

@@ -34,6 +34,11 @@ class fiber_id {
 ///
 /// An exception that leaves f ends the process with a report that names the fiber.
 ///
+/// f begins with the caller's floating-point environment (rounding, flush to zero, exception masks and flags of SSE;
+/// rounding, precision and masks of x87), as a std::thread does. What it sets is its own: kept while it is suspended,
+/// and gone when it has ended. Built with HEDDLE_SWITCH=fast it is not kept: there a fiber must be back at the
+/// environment of the thread that started the runtime whenever it may be suspended.
+///
 /// \throws std::bad_alloc; std::system_error if the runtime must be started and no kernel thread can be had; what
 ///         moving f or args throws.
 /// Complexity: O(1), about 20 ns; no allocation if f and args fit into 88 bytes. From fibers and plain threads; the
@@ -82,8 +87,9 @@ class [[nodiscard]] join_handle {
   fiber_id get_id() const noexcept { return fiber_id(fiber_ ? detail::fiber_number(fiber_) : 0); }
 
   /// Waits until the fiber has ended; blocks the fiber or the plain thread. Returns its value.
-  /// A fiber that has not begun may run on the stack of its joiner, if fifteen sixteenths of that are free.
-  /// \throws what the fiber threw; std::logic_error if not joinable.
+  /// A fiber that has not begun may run on the stack of its joiner, if fifteen sixteenths of that are free. The
+  /// caller's floating-point environment stays as it was, whatever the fiber has done to its own. \throws what the
+  /// fiber threw; std::logic_error if not joinable.
   R join() {
     if (fiber_ == nullptr) throw std::logic_error("heddle::join_handle::join: nothing to join");
     detail::join_fiber(fiber_);

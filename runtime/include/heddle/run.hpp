@@ -70,7 +70,8 @@ class HEDDLE_EXPORT runtime_scope {
 }  // namespace detail
 
 /// Runs `main` as the first fiber, and returns what it returns, once it and every other fiber have ended.
-/// The calling thread only waits. A second run may follow the first.
+/// The calling thread only waits. A second run may follow the first. `main` begins with the floating-point environment
+/// of the caller, as go() says; the caller's stays as it was.
 ///
 /// \param main  callable without arguments
 /// \param o     see options
