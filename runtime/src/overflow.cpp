@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdio>
 
+#include "fault_chain.hpp"
 #include "report.hpp"
 #include "scheduler.hpp"
 
@@ -38,13 +39,7 @@ signal_stack::~signal_stack() = default;
 
 namespace {
 
-constexpr std::array<int, 2> signals{SIGSEGV, SIGBUS};
-std::array<struct sigaction, signals.size()> before;  // written before our handler is installed
 constexpr std::size_t signal_stack_size = std::size_t{64} << 10;
-
-struct sigaction& action_before(int signal) noexcept {
-  return before[signal == signals[0] ? 0 : 1];
-}
 
 /// Whether the address lies in the guard of the stack that f runs on.
 bool below(const fiber* f, const char* address) noexcept {
@@ -70,19 +65,11 @@ void report(const fiber& f, const char* address) noexcept {
   ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), static_cast<int>(frames.size())), STDERR_FILENO);
 }
 
-void on_fault(int signal, siginfo_t* info, void* context) {
+void look(const siginfo_t& info) {
   const machine* const m = this_machine();
-  const char* const address = static_cast<const char*>(info->si_addr);
+  const char* const address = static_cast<const char*>(info.si_addr);
   // A code above 0 comes from the kernel: somebody's kill() says nothing about an address.
-  if (m != nullptr && info->si_code > 0 && below(m->current, address)) report(*m->current, address);
-  const struct sigaction& others = action_before(signal);
-  if ((others.sa_flags & SA_SIGINFO) != 0) return others.sa_sigaction(signal, info, context);
-  if (others.sa_handler == SIG_IGN && info->si_code <= 0) return;
-  if (others.sa_handler != SIG_DFL && others.sa_handler != SIG_IGN) return others.sa_handler(signal);
-  struct sigaction fatal {};
-  fatal.sa_handler = SIG_DFL;
-  ::sigaction(signal, &fatal, nullptr);
-  if (info->si_code <= 0) ::raise(signal);  // blocked until we return; a fault comes again by itself
+  if (m != nullptr && info.si_code > 0 && below(m->current, address)) report(*m->current, address);
 }
 
 }  // namespace
@@ -90,23 +77,10 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 void overflow_watch::begin() noexcept {
   void* frame = nullptr;
   ::backtrace(&frame, 1);  // the first one allocates
-  struct sigaction ours {};
-  ours.sa_sigaction = on_fault;
-  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  for (const int signal : signals) {
-    ::sigaction(signal, nullptr, &action_before(signal));
-    ::sigaction(signal, &ours, nullptr);
-  }
+  fault_chain::begin(look);
 }
 
-void overflow_watch::end() noexcept {
-  for (const int signal : signals) {
-    struct sigaction now {};
-    ::sigaction(signal, nullptr, &now);
-    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault)
-      ::sigaction(signal, &action_before(signal), nullptr);
-  }
-}
+void overflow_watch::end() noexcept { fault_chain::end(); }
 
 signal_stack::signal_stack() noexcept {
   void* p = ::mmap(nullptr, signal_stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -119,6 +93,8 @@ signal_stack::signal_stack() noexcept {
 
 signal_stack::~signal_stack() {
   if (memory_ == nullptr) return;
+  stack_t now{};
+  if (::sigaltstack(nullptr, &now) == 0 && now.ss_sp != memory_) return;  // a fiber has set another: ours stays mapped
   stack_t none{};
   none.ss_flags = SS_DISABLE;
   ::sigaltstack(&none, nullptr);
