@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
 
+#include "heddle/detail/deadline.hpp"
 #include "heddle/run.hpp"
 #include "machine.hpp"
 #include "monitor.hpp"
@@ -94,7 +96,7 @@ class scheduler {
   /// Nothing runs, nothing is pending, and no other thread of the process could change that.
   bool deadlocked() noexcept;
   bool call_with_work_behind() noexcept;
-  nanoseconds_t slice() const noexcept { return std::chrono::nanoseconds(settings.slice).count(); }
+  nanoseconds_t slice() const noexcept { return std::min(time_to_wait(settings.slice), last_deadline / 4); }
   /// Ends the process with a report if fibers are left that nothing can wake.
   void report_deadlock() noexcept;
   nanoseconds_t earliest_timer() const noexcept;

@@ -37,7 +37,8 @@ class delaying_queue : public work_queue<Key, Metrics, Hash> {
   /// add(), after `delay`; at once if that is not positive.
   void add_after(const Key& key, clock::duration delay) {
     if (delay <= clock::duration::zero()) return static_cast<void>(this->add(key));
-    const clock::time_point due = clock::now() + delay;
+    const clock::time_point now = clock::now();
+    const clock::time_point due = delay < clock::time_point::max() - now ? now + delay : clock::time_point::max();
     bool first = false;
     {
       const std::lock_guard lock(mutex_);

@@ -41,7 +41,10 @@ class rate_limiter {
     refill(clock::now());
     tokens_ -= 1;
     if (tokens_ >= 0) return clock::duration::zero();
-    return std::chrono::ceil<clock::duration>(std::chrono::duration<double>(-tokens_ / rate_));
+    const std::chrono::duration<double> wait(-tokens_ / rate_);
+    // At a rate of 0, or next to it, it never comes.
+    if (!(wait < clock::duration::max() / 2)) return clock::duration::max();
+    return std::chrono::ceil<clock::duration>(wait);
   }
 
   /// Waits for a token. False: a stop was requested before; the token goes back.

@@ -263,6 +263,28 @@ void timer_is_reset() {
       {.procs = 2, .monitor = false});
 }
 
+/// Of the shortest period, on a processor that nobody takes away: it ticks as often as somebody receives, lets others
+/// run, and not a tick comes after stop().
+template <unsigned Procs>
+void ticker_of_a_nanosecond() {
+  heddle::run(
+      [] {
+        heddle::ticker t(1ns);
+        heddle::ticker::time_point last{};
+        for (int i = 0; i < 3; ++i) {
+          const auto now = t.channel().receive().value();
+          model::check(now > last, "a tick came twice");
+          last = now;
+          if (i == 1) heddle::this_fiber::sleep_for(2'000ns);  // while others are left out
+        }
+        t.stop();
+        model::check(!t.channel().try_receive(), "a tick after stop()");
+        t.reset(1ns);
+        model::check(t.channel().receive().value() > last, "a stale tick");
+      },
+      {.procs = Procs, .monitor = false});
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(as_it_is)
@@ -280,6 +302,8 @@ BOOST_AUTO_TEST_CASE(fibers_one_processor) { right(fibers, fibers_select<1>); }
 BOOST_AUTO_TEST_CASE(fibers_two_processors) { right(fibers, fibers_select<2>); }
 BOOST_AUTO_TEST_CASE(timer_stop) { right(fibers, timer_is_stopped); }
 BOOST_AUTO_TEST_CASE(timer_reset) { right(fibers, timer_is_reset); }
+BOOST_AUTO_TEST_CASE(ticker_one_processor) { right(fibers, ticker_of_a_nanosecond<1>); }
+BOOST_AUTO_TEST_CASE(ticker_two_processors) { right(fibers, ticker_of_a_nanosecond<2>); }
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(planted)
@@ -302,6 +326,9 @@ BOOST_AUTO_TEST_CASE(queued_before_asleep) {
   wrong(model::plant::queued_before_asleep, threads, select_meets_two_senders<0>);
 }
 BOOST_AUTO_TEST_CASE(stale_tick_stays) { wrong(model::plant::stale_tick_stays, fibers, timer_is_stopped); }
+BOOST_AUTO_TEST_CASE(room_not_told) {
+  wrong(model::plant::room_not_told, fibers, ticker_of_a_nanosecond<1>, "deadlock");
+}
 BOOST_AUTO_TEST_CASE(fires_though_reset) {
   wrong(model::plant::fires_though_reset, fibers, timer_is_reset, "a stale value");
 }

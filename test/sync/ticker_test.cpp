@@ -5,12 +5,14 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 
 #include "heddle/run.hpp"
 #include "heddle/select.hpp"
 #include "heddle/this_fiber.hpp"
 #include "support/crew.hpp"
+#include "support/death.hpp"
 #include "support/leak_check.hpp"
 #include "support/scale.hpp"
 
@@ -87,6 +89,107 @@ BOOST_AUTO_TEST_CASE(a_period_must_be_positive) {
     BOOST_CHECK_THROW(heddle::ticker(0s), std::invalid_argument);
     heddle::ticker t(1h);
     BOOST_CHECK_THROW(t.reset(-1s), std::invalid_argument);
+    BOOST_CHECK_THROW(t.reset(0ns), std::invalid_argument);
+    BOOST_CHECK_THROW(heddle::ticker(std::chrono::hours::min()), std::invalid_argument);
+    BOOST_CHECK_THROW(heddle::ticker(std::chrono::duration<double>(-1e-12)), std::invalid_argument);
+    BOOST_CHECK_THROW(heddle::ticker(std::chrono::duration<double>(std::nan(""))), std::invalid_argument);
+    BOOST_TEST(!t.channel().try_receive());  // what was refused has changed nothing
+  });
+}
+
+BOOST_AUTO_TEST_CASE(no_period_is_too_long) {
+  with_crew(one_at_a_time, [](crew&) {
+    const auto silent = [](heddle::ticker& t) {
+      BOOST_TEST(!t.channel().receive_for(1ms));
+      t.reset(1ns);
+      BOOST_TEST(t.channel().receive().has_value());
+    };
+    heddle::ticker hours(std::chrono::hours::max());
+    silent(hours);
+    heddle::ticker nanoseconds(std::chrono::nanoseconds::max());
+    silent(nanoseconds);
+    heddle::ticker infinite{std::chrono::duration<double>(HUGE_VAL)};
+    silent(infinite);
+    infinite.reset(std::chrono::hours::max());
+    BOOST_TEST(!infinite.channel().receive_for(1ms));
+  });
+}
+
+// Without a monitor nobody would take the processor away from a ticker that is always late.
+BOOST_AUTO_TEST_CASE(no_period_is_too_short) {
+  for (const unsigned procs : {1u, 2u})
+    with_crew({kind::fibers, procs, false}, [&](crew& crew) {
+      heddle::ticker t(1ns), nobody_listens(1ns);
+      std::atomic<int> others{0};
+      bool over = false;
+      for (unsigned i = 0; i < procs; ++i)
+        crew.start([&] {
+          for (bool on = true; on; heddle::this_fiber::yield()) {
+            ++others;
+            on = std::atomic_ref(over).load() == false;
+          }
+        });
+      steady::time_point last{};
+      for (int i = 0; i < 1000; ++i) {
+        const auto now = t.channel().receive().value();
+        BOOST_TEST((now > last && now <= steady::now()));
+        last = now;
+      }
+      const int by_then = others;
+      while (others < by_then + 100) heddle::this_fiber::yield();
+      std::atomic_ref(over).store(true);
+    });
+  with_crew(one_at_a_time, [](crew&) {  // what is shorter than a nanosecond counts as one
+    heddle::ticker t{std::chrono::duration<double>(1e-12)};
+    for (int i = 0; i < 10; ++i) BOOST_TEST(t.channel().receive().has_value());
+  });
+}
+
+// One whose ticks nobody takes away sleeps: with all the fibers asleep the runtime would see a deadlock, and does, since
+// nothing but a receiver could wake it.
+BOOST_AUTO_TEST_CASE(a_ticker_without_listeners_sleeps) {
+  const auto end = heddle::testing::death_of([] {
+    heddle::run(
+        [] {
+          heddle::ticker t(1ms);
+          heddle::channel<int> never;
+          (void)never.receive();
+        },
+        {.procs = 1});
+  });
+  BOOST_TEST(end.says("deadlock"), end.text);
+}
+
+// Whoever takes an old tick gets the next one when it is due, not at once.
+BOOST_AUTO_TEST_CASE(a_slow_receiver_gets_back_into_step) {
+  with_crew(one_at_a_time, [](crew&) {
+    const auto period = 10ms;
+    const auto ahead = steady::now();
+    heddle::ticker t(period);
+    const auto behind = steady::now();  // it began between the two
+    for (int checked = 0; checked < 3;) {
+      heddle::this_fiber::sleep_for(period * 5 / 2);
+      (void)t.channel().receive();
+      const auto taken = steady::now();
+      const auto next = t.channel().receive().value();
+      const auto periods = (taken - ahead) / period;
+      if (periods != (taken - behind) / period) continue;  // perhaps it was due just then
+      BOOST_TEST((next - ahead >= (periods + 1) * period));
+      ++checked;
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(closing_the_channel_ends_the_ticks) {
+  with_crew(one_at_a_time, [](crew&) {
+    heddle::ticker t(1ms);
+    heddle::this_fiber::sleep_for(3ms);  // one is inside, and the ticker waits for room
+    t.channel().close();
+    BOOST_TEST(t.channel().receive().has_value());
+    BOOST_TEST(!t.channel().receive());
+    heddle::ticker idle(1ms);
+    idle.channel().close();
+    heddle::this_fiber::sleep_for(3ms);
   });
 }
 

@@ -43,40 +43,37 @@ HEDDLE_EXPORT void name(std::string_view n);
 /// that joins it counts that one's part too. O(1). deepest_stack() has the most that any fiber ever used.
 HEDDLE_EXPORT std::size_t stack_used() noexcept;
 
-/// Suspends the fiber for at least `d` of monotonic time; blocks only the fiber. O(log sleepers).
+/// Suspends the fiber for at least `d` of monotonic time; blocks only the fiber. O(log sleepers). As yield() if `d` is
+/// not positive. This and every other wait of heddle takes any duration and any time: min(), max(), infinities, in any
+/// unit. What lies further ahead than 292 years lasts for ever; what is no number (NaN) has passed.
 template <class Rep, class Period>
 void sleep_for(std::chrono::duration<Rep, Period> d) {
-  detail::sleep_until(detail::deadline_at(detail::monotonic_now(), d));
+  detail::sleep_until(detail::deadline_after(d));
 }
 
 /// The same, but not longer than until a stop is requested (of a std::stop_token): returns false if it was, at once if
 /// it has been already.
 template <class Rep, class Period>
 bool sleep_for(std::chrono::duration<Rep, Period> d, const detail::stop_token& stop) {
-  return detail::sleep_until(detail::deadline_at(detail::monotonic_now(), d), stop);
+  return detail::sleep_until(detail::deadline_after(d), stop);
 }
 
-/// Suspends the fiber until `t` of any clock; for other clocks than the monotonic one it looks again, since
-/// they may be set.
+/// Suspends the fiber until `t` of any clock; as yield() if that has passed. Other clocks than the monotonic one may be
+/// set: one that was set back is waited for again. That one was set forward is seen only when the wait is over that was
+/// right before; so it is with every wait until a time.
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> t) {
-  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
-    detail::sleep_until(detail::deadline_at(0, t.time_since_epoch()));
-  } else {
-    for (auto now = Clock::now(); now < t; now = Clock::now()) sleep_for(t - now);
-  }
+  detail::attempt_until(t, [](detail::nanoseconds_t deadline) {
+    detail::sleep_until(deadline);
+    return false;
+  });
 }
 
 /// The same, but not longer than until a stop is requested: returns false if it was.
 template <class Clock, class Duration>
 bool sleep_until(std::chrono::time_point<Clock, Duration> t, const detail::stop_token& stop) {
-  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
-    return detail::sleep_until(detail::deadline_at(0, t.time_since_epoch()), stop);
-  } else {
-    for (auto now = Clock::now(); now < t; now = Clock::now())
-      if (!sleep_for(t - now, stop)) return false;
-    return true;
-  }
+  return !detail::attempt_until(
+      t, [&](detail::nanoseconds_t deadline) { return !detail::sleep_until(deadline, stop); });
 }
 
 }  // namespace this_fiber

@@ -23,6 +23,9 @@ template <class T>
 class receive_case;
 template <class T>
 class send_case;
+namespace detail {
+class clockwork;
+}
 
 /// Thrown by send() and try_send() on a closed channel, and by close() on one that is closed already.
 class HEDDLE_EXPORT channel_closed : public std::logic_error {
@@ -189,6 +192,7 @@ class channel {
  private:
   friend class receive_case<T>;
   friend class send_case<T>;
+  friend class detail::clockwork;
 
   static bool sent(channel_status how) noexcept { return how == channel_status::received; }
   /// attempt(bounds) until it ends otherwise than by its deadline, or `t` has been reached.

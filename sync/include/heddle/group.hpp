@@ -26,8 +26,10 @@ struct group_options {
   /// How many children run at once, at most; further spawns wait. 0: as many as there are.
   std::size_t limit = 0;
   /// When the children are asked to stop: at `deadline`, or `timeout` after the group was made, whichever is earlier.
-  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-  std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
+  /// max(): never. Of type std::chrono::steady_clock::time_point and std::chrono::nanoseconds, but other units convert
+  /// to them without overflow.
+  detail::any_steady_time deadline = std::chrono::steady_clock::time_point::max();
+  detail::any_nanoseconds timeout = std::chrono::nanoseconds::max();
   /// A stop of this stops the group; beside the group that its maker belongs to, which always does.
   detail::stop_token stop = {};
 };
@@ -63,7 +65,7 @@ class group {
       : core_(o.limit,
               std::min(o.deadline == std::chrono::steady_clock::time_point::max()
                            ? detail::no_deadline
-                           : detail::deadline_at(0, o.deadline.time_since_epoch()),
+                           : detail::deadline_at(o.deadline).deadline,
                        o.timeout == std::chrono::nanoseconds::max() ? detail::no_deadline
                                                                     : detail::deadline_after(o.timeout)),
               o.stop) {}

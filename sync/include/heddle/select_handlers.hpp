@@ -51,24 +51,23 @@ template <class Duration, class F>
 struct timeout_handler {
   Duration d;
   F handler;
-  nanoseconds_t deadline() const noexcept { return deadline_after(d); }
+  nanoseconds_t deadline() const { return deadline_after(d); }
   static constexpr bool passed() noexcept { return true; }
   void chosen() { std::move(handler)(); }
 };
 
-/// Clocks other than the monotonic one may be set, so that their deadline has not passed when it was expected.
 template <class Clock, class Duration, class F>
 struct deadline_handler {
   std::chrono::time_point<Clock, Duration> t;
   F handler;
-  static constexpr bool monotonic = std::is_same_v<Clock, std::chrono::steady_clock>;
-  nanoseconds_t deadline() const noexcept {
-    if constexpr (monotonic)
-      return deadline_at(0, t.time_since_epoch());
-    else
-      return deadline_after(t - Clock::now());
+  bool final = false;
+  nanoseconds_t deadline() {
+    const deadline_for_now bound = deadline_at(t);
+    final = bound.final;
+    return bound.deadline;
   }
-  bool passed() const noexcept { return monotonic || Clock::now() >= t; }
+  /// After deadline() has passed.
+  bool passed() const { return final || reached(t); }
   void chosen() { std::move(handler)(); }
 };
 

@@ -9,8 +9,11 @@
 
 #include "heddle/channel.hpp"
 #include "heddle/detail/deadline.hpp"
+#include "heddle/detail/room_case.hpp"
 #include "heddle/fiber.hpp"
 #include "heddle/mutex.hpp"
+#include "heddle/select.hpp"
+#include "heddle/this_fiber.hpp"
 
 namespace heddle {
 namespace detail {
@@ -22,6 +25,8 @@ namespace detail {
 /// 1. A value is sent under the lock, and only while the deadline for which it is sent stands. So when set() has
 ///    replaced the deadline and taken an old value out, none from before can arrive any more.
 /// 2. `changed_` has a value if the fiber might sleep for a deadline that is no longer the one set.
+/// 3. While a value waits to be received those that follow are left out, and the fiber sleeps until it is received: one
+///    whom nobody listens to costs nothing, however short its period.
 class clockwork {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -53,28 +58,51 @@ class clockwork {
 
  private:
   void run() {
-    for (;;) {
-      const nanoseconds_t next = deadline();
-      if (next == no_deadline) {
-        if (!changed_.receive()) return;
-        continue;
+    try {
+      while (step()) {
       }
-      const channel_status how = changed_.receive_until(at(next)).status();
-      if (how == channel_status::closed) return;
-      if (how == channel_status::timed_out) fire(next);
+    } catch (const channel_closed&) {  // the user has closed the channel: nothing can come any more
     }
+  }
+  /// False: the end.
+  bool step() {
+    const nanoseconds_t next = deadline();
+    if (next == no_deadline) return changed_.receive().has_value();
+    const channel_status how = changed_.receive_until(at(next)).status();
+    if (how != channel_status::timed_out) return how != channel_status::closed;
+    const nanoseconds_t left_out = fire(next);
+    if (left_out != no_deadline) return wait_for_room(left_out);
+    // A period so short that the next has begun already: on this processor the others come first.
+    if (monotonic_now() >= deadline()) this_fiber::yield();
+    return true;
   }
   nanoseconds_t deadline() {
     const std::lock_guard hold(lock_);
     return deadline_;
   }
-  void fire(nanoseconds_t slept_until) {
+  /// Returns no_deadline; or, if the value before has not been received yet, the deadline for which it is set now.
+  nanoseconds_t fire(nanoseconds_t slept_until) {
     const std::lock_guard hold(lock_);
-    if (deadline_ != slept_until && !HEDDLE_PLANTED(fires_though_reset)) return;
+    if (deadline_ != slept_until && !HEDDLE_PLANTED(fires_though_reset)) return no_deadline;
     const nanoseconds_t now = monotonic_now();
-    (void)ticks_.try_send(at(now));
-    // Those that were missed are left out.
-    deadline_ = period_ == 0 ? no_deadline : deadline_ + period_ * (1 + (now - deadline_) / period_);
+    const bool sent = ticks_.try_send(at(now));
+    if (period_ == 0)
+      deadline_ = no_deadline;
+    else
+      leave_out_missed(now);
+    return sent ? no_deadline : deadline_;
+  }
+  bool wait_for_room(nanoseconds_t left_out) {
+    receive_case again{changed_};
+    room_case room{ticks_.inner_};
+    if (select(again, room) == 0) return again.result().has_value();
+    const std::lock_guard hold(lock_);
+    const nanoseconds_t now = monotonic_now();
+    if (deadline_ == left_out && deadline_ <= now) leave_out_missed(now);
+    return true;
+  }
+  void leave_out_missed(nanoseconds_t now) noexcept {
+    deadline_ = later_by(deadline_, period_ * (1 + (now - deadline_) / period_));
   }
   static time_point at(nanoseconds_t t) noexcept { return time_point(std::chrono::nanoseconds(t)); }
 
@@ -95,7 +123,8 @@ class clockwork {
 ///       if (done(now)) break;
 ///     }
 ///
-/// The channel has room for one tick; for a slow receiver ticks are left out. Ticks follow the monotonic clock from the
+/// The channel has room for one tick; for a slow receiver ticks are left out, so that no period is too short: one of a
+/// nanosecond ticks as fast as somebody receives. Ticks follow the monotonic clock from the
 /// beginning, so they do not drift. As in Go, stop() does not close the channel: who receives then waits for ever.
 /// Each ticker has a fiber of its own; the destructor ends and joins it, and nobody may receive by then.
 /// From fibers and plain threads; reset() and stop() from several at once.
@@ -104,7 +133,8 @@ class ticker {
  public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  /// Ticks every `d`. \throws std::invalid_argument unless d is positive; what spawn() throws.
+  /// Ticks every `d`, which is rounded up to nanoseconds, and to 292 years down.
+  /// \throws std::invalid_argument unless d is positive; what spawn() throws.
   template <class Rep, class Period>
   explicit ticker(std::chrono::duration<Rep, Period> d) : clock_(detail::deadline_after(d), checked(d)) {}
 
@@ -122,7 +152,7 @@ class ticker {
   template <class Rep, class Period>
   static detail::nanoseconds_t checked(std::chrono::duration<Rep, Period> d) {
     if (!(d > d.zero())) throw std::invalid_argument("heddle::ticker: the period must be positive");
-    return detail::deadline_at(0, d);
+    return detail::time_to_wait(d);
   }
 
   detail::clockwork clock_;

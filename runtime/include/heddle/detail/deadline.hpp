@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// From std::chrono to deadlines: nanoseconds of the monotonic clock.
+// From std::chrono to deadlines: nanoseconds of the monotonic clock. The one place where times that users give are
+// compared and computed with: chrono's own operators overflow for times far away, for clocks of other units, and for
+// those that count without a sign.
 #pragma once
 
 #include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <numeric>
+#include <ratio>
 #include <type_traits>
 
 #include "heddle/detail/platform.hpp"
@@ -15,34 +21,134 @@ HEDDLE_EXPORT nanoseconds_t monotonic_now() noexcept;
 /// As far as a deadline can lie ahead, some 292 years: a sleeper is a sleeper, and no deadlock.
 inline constexpr nanoseconds_t last_deadline = no_deadline - 1;
 
-/// base + d, rounded up, without overflow: base if that lies in the past.
+__extension__ typedef __int128 wide_int;
+__extension__ typedef unsigned __int128 unsigned_wide_int;
+
+/// Counts that are computed with as they are; all others, which are floating or may be anything, as long double.
+template <class Rep>
+concept exact_count = std::integral<Rep> && sizeof(Rep) <= sizeof(std::int64_t);
+
+/// `n` times Period in nanoseconds, rounded up; last_deadline if that is less.
+template <class Period>
+constexpr nanoseconds_t in_nanoseconds(unsigned_wide_int n) noexcept {
+  constexpr std::intmax_t billion = 1'000'000'000;
+  constexpr std::intmax_t common = std::gcd(std::intmax_t{Period::den}, billion);
+  constexpr auto multiplier = static_cast<unsigned_wide_int>(Period::num) * (billion / common);
+  constexpr auto divisor = static_cast<unsigned_wide_int>(Period::den / common);
+  constexpr unsigned_wide_int most = last_deadline * divisor / multiplier;  // and so nothing below overflows
+  if (n > most) return last_deadline;
+  return static_cast<nanoseconds_t>((n * multiplier + (divisor - 1)) / divisor);
+}
+/// The same for nanoseconds with a fraction. 0 for what is not positive, and for what is no number.
+constexpr nanoseconds_t in_nanoseconds(long double ns) noexcept {
+  if (!(ns > 0)) return 0;
+  if (ns >= static_cast<long double>(last_deadline)) return last_deadline;
+  const auto whole = static_cast<nanoseconds_t>(ns);
+  return whole + (static_cast<long double>(whole) < ns);
+}
 template <class Rep, class Period>
-nanoseconds_t deadline_at(nanoseconds_t base, std::chrono::duration<Rep, Period> d) noexcept {
-  const std::chrono::duration<long double, std::nano> ns = d;
-  if (!(ns.count() > 0)) return base;
-  if (ns.count() >= static_cast<long double>(last_deadline - base)) return last_deadline;
-  return base + std::chrono::ceil<std::chrono::nanoseconds>(ns).count();
+constexpr long double fractional_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept {
+  return static_cast<long double>(d.count()) * Period::num * 1'000'000'000 / Period::den;
 }
 
-/// Now + d.
+/// How long to wait for `d`: in nanoseconds, rounded up, at most last_deadline; 0 unless it is positive.
+template <class Rep, class Period>
+constexpr nanoseconds_t time_to_wait(std::chrono::duration<Rep, Period> d) noexcept {
+  if constexpr (exact_count<Rep>)
+    return d.count() > 0 ? in_nanoseconds<Period>(static_cast<unsigned_wide_int>(d.count())) : 0;
+  else
+    return in_nanoseconds(fractional_nanoseconds(d));
+}
+
+/// How long it is from `now` to `t`, both since the same epoch: as above; 0 exactly if `t` has been reached, or if
+/// either of them is no number.
+template <class Rep, class Period, class NowRep, class NowPeriod>
+constexpr nanoseconds_t time_left(std::chrono::duration<Rep, Period> t,
+                                  std::chrono::duration<NowRep, NowPeriod> now) noexcept {
+  if constexpr (exact_count<Rep> && exact_count<NowRep>) {
+    using common = typename std::common_type_t<std::chrono::duration<std::intmax_t, Period>,
+                                               std::chrono::duration<std::intmax_t, NowPeriod>>::period;
+    // A count has 64 bits, a factor 63: their product fits, and so does the distance of two of them, without a sign.
+    const wide_int until = wide_int{t.count()} * std::ratio_divide<Period, common>::num;
+    const wide_int from = wide_int{now.count()} * std::ratio_divide<NowPeriod, common>::num;
+    if (until <= from) return 0;
+    return in_nanoseconds<common>(static_cast<unsigned_wide_int>(until) - static_cast<unsigned_wide_int>(from));
+  } else if constexpr (std::is_same_v<Period, NowPeriod>) {
+    // Units do not matter to what comes first, and what is computed below may round it away.
+    const auto until = static_cast<long double>(t.count()), from = static_cast<long double>(now.count());
+    if (!(until > from)) return 0;
+    const nanoseconds_t left =
+        in_nanoseconds(fractional_nanoseconds(std::chrono::duration<long double, Period>(until - from)));
+    return left > 0 ? left : 1;
+  } else {
+    return in_nanoseconds(fractional_nanoseconds(t) - fractional_nanoseconds(now));
+  }
+}
+
+/// base, which is not negative, + wait, as far as deadlines go.
+constexpr nanoseconds_t later_by(nanoseconds_t base, nanoseconds_t wait) noexcept {
+  return wait >= last_deadline - base ? last_deadline : base + wait;
+}
+
+/// The deadline of what may take `d` from now on.
 template <class Rep, class Period>
 nanoseconds_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
-  return deadline_at(monotonic_now(), d);
+  return later_by(monotonic_now(), time_to_wait(d));
+}
+
+/// The deadline of the monotonic clock that stands for a time of any clock, as that clock goes now.
+struct deadline_for_now {
+  nanoseconds_t deadline;
+  bool final;  ///< Time is over at that deadline; else that clock, which may be set, has to be asked again.
+};
+template <class Clock, class Duration>
+deadline_for_now deadline_at(std::chrono::time_point<Clock, Duration> t) {
+  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+    return {time_to_wait(t.time_since_epoch()), true};
+  } else {
+    const nanoseconds_t left = time_left(t.time_since_epoch(), Clock::now().time_since_epoch());
+    if (left == 0) return {0, true};
+    return {later_by(monotonic_now(), left), false};
+  }
+}
+
+/// Whether a clock has reached `t`.
+template <class Clock, class Duration>
+bool reached(std::chrono::time_point<Clock, Duration> t) {
+  return time_left(t.time_since_epoch(), Clock::now().time_since_epoch()) == 0;
 }
 
 /// attempt(deadline) for a time of any clock, and what it returned last: true, or something that converts to it, for
-/// success. Other clocks than the monotonic one may be set, so a failure is believed only when that clock has passed
-/// `t`.
+/// success. Other clocks than the monotonic one may be set, so a failure is believed only when that clock has reached
+/// `t`. One attempt at least is made, with a deadline in the past if `t` is. What a clock's now() throws comes out.
 template <class Clock, class Duration, class F>
 auto attempt_until(std::chrono::time_point<Clock, Duration> t, F attempt) {
-  if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
-    return attempt(deadline_at(0, t.time_since_epoch()));
-  } else {
-    for (;;) {
-      auto outcome = attempt(deadline_after(t - Clock::now()));
-      if (static_cast<bool>(outcome) || Clock::now() >= t) return outcome;
-    }
+  for (;;) {
+    const deadline_for_now bound = deadline_at(t);
+    auto outcome = attempt(bound.deadline);
+    if (static_cast<bool>(outcome) || bound.final || reached(t)) return outcome;
   }
 }
+
+/// A duration that any other converts to: what is too long, or too far below zero, is cut off, not wrapped round.
+struct any_nanoseconds : std::chrono::nanoseconds {
+  template <class Rep, class Period>
+  constexpr any_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept : duration(cut(d)) {}
+
+ private:
+  template <class Rep, class Period>
+  static constexpr std::int64_t cut(std::chrono::duration<Rep, Period> d) noexcept {
+    if constexpr (std::is_same_v<std::chrono::duration<Rep, Period>, std::chrono::nanoseconds>) return d.count();
+    const nanoseconds_t ahead = time_to_wait(d);
+    if (ahead == last_deadline) return max().count();
+    return ahead > 0 ? ahead : -time_left(std::chrono::duration<Rep, Period>(0), d);
+  }
+};
+/// The same for a time of the monotonic clock.
+struct any_steady_time : std::chrono::steady_clock::time_point {
+  template <class Duration>
+  constexpr any_steady_time(std::chrono::time_point<std::chrono::steady_clock, Duration> t) noexcept
+      : time_point(any_nanoseconds(t.time_since_epoch())) {}
+};
 
 }  // namespace heddle::detail

@@ -30,7 +30,7 @@ struct channel_waiter {
 
   channel_waiter* next = nullptr;
   channel_waiter* prev = nullptr;
-  void* slot;                 ///< a sender's T to move from, a receiver's std::optional<T> to fill
+  void* slot;                 ///< a sender's T to move from (null: room_case), a receiver's std::optional<T> to fill
   waiter* self;               ///< whom to wake
   std::exception_ptr* error;  ///< a sender's, if moving T can throw
   outcome result = outcome::pending;

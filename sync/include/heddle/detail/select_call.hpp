@@ -47,12 +47,12 @@ bool attempt_at(A& argument, select_lock& lock) {
     return false;
 }
 template <class A>
-void add_bound(wait_bounds& bounds, const A& argument) noexcept {
+void add_bound(wait_bounds& bounds, A& argument) {
   if constexpr (is_deadline<A>) bounds.deadline = argument.deadline();
   if constexpr (is_stop<A>) bounds.stop = &argument.stop;
 }
 template <class A>
-bool not_passed(const A& argument) noexcept {
+bool not_passed(const A& argument) {
   if constexpr (is_deadline<A>)
     return !argument.passed();
   else
@@ -100,7 +100,7 @@ class select_call {
 
  private:
   template <class Attempt>
-  static std::size_t choose(selection& all, const Attempt& attempt, const Cases&... cases) {
+  static std::size_t choose(selection& all, const Attempt& attempt, Cases&... cases) {
     if constexpr (waits && !has_bounds) {
       return selection::index_of(all.wait(attempt));
     } else {
@@ -113,7 +113,7 @@ class select_call {
   }
 
   template <class Attempt>
-  static std::size_t choose_within(selection& all, const Attempt& attempt, const Cases&... cases) {
+  static std::size_t choose_within(selection& all, const Attempt& attempt, Cases&... cases) {
     for (;;) {
       wait_bounds bounds;
       (add_bound(bounds, cases), ...);

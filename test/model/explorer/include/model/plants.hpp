@@ -113,6 +113,7 @@ enum class plant : std::uint8_t {
   leaver_keeps_starving,      ///< the last one that gives up leaves the mode in which the mutex goes from hand to hand
   queued_before_asleep,       ///< a select is unlocked when it has queued its cases, before its waiter is asleep
   stale_tick_stays,           ///< stop() and reset() of a timer leave the value that was sent before
+  room_not_told,              ///< one that waits for room in a channel is not told of it
   fires_though_reset,         ///< a timer whose deadline was changed while it woke fires for the old one
 
   // alloc
