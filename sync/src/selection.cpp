@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/detail/selection.hpp"
 
+#include <utility>
+
 #include "heddle/detail/trusted.hpp"
 
 namespace heddle::detail {
@@ -15,8 +17,12 @@ void selection::arrange() noexcept {
 }
 
 void selection::lock() noexcept {
-  for (std::size_t i = 0; i != size_; ++i)
-    if (first_of_channel(i)) order_[i]->channel_->lock();
+  for (std::size_t i = 0; i != size_; ++i) {
+    if (first_of_channel(i))
+      order_[i]->channel_->lock();
+    else
+      repeated_ = true;
+  }
 }
 
 /// Also what commits a sleeper, who may be awake by now and waits for these locks, the lowest first: that is the last
@@ -45,12 +51,27 @@ select_case* selection::ready() noexcept {
     if (is_ready(*order_[i]) && skip-- == 0) return order_[i];
 }
 
+/// With all locks: cases of the same channel into an order of which each is as likely, since whoever comes to the channel
+/// serves the first in its queue.
+/// Source: R. Durstenfeld, "Algorithm 235: Random permutation".
+void selection::shuffle() noexcept {
+  for (std::size_t begin = 0, end = 0; begin != size_; begin = end) {
+    for (end = begin + 1; end != size_ && !first_of_channel(end);) ++end;
+    for (std::size_t left = end - begin; left > 1; --left) {
+      const std::uint32_t last = order_[begin]->channel_->draw(static_cast<std::uint32_t>(left));
+      std::swap(order_[begin + left - 1], order_[begin + last]);
+    }
+  }
+}
+
 /// With all locks: into the queues.
 void selection::queue(waiter& sleeper) noexcept {
   if (HEDDLE_PLANTED(look_and_queue_apart)) {
     unlock();
     lock();
   }
+  if (repeated_) [[unlikely]]
+    shuffle();
   for (std::size_t i = 0; i != size_; ++i) {
     select_case& c = *order_[i];
     c.place_.self = &sleeper;

@@ -39,8 +39,6 @@ using heddle::testing::touchy;
 using heddle::testing::with_crew;
 using steady = std::chrono::steady_clock;
 
-static_assert(!std::is_copy_constructible_v<receive_case<int>> && !std::is_copy_constructible_v<send_case<int>>);
-
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(selects, heddle::testing::leak_check)

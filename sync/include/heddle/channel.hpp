@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <ranges>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -185,7 +186,8 @@ class channel {
   }
   [[nodiscard]] std::size_t capacity() const noexcept { return inner_.capacity(); }
 
-  /// For range-for: each step receives one value, until the channel is closed and drained. begin() receives too.
+  /// For range-for: each step receives one value, until the channel is closed and drained. A channel is an input range,
+  /// gone through once, and by several at the same time if they like; see iterator.
   [[nodiscard]] iterator begin() { return iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
@@ -209,7 +211,18 @@ class channel {
   mutable detail::typed_channel<T> inner_;
 };
 
-/// What range-for over a channel uses: an input iterator that owns the value last received.
+/// What range-for over a channel uses: an input iterator that owns the value last received. It receives as late as it
+/// can: when it is compared with the end, or dereferenced, or stepped beyond a value that nobody has looked at. So what
+/// a view does not ask for stays in the channel:
+///
+///     for (int v : c | std::views::take(3)) ...          // receives three values, and waits for no fourth
+///     c | std::views::filter(f), transform(f), drop(n)    // receive what they pass over, too
+///     c | std::views::filter(f) | std::views::take(3)     // filter looks for a fourth one, and drops it
+///     c | std::views::take_while(f)                       // has received, and drops, the first one that f refuses
+///
+/// size() is no size of the range but what is in the buffer; std::ranges::size() and empty() do not compile, and
+/// std::ranges::distance() receives all values until the channel is closed. Views that look at a value twice (split,
+/// reverse, common) do not compile either; lazy_split does. A copy has a copy of the value, and goes its own way.
 template <class T>
 class channel<T>::iterator {
  public:
@@ -217,21 +230,42 @@ class channel<T>::iterator {
   using value_type = T;
   using difference_type = std::ptrdiff_t;
 
-  explicit iterator(channel& source) : source_(&source) { source.inner_.receive_into(value_); }
-  /// The value; it may be moved from.
-  T& operator*() const noexcept { return *value_; }
-  T* operator->() const noexcept { return std::addressof(*value_); }
+  explicit iterator(channel& source) noexcept : source_(&source) {}
+  /// The value; it may be moved from. Receives it, if that has not been done; not at the end.
+  T& operator*() const { return *looked_at(); }
+  T* operator->() const { return std::addressof(*looked_at()); }
   iterator& operator++() {
+    if (ahead_) looked_at();  // the one that is left out
     value_.reset();
-    source_->inner_.receive_into(value_);
+    ahead_ = true;
     return *this;
   }
   void operator++(int) { ++*this; }
-  friend bool operator==(const iterator& at, std::default_sentinel_t) noexcept { return !at.value_.has_value(); }
+  /// Whether the channel is closed and drained; blocks until that is known.
+  friend bool operator==(const iterator& at, std::default_sentinel_t) { return !at.looked_at().has_value(); }
 
  private:
+  std::optional<T>& looked_at() const {
+    if (ahead_) {
+      source_->inner_.receive_into(value_);
+      ahead_ = false;
+    }
+    return value_;
+  }
+
   channel* source_;
   mutable std::optional<T> value_;
+  mutable bool ahead_ = true;  // its value is still to be received
 };
 
+namespace detail {
+template <class T>
+void takes_a_channel(channel<T>&);
+}
+
 }  // namespace heddle
+
+/// Also of what derives from it: size() may change at any time, and is not how many values there are to come.
+template <class C>
+requires requires(C& c) { heddle::detail::takes_a_channel(c); }
+inline constexpr bool std::ranges::disable_sized_range<C> = true;

@@ -29,4 +29,5 @@
 #include "heddle/shared_mutex.hpp"
 #include "heddle/this_fiber.hpp"
 #include "heddle/ticker.hpp"
+#include "heddle/version.hpp"
 #include "heddle/wait_group.hpp"

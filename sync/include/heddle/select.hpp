@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -19,7 +21,8 @@
 namespace heddle {
 
 /// Waits for one of several operations of channels, does it, and returns its index among the arguments. If several can
-/// be done, each has the same chance. Blocks the calling fiber only.
+/// be done, each has the same chance: also if one thing makes several possible while it waits, as one receiver does that
+/// comes to a channel which several cases send to. Blocks the calling fiber only.
 ///
 ///     heddle::run([] {
 ///       heddle::channel<int> jobs;
@@ -70,31 +73,64 @@ requires(detail::select_argument<std::remove_cvref_t<Cases>>&&...) std::size_t s
 
 namespace detail {
 
+/// The case that an element of a range is, or points to.
+template <class Case>
+requires std::is_convertible_v<Case*, select_case*> select_case* case_of(Case& c) noexcept { return std::addressof(c); }
+template <class Pointer>
+requires requires(const Pointer& p) {
+  { p ? std::addressof(*p) : nullptr } -> std::convertible_to<select_case*>;
+}
+select_case* case_of(const Pointer& p) noexcept { return p ? std::addressof(*p) : nullptr; }
+
+/// Ranges of cases, or of pointers to cases.
+template <class R>
+concept case_range = std::ranges::forward_range<R> && std::ranges::sized_range<R> &&
+    requires(std::ranges::range_reference_t<R> c) {
+  case_of(c);
+};
+
 /// select() over cases that are known at run time only. Calls what(selection) with those of `cases`.
-template <class What>
-auto with_few(std::span<select_case* const> cases, What what) {
+template <class Cases>
+void add_all(selection& all, Cases& cases) {
+  std::size_t i = 0;
+  for (auto&& c : cases) all.add(case_of(c), i++);
+}
+template <class Cases, class What>
+auto with_few(Cases& cases, What what) {
   select_case* order[few_cases];
   selection all(order);
-  for (std::size_t i = 0; i != cases.size(); ++i) all.add(cases[i], i);
+  add_all(all, cases);
   all.arrange();
   return what(all);
 }
-template <class What>
-[[gnu::noinline]] auto with_many(std::span<select_case* const> cases, What what) {
-  const auto order = std::make_unique<select_case*[]>(cases.size());
+template <class Cases, class What>
+[[gnu::noinline]] auto with_many(Cases& cases, What what) {
+  const auto order = std::make_unique<select_case*[]>(static_cast<std::size_t>(std::ranges::size(cases)));
   selection all(order.get());
-  for (std::size_t i = 0; i != cases.size(); ++i) all.add(cases[i], i);
+  add_all(all, cases);
   std::sort(all.begin(), all.end(), selection::before);
   return what(all);
 }
-template <class What>
-auto with_selection(std::span<select_case* const> cases, What what) {
-  return cases.size() <= few_cases ? with_few(cases, what) : with_many(cases, what);
+template <class Cases, class What>
+auto with_selection(Cases& cases, What what) {
+  return static_cast<std::size_t>(std::ranges::size(cases)) <= few_cases ? with_few(cases, what)
+                                                                         : with_many(cases, what);
 }
 
+template <class Cases>
+std::size_t select_of(Cases& cases) {
+  return with_selection(cases, [](selection& all) { return all.index_of(all.wait(attempt_through)); });
+}
+template <class Cases>
+std::optional<std::size_t> try_select_of(Cases& cases) {
+  return with_selection(cases, [](selection& all) {
+    const select_case* const chosen = all.poll(attempt_through);
+    return chosen != nullptr ? std::optional(all.index_of(*chosen)) : std::nullopt;
+  });
+}
 /// Waits within bounds, which `within()` makes when there is something to wait for. nullopt: `how` says why.
-template <class Within>
-std::optional<std::size_t> select_within(std::span<select_case* const> cases, wait_state& how, Within within) {
+template <class Cases, class Within>
+std::optional<std::size_t> select_within(Cases& cases, wait_state& how, Within within) {
   return with_selection(cases, [&](selection& all) {
     select_case* chosen = all.poll(attempt_through);
     if (chosen == nullptr) {
@@ -105,54 +141,87 @@ std::optional<std::size_t> select_within(std::span<select_case* const> cases, wa
     return chosen != nullptr ? std::optional(selection::index_of(*chosen)) : std::nullopt;
   });
 }
+template <class Cases>
+std::optional<std::size_t> select_until_stop(Cases& cases, const stop_token& stop) {
+  wait_state how;
+  return select_within(cases, how, [&] { return wait_bounds{.stop = &stop}; });
+}
+template <class Cases, class Duration>
+std::optional<std::size_t> select_for(Cases& cases, Duration d, const stop_token& stop) {
+  wait_state how;
+  return select_within(cases, how, [&] { return wait_bounds{deadline_after(d), &stop}; });
+}
+template <class Cases, class Time>
+std::optional<std::size_t> select_until(Cases& cases, Time t, const stop_token& stop) {
+  std::optional<std::size_t> chosen;
+  attempt_until(t, [&](nanoseconds_t deadline) {
+    wait_state how;
+    chosen = select_within(cases, how, [&] { return wait_bounds{deadline, &stop}; });
+    return chosen || how == wait_state::stopped;
+  });
+  return chosen;
+}
 
 }  // namespace detail
 
 /// The same over cases that are known at run time only, each at most once; null pointers stand for cases that are never
-/// ready. Returns the index in `cases`.
+/// ready. Returns the index in `cases`: a range of cases, or of pointers (raw or smart) to cases of any kind.
 ///
-///     std::vector<heddle::select_case*> cases = ...;
-///     const std::size_t i = heddle::select(cases);
+///     std::vector<heddle::receive_case<int>> from(channels.begin(), channels.end());
+///     const std::size_t i = heddle::select(from);
+///     use(from[i].result());                                   // nullopt: that channel is closed and drained
 ///
-/// Allocates nothing for up to eight cases, and one array for more of them (std::bad_alloc).
-inline std::size_t select(std::span<select_case* const> cases) {
-  return detail::with_selection(cases,
-                                [](detail::selection& all) { return all.index_of(all.wait(detail::attempt_through)); });
+///     std::vector<heddle::select_case*> mixed{&from[0], &to_log};
+///     const std::size_t j = heddle::select(mixed);
+///
+/// Allocates nothing for up to eight cases, and one array for more of them (std::bad_alloc). Without any case select()
+/// blocks for ever. Source: Go's reflect.Select.
+template <detail::case_range Cases>
+std::size_t select(Cases&& cases) {
+  return detail::select_of(cases);
 }
+inline std::size_t select(std::span<select_case* const> cases) { return detail::select_of(cases); }
 
 /// The same without blocking: nullopt if none could be done.
+template <detail::case_range Cases>
+[[nodiscard]] std::optional<std::size_t> try_select(Cases&& cases) {
+  return detail::try_select_of(cases);
+}
 [[nodiscard]] inline std::optional<std::size_t> try_select(std::span<select_case* const> cases) {
-  return detail::with_selection(cases, [](detail::selection& all) {
-    const select_case* const chosen = all.poll(detail::attempt_through);
-    return chosen != nullptr ? std::optional(all.index_of(*chosen)) : std::nullopt;
-  });
+  return detail::try_select_of(cases);
 }
 
 /// The same, but waits no longer than until a stop is requested (of a std::stop_token), `d` has passed, or `t` of any
 /// clock has been reached: nullopt then.
+template <detail::case_range Cases>
+[[nodiscard]] std::optional<std::size_t> select(Cases&& cases, const detail::stop_token& stop) {
+  return detail::select_until_stop(cases, stop);
+}
 [[nodiscard]] inline std::optional<std::size_t> select(std::span<select_case* const> cases,
                                                        const detail::stop_token& stop) {
-  detail::wait_state how;
-  return detail::select_within(cases, how, [&] { return detail::wait_bounds{.stop = &stop}; });
+  return detail::select_until_stop(cases, stop);
+}
+template <detail::case_range Cases, class Rep, class Period>
+[[nodiscard]] std::optional<std::size_t> select_for(Cases&& cases, std::chrono::duration<Rep, Period> d,
+                                                    const detail::stop_token& stop = {}) {
+  return detail::select_for(cases, d, stop);
 }
 template <class Rep, class Period>
 [[nodiscard]] std::optional<std::size_t> select_for(std::span<select_case* const> cases,
                                                     std::chrono::duration<Rep, Period> d,
                                                     const detail::stop_token& stop = {}) {
-  detail::wait_state how;
-  return detail::select_within(cases, how, [&] { return detail::wait_bounds{detail::deadline_after(d), &stop}; });
+  return detail::select_for(cases, d, stop);
+}
+template <detail::case_range Cases, class Clock, class Duration>
+[[nodiscard]] std::optional<std::size_t> select_until(Cases&& cases, std::chrono::time_point<Clock, Duration> t,
+                                                      const detail::stop_token& stop = {}) {
+  return detail::select_until(cases, t, stop);
 }
 template <class Clock, class Duration>
 [[nodiscard]] std::optional<std::size_t> select_until(std::span<select_case* const> cases,
                                                       std::chrono::time_point<Clock, Duration> t,
                                                       const detail::stop_token& stop = {}) {
-  std::optional<std::size_t> chosen;
-  detail::attempt_until(t, [&](detail::nanoseconds_t deadline) {
-    detail::wait_state how;
-    chosen = detail::select_within(cases, how, [&] { return detail::wait_bounds{deadline, &stop}; });
-    return chosen || how == detail::wait_state::stopped;
-  });
-  return chosen;
+  return detail::select_until(cases, t, stop);
 }
 
 }  // namespace heddle

@@ -13,7 +13,8 @@
 
 namespace heddle {
 
-/// The case of receiving from a channel. May take part in one select after another; see select().
+/// The case of receiving from a channel. May take part in one select after another; see select(). Can be moved between
+/// selects, with its result, so that a std::vector of them works; what was moved from is never ready.
 template <class T>
 class receive_case : public select_case {
  public:
@@ -21,6 +22,18 @@ class receive_case : public select_case {
   explicit receive_case(channel<T>* from) noexcept
       : select_case(from ? &from->inner_ : nullptr, attempt_of, direction::receives, &value_), from_(from) {}
   explicit receive_case(channel<T>& from) noexcept : receive_case(&from) {}
+  receive_case(receive_case&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : select_case(other, &value_), from_(other.from_), value_(std::move(other.value_)) {
+    other.lose_channel();
+  }
+  receive_case& operator=(receive_case&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    if (this == &other) return *this;
+    value_.reset();
+    if (other.value_) value_.emplace(std::move(*other.value_));
+    from_ = other.from_;
+    take_over(other);
+    return *this;
+  }
 
   /// What was received, if the last select chose this case; it may be moved from. nullopt: the channel is closed and
   /// drained, or another case was chosen.
@@ -58,7 +71,8 @@ inline std::exception_ptr* address_of(std::exception_ptr& error) noexcept { retu
 }  // namespace detail
 
 /// The case of sending a value to a channel; see select(). It holds the value, which is gone when this case has been
-/// chosen; give it another one by value() before it takes part in another select.
+/// chosen; give it another one by value() before it takes part in another select. Can be moved between selects, with its
+/// value (and assigned if T can); what was moved from is never ready.
 template <class T>
 class send_case : public select_case {
  public:
@@ -68,6 +82,18 @@ class send_case : public select_case {
         to_(to),
         value_(std::move(value)) {}
   send_case(channel<T>& to, std::type_identity_t<T> value) : send_case(&to, std::move(value)) {}
+  send_case(send_case&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : select_case(other, &value_, detail::address_of(error_)), to_(other.to_), value_(std::move(other.value_)) {
+    other.lose_channel();
+  }
+  send_case& operator=(send_case&& other) noexcept(std::is_nothrow_move_assignable_v<T>)
+  requires std::is_move_assignable_v<T> {
+    if (this == &other) return *this;
+    value_ = std::move(other.value_);
+    to_ = other.to_;
+    take_over(other);
+    return *this;
+  }
 
   /// What is to be sent.
   T& value() noexcept { return value_; }

@@ -19,7 +19,7 @@ using select_lock = scoped_hold<selection>;
 }  // namespace detail
 
 /// One of the operations that a select chooses from: a receive_case or a send_case. It is also the place in the
-/// channel's queue, so a select that blocks allocates nothing. Used by one select at a time.
+/// channel's queue, so a select that blocks allocates nothing. Used by one select at a time, and not moved meanwhile.
 class select_case {
  public:
   select_case(const select_case&) = delete;
@@ -36,6 +36,23 @@ class select_case {
               std::exception_ptr* error = nullptr) noexcept
       : channel_(channel), attempt_(attempt), place_(slot, nullptr, error), direction_(d) {}
   ~select_case() = default;
+  /// Like `other`, as far as it is not the caller's to move: its own value and error are there. Both ends of a move are
+  /// in no select.
+  select_case(const select_case& other, void* slot, std::exception_ptr* error = nullptr) noexcept
+      : channel_(other.channel_), attempt_(other.attempt_), place_(slot, nullptr, error), direction_(other.direction_) {
+    place_.result = other.place_.result;
+  }
+  void take_over(select_case& other) noexcept {
+    channel_ = other.channel_;
+    attempt_ = other.attempt_;
+    place_.result = other.place_.result;
+    other.lose_channel();
+  }
+  /// After it has been moved from: never ready, and nothing came of it.
+  void lose_channel() noexcept {
+    channel_ = nullptr;
+    place_.result = detail::channel_waiter::outcome::pending;
+  }
 
   /// Whether the last select that this case took part in chose it, and the value went over.
   bool delivered() const noexcept { return place_.result == detail::channel_waiter::outcome::delivered; }
@@ -66,8 +83,11 @@ namespace detail {
 /// 4. It does not touch the channel of the case chosen any more (unless it stands in several cases), which others may
 ///    have destroyed.
 ///
-/// Source: selectgo in Go's runtime/select.go. Unlike there the cases are not shuffled: those that are ready are
-/// counted, and one of them is drawn, which needs a random number only if there are several.
+/// 5. Cases of the same channel stand next to each other; in what order is drawn each time that they are queued.
+///
+/// Source: selectgo in Go's runtime/select.go. Unlike there not all cases are shuffled: those that are ready are
+/// counted, and one of them is drawn, which needs a random number only if there are several; and of those that wait only
+/// the ones that stand in the same queue depend on their order.
 class HEDDLE_EXPORT selection {
  public:
   /// Room for `order` is the caller's.
@@ -139,6 +159,7 @@ class HEDDLE_EXPORT selection {
   }
   static bool is_ready(const select_case& c) noexcept;
   void queue(waiter& sleeper) noexcept;
+  [[gnu::noinline]] void shuffle() noexcept;
   select_case* ready() noexcept;
   select_case* leave() noexcept;
   static void commit(void* self) noexcept { static_cast<selection*>(self)->unlock(); }
@@ -168,6 +189,7 @@ class HEDDLE_EXPORT selection {
 
   select_case** order_;
   std::size_t size_ = 0;
+  bool repeated_ = false;  // written by lock(): whether a channel stands in several cases
 };
 
 }  // namespace detail
