@@ -3,14 +3,15 @@
 // HEDDLE_MALLOC=profile=BYTES,profile_file=PATH: the heap profile of a whole program.
 #include "../src/heap_profile.hpp"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "blocks.hpp"
 #include "options.hpp"
+#include "output_file.hpp"
 
 // Where this library begins in memory, and where its code ends: from the linker.
 extern "C" const char __ehdr_start[] __attribute__((visibility("hidden")));
@@ -38,10 +39,14 @@ namespace {
     std::snprintf(name, sizeof name, "heddle.%d.heap", static_cast<int>(::getpid()));
     path = name;
   }
-  const int file = ::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int file = open_output_file(path);
   const bool good = file >= 0 && the_profile.write(file);
   if (!good)
-    std::fprintf(stderr, "heddle_malloc: the heap profile cannot be written to '%s' (errno %d)\n", path, errno);
+    std::fprintf(
+        stderr,
+        "heddle_malloc: the heap profile cannot be written to '%s' (%s); symbolic links, and files that belong "
+        "to others or have several names, are not written\n",
+        path, std::strerror(errno));
   if (file >= 0) ::close(file);
 }
 

@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "os.hpp"
+
 namespace heddle::detail {
 
 constinit alloc_options the_options;
@@ -149,7 +151,9 @@ void read_options() noexcept {
     return;
   }
   const int errno_before = errno;
-  if (environ != nullptr) {
+  if (os::is_privileged()) {
+    // Whoever started it would have files written, memory used and words said with rights that are not theirs.
+  } else if (environ != nullptr) {
     if (const char* const value = std::getenv(variable); value != nullptr) read_all(value);
   } else {
     char buffer[2048];

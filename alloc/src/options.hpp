@@ -29,7 +29,8 @@ struct alloc_options {
   bool junk = false;             ///< it is filled with 0xa5 then, and with 0x5a when it is freed
   bool stats = false;            ///< printed when the process ends
   std::uint32_t profile = 0;     ///< bytes between two samples of the heap profile; 0: there is none
-  char profile_file[512] = "";   ///< where it is written when the process ends; empty: heddle.PID.heap
+  char profile_file[512] = "";   ///< where it is written when the process ends, see open_output_file(); empty:
+                                 ///< heddle.PID.heap
 };
 
 /// Read before the first block is asked for, and not later.
@@ -51,7 +52,7 @@ inline call_extras the_extras() noexcept {
 }
 
 /// Reads HEDDLE_MALLOC, once; several threads may ask at once. What it does not know, or cannot be, it says on stderr
-/// and leaves as it is.
+/// and leaves as it is. In a process that is privileged (see os.hpp) it reads nothing, and says nothing.
 void read_options() noexcept;
 
 inline huge_pages huge_pages_wanted() noexcept { return the_options.pages; }

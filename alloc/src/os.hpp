@@ -45,6 +45,11 @@ void on_fault(void (*f)(const void* at)) noexcept;
 /// Whether that is code of the dynamic loader.
 bool in_loader(const void* code) noexcept;
 
+/// Whether the process may do what the one who started it may not (set-user-ID, set-group-ID, capabilities of its file,
+/// a module of the kernel says so): then nothing that comes from the environment is obeyed. At any time, also before
+/// libc has been initialised.
+bool is_privileged() noexcept;
+
 /// RLIMIT_AS, or SIZE_MAX.
 std::size_t address_space_limit() noexcept;
 /// Not for keys; it differs from process to process.

@@ -148,6 +148,11 @@ bool in_loader(const void* code) noexcept {
   return false;
 }
 
+bool is_privileged() noexcept {
+  const errno_kept keep;
+  return ::getauxval(AT_SECURE) != 0;
+}
+
 std::size_t address_space_limit() noexcept {
   const errno_kept keep;
   rlimit limit{};

@@ -83,7 +83,7 @@ std::string apply(options& o, std::string_view item) {
 }
 
 void apply_environment(options& o) {
-  const char* text = std::getenv("HEDDLE");
+  const char* text = ::secure_getenv("HEDDLE");  // null where the process has rights that its starter has not
   if (text == nullptr) return;
   bool wrong = false;
   std::string_view rest(text);

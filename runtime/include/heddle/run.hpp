@@ -12,7 +12,8 @@
 namespace heddle {
 
 /// How a runtime is set up. The environment wins over the code: `HEDDLE=procs=2,stack=64K` has the keys given
-/// here; an unknown key or a bad value is reported on stderr by name.
+/// here; an unknown key or a bad value is reported on stderr by name. Where the process has rights that its starter has
+/// not (set-user-ID, capabilities of its file: AT_SECURE) the environment is not read.
 struct options {
   /// Processors, that is fibers that run at once (key `procs`). 0: as many as the affinity mask and the cgroup's
   /// CPU quota allow. 1 is no mutual exclusion: a fiber whose processor was taken (see `monitor`) runs on beside the

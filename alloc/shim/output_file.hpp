@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+namespace heddle::detail {
+
+/// A file that somebody has named in an option, opened for writing: a descriptor that is closed in programs that this
+/// process executes, or -1 with errno.
+///
+/// - A file that is not there is made, for its owner alone (mode 0600).
+/// - A regular file is written anew if it belongs to the effective user and has no other name; else EPERM.
+/// - A symbolic link is not followed (ELOOP). The names of descriptors, /dev/stdout, /dev/stderr, /dev/fd/N and
+///   /proc/self/fd/N, are links as well: they stand for the descriptor itself, written where it stands (EBADF if it is
+///   closed).
+/// - A named pipe of the effective user is written if a reader comes within five seconds (else ENXIO).
+/// - A character device is written; a directory, a disk or a socket is refused (EISDIR, EPERM, ENXIO).
+int open_output_file(const char* path) noexcept;
+
+}  // namespace heddle::detail
