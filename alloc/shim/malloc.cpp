@@ -94,10 +94,10 @@ HEDDLE_SHIM std::size_t malloc_usable_size(void* p) noexcept { return p == nullp
 
 HEDDLE_SHIM int malloc_trim(std::size_t) noexcept { return the_scavenger.release_all() != 0; }
 
-HEDDLE_SHIM void free_sized(void* p, std::size_t size) noexcept {
-  if (p != nullptr) blocks::deallocate_within(p, size);
+HEDDLE_SHIM void free_sized(void* p, std::size_t size) noexcept { blocks::deallocate_within(p, size); }
+HEDDLE_SHIM void free_aligned_sized(void* p, std::size_t alignment, std::size_t size) noexcept {
+  blocks::deallocate_aligned(p, alignment, size);
 }
-HEDDLE_SHIM void free_aligned_sized(void* p, std::size_t, std::size_t) noexcept { blocks::deallocate(p); }
 HEDDLE_SHIM void cfree(void* p) noexcept { blocks::deallocate(p); }
 
 // glibc's own names for the same, which some programs call, and the blocks of which they give to free().

@@ -90,5 +90,9 @@ HEDDLE_SHIM void operator delete(void* p, std::align_val_t) noexcept { blocks::d
 HEDDLE_SHIM void operator delete[](void* p, std::align_val_t) noexcept { blocks::deallocate(p); }
 HEDDLE_SHIM void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { blocks::deallocate(p); }
 HEDDLE_SHIM void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { blocks::deallocate(p); }
-HEDDLE_SHIM void operator delete(void* p, std::size_t, std::align_val_t) noexcept { blocks::deallocate(p); }
-HEDDLE_SHIM void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { blocks::deallocate(p); }
+HEDDLE_SHIM void operator delete(void* p, std::size_t size, std::align_val_t a) noexcept {
+  blocks::deallocate_aligned(p, static_cast<std::size_t>(a), size);
+}
+HEDDLE_SHIM void operator delete[](void* p, std::size_t size, std::align_val_t a) noexcept {
+  blocks::deallocate_aligned(p, static_cast<std::size_t>(a), size);
+}

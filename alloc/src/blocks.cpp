@@ -2,7 +2,6 @@
 #include "blocks.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "extras.hpp"
@@ -13,8 +12,6 @@
 
 namespace heddle::detail::blocks {
 namespace {
-
-constexpr std::size_t pages_for(std::size_t size) noexcept { return (size + page_size - 1) >> page_shift; }
 
 /// Bytes that no block can have: what would not fit half of the address space.
 constexpr std::size_t absurd = std::size_t{1} << 46;
@@ -155,62 +152,6 @@ void freed_twice(void* p) noexcept {
   misuse("free", p, &the_map.span_of(p), "it is free already, and was the last block to be freed");
 }
 
-namespace {
-
-/// By tag: the fewest and the most bytes for which a block of a class is taken. None for tag 0.
-struct size_range {
-  std::uint32_t least, most;
-};
-constexpr auto sizes_of_tag = [] {
-  std::array<size_range, class_count + 1> t{};
-  t[0] = {1, 0};
-  for (std::size_t c = 0; c != class_count; ++c)
-    t[c + 1] = {c == 0 ? 0 : class_info[c - 1].size + 1, class_info[c].size};
-  return t;
-}();
-
-void check_size(const span& s, const void* p, std::size_t size) noexcept {
-  if (!s.begins_manual_block(p)) misuse("delete", p, &s);
-  if (s.is_large()) {
-    // A block that is sampled for a heap profile has a span of its own, though it is of a class.
-    if (size <= s.size && (size > class_limit || s.size <= class_limit)) return;
-  } else {
-    const size_range range = sizes_of_tag[s.klass + 1u];
-    if (size >= range.least && size <= range.most) return;
-  }
-  wrong_size(p, size, s.size, &s);
-}
-
-[[gnu::noinline]] void deallocate_sized_slow(void* p, std::size_t size) noexcept {
-  if (extras::wanted()) return extras::deallocate_sized(p, size);
-  if (the_map.contains(p)) {
-    check_size(the_map.span_of(p), p, size);
-  } else if (const std::size_t known = p != nullptr ? the_mheap.huge_size(p) : 0; known != 0) {
-    constexpr std::size_t os_page = 4096;  // whole ones, and as few as hold what was asked for
-    if (size > known || size + os_page <= known) wrong_size(p, size, known, nullptr);
-  }
-  deallocate(p);
-}
-
-}  // namespace
-
-void deallocate_sized(void* p, std::size_t size) noexcept {
-  const std::size_t number = the_map.grain_of(p);
-  if (!the_map.contains_grain(number)) [[unlikely]]
-    return deallocate_sized_slow(p, size);
-  const std::size_t tag = the_map.tag_of_grain(number);
-  const size_range range = sizes_of_tag[tag / tag_step];
-  if (size < range.least || size > range.most) [[unlikely]]
-    return deallocate_sized_slow(p, size);
-  deallocate_tagged(p, tag, [&] { deallocate_sized_slow(p, size); });
-}
-
-void deallocate_within(void* p, std::size_t size) noexcept {
-  if (const std::size_t known = usable_size(p); size > known)
-    wrong_size(p, size, known, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
-  deallocate(p);
-}
-
 void* allocate_zeroed(std::size_t size) noexcept {
   if (size > class_limit) {
     if (extras::wanted()) return extras::allocate_zeroed(size);
@@ -232,12 +173,7 @@ void* allocate_aligned(std::size_t alignment, std::size_t size) noexcept {
 }
 
 void* plain::allocate_aligned(std::size_t alignment, std::size_t size) noexcept {
-  if (alignment <= page_size && size <= class_limit - page_size) {
-    // Spans begin at pages, so blocks of a class are as aligned as their size is.
-    size_class c = class_for((size + alignment - 1) & ~(alignment - 1));
-    while (c != class_count && class_info[c].size % alignment != 0) ++c;
-    if (c != class_count) return allocate_of(c);
-  }
+  if (const size_class c = class_for_aligned(alignment, size); c != class_count) return allocate_of(c);
   bool zeroed = false;
   return allocate_large(size, alignment, zeroed);
 }

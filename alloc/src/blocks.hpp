@@ -74,7 +74,9 @@ std::size_t usable_size(const void* p) noexcept;
 std::size_t good_size(std::size_t size) noexcept;
 /// Like deallocate(), for one who knows what was asked for: reports a size that cannot be right.
 void deallocate_sized(void* p, std::size_t size) noexcept;
-/// The same after realloc(), which may leave a block where it is when it shrinks: reports more than the block has.
+/// The same for a block of allocate_aligned(alignment, size): reports also an alignment that p has not.
+void deallocate_aligned(void* p, std::size_t alignment, std::size_t size) noexcept;
+/// The same after realloc(), which may leave a block where it is when it shrinks to more than half.
 void deallocate_within(void* p, std::size_t size) noexcept;
 
 /// What these functions do without options that concern every block.
@@ -85,6 +87,10 @@ void* reallocate(void* p, std::size_t size) noexcept;
 std::size_t usable_size(const void* p) noexcept;
 void deallocate_slow(void* p, span& s) noexcept;
 void deallocate_outside(void* p) noexcept;
+/// Ends the process if allocate_aligned(alignment, size) cannot have given p, which is not null.
+void check_size(const void* p, std::size_t alignment, std::size_t size) noexcept;
+/// The same if neither allocate(size) nor reallocate(p, size) can.
+void check_size_within(const void* p, std::size_t size) noexcept;
 }  // namespace plain
 
 }  // namespace heddle::detail::blocks

@@ -106,12 +106,30 @@ void deallocate(void* p) noexcept {
   checked() ? hardened::deallocate(p, "free") : deallocate_filled(p);
 }
 
-void deallocate_sized(void* p, std::size_t size) noexcept {
-  if (p == nullptr) return;
-  if (!ready()) return blocks::deallocate_sized(p, size);
-  const std::size_t known = checked() ? hardened::size_of(p, "delete") : blocks::plain::usable_size(p);
-  if (checked() ? size != known : size > known)
-    wrong_size(p, size, known, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
+namespace {
+
+/// What was asked for is known exactly where every call is checked, also of what realloc() gave.
+void check_exact_size(const void* p, std::size_t size) noexcept {
+  const std::size_t known = hardened::size_of(p, "delete");
+  if (size != known) wrong_size(p, size, known, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
+}
+
+}  // namespace
+
+void deallocate_sized(void* p, std::size_t alignment, std::size_t size) noexcept {
+  if (!ready()) return blocks::deallocate_aligned(p, alignment, size);
+  if (!checked()) {
+    blocks::plain::check_size(p, alignment, size);
+  } else {
+    if (alignment > 1 && reinterpret_cast<std::uintptr_t>(p) % alignment != 0) wrong_alignment(p, alignment);
+    check_exact_size(p, size);
+  }
+  deallocate(p);
+}
+
+void deallocate_within(void* p, std::size_t size) noexcept {
+  if (!ready()) return blocks::deallocate_within(p, size);
+  checked() ? check_exact_size(p, size) : blocks::plain::check_size_within(p, size);
   deallocate(p);
 }
 

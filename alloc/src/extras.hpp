@@ -18,6 +18,8 @@ void* allocate_zeroed(std::size_t size) noexcept;
 void* reallocate(void* p, std::size_t size) noexcept;
 std::size_t usable_size(const void* p) noexcept;
 void deallocate(void* p) noexcept;
-void deallocate_sized(void* p, std::size_t size) noexcept;
+/// p is not null. `alignment`, `size`: what it was made with, as its caller says.
+void deallocate_sized(void* p, std::size_t alignment, std::size_t size) noexcept;
+void deallocate_within(void* p, std::size_t size) noexcept;
 
 }  // namespace heddle::detail::extras

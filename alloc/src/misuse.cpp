@@ -86,6 +86,12 @@ void wrong_size(const void* p, std::size_t size, std::size_t known, const span* 
   l.end();
 }
 
+void wrong_alignment(const void* p, std::size_t alignment) noexcept {
+  line l;
+  l.add("heddle_malloc: delete(%p) as aligned to %zu bytes, which it is not", p, alignment);
+  l.end();
+}
+
 void damaged(const char* found, const void* p, const span* s) noexcept {
   line l;
   l.add("heddle_malloc: %p: %s; ", p, found);

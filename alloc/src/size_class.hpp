@@ -141,4 +141,17 @@ constexpr size_class class_for(std::size_t size) noexcept {
   return c;
 }
 
+/// The pages that so many bytes take.
+constexpr std::size_t pages_for(std::size_t size) noexcept { return (size + page_size - 1) >> page_shift; }
+
+/// The class of blocks that serve an alignment beyond the grain, a power of two; class_count: none, so such a block has
+/// pages of its own.
+constexpr size_class class_for_aligned(std::size_t alignment, std::size_t size) noexcept {
+  if (alignment > page_size || size > class_limit - page_size) return class_count;
+  // Spans begin at pages, so blocks of a class are as aligned as their size is.
+  size_class c = class_for((size + alignment - 1) & ~(alignment - 1));
+  while (c != class_count && class_info[c].size % alignment != 0) ++c;
+  return c;
+}
+
 }  // namespace heddle::detail

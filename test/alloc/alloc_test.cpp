@@ -180,12 +180,41 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_had_throws_or_is_null) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(every_size_may_be_said_that_the_block_can_have) {
+  for (const std::size_t size :
+       {0, 1, 16, 17, 100, 1000, 8000, 8192, 40'000, 1'040'000, 1'048'576, 1'048'577, 3'000'000, 40'000'000})
+    for (const std::size_t alignment : {1, 16, 32, 64, 4096, 8192, 16384, 2'097'152}) {
+      const std::align_val_t a{alignment};
+      const std::size_t usable = [&] {
+        void* const p = alloc::allocate(size, a);
+        const std::size_t n = alloc::usable_size(p);
+        alloc::deallocate(p, size, a);
+        return n;
+      }();
+      for (const std::size_t as : {(size + usable) / 2, usable}) alloc::deallocate(alloc::allocate(size, a), as, a);
+    }
+  alloc::deallocate(nullptr, 0, std::align_val_t{64});
+  alloc::deallocate(nullptr, 100, std::align_val_t{1});
+}
+
 BOOST_AUTO_TEST_CASE(misuse_is_reported) {
   const auto inside = death_of([] { alloc::deallocate(static_cast<char*>(alloc::allocate(2 * mib)) + 8); });
   BOOST_TEST(inside.signal == SIGABRT);
   BOOST_TEST(inside.says("not aligned to 16"), inside.text);
   const auto wrong = death_of([] { alloc::deallocate(alloc::allocate(100), 10); });
   BOOST_TEST(wrong.says("as 10 bytes, but the block has 112"), wrong.text);
+  constexpr std::align_val_t at64{64};
+  const auto of_aligned = death_of([] { alloc::deallocate(alloc::allocate(256, at64), 64, at64); });
+  BOOST_TEST(of_aligned.says("as 64 bytes, but the block has 256"), of_aligned.text);
+  const auto of_large = death_of([] { alloc::deallocate(alloc::allocate(2 * mib), 2 * mib - 8192); });
+  BOOST_TEST(of_large.says("as 2088960 bytes, but the block has 2097152"), of_large.text);
+  const auto of_huge = death_of([] { alloc::deallocate(alloc::allocate(64 * mib), 64 * mib - 4096); });
+  BOOST_TEST(of_huge.says("as 67104768 bytes, but the block has 67108864"), of_huge.text);
+  const auto askew = death_of([] {
+    char* const p = static_cast<char*>(alloc::allocate(8192, at64));
+    alloc::deallocate(p + 64, 8192, std::align_val_t{128});
+  });
+  BOOST_TEST(askew.says("as aligned to 128 bytes, which it is not"), askew.text);
   int local = 0;
   BOOST_TEST(death_of([&] { alloc::deallocate(&local); }).says("not memory of this heap"));
 }

@@ -13,6 +13,7 @@
 #include "heddle/alloc.hpp"
 #include "heddle/allocator.hpp"
 #include "heddle/memory_resource.hpp"
+#include "support/death.hpp"
 #include "support/leak_check.hpp"
 
 namespace {
@@ -79,6 +80,19 @@ BOOST_AUTO_TEST_CASE(at_least_gives_what_the_block_holds) {
   BOOST_CHECK_THROW((void)a.allocate(std::numeric_limits<std::size_t>::max() / 2), std::bad_array_new_length);
   BOOST_CHECK_THROW((void)a.allocate(std::size_t{1} << 50), std::bad_alloc);
   BOOST_TEST((allocator<int>() == allocator<char>()));
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_number_of_objects_is_reported) {
+  const auto dies = [](auto f, const char* words) {
+    const auto how = heddle::testing::death_of(f);
+    BOOST_TEST(how.signal == SIGABRT);
+    BOOST_TEST(how.says(words), how.text);
+  };
+  dies([] { allocator<int>().deallocate(allocator<int>().allocate(64), 16); }, "as 64 bytes, but the block has 256");
+  dies([] { allocator<wide>().deallocate(allocator<wide>().allocate(4), 1); }, "as 128 bytes, but the block has 512");
+  std::pmr::memory_resource* const r = alloc::default_resource();
+  dies([r] { r->deallocate(r->allocate(256, 8), 64, 8); }, "as 64 bytes, but the block has 256");
+  dies([r] { r->deallocate(r->allocate(256, 64), 64, 64); }, "as 64 bytes, but the block has 256");
 }
 
 BOOST_AUTO_TEST_CASE(resources_are_all_the_same) {

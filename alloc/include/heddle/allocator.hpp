@@ -50,7 +50,13 @@ class allocator {
     T* const p = allocate(n);
     return {p, alloc::usable_size(p) / sizeof(T)};
   }
-  void deallocate(T* p, std::size_t) noexcept { alloc::deallocate(p); }
+  /// n as it was asked for, or as allocate_at_least() has told; another number ends the process where it is seen.
+  void deallocate(T* p, std::size_t n) noexcept {
+    if constexpr (alignof(T) <= 16)
+      alloc::deallocate(p, n * sizeof(T));
+    else
+      alloc::deallocate(p, n * sizeof(T), std::align_val_t{alignof(T)});
+  }
 
   template <class U>
   friend constexpr bool operator==(const allocator&, const allocator<U>&) noexcept {

@@ -18,7 +18,9 @@ namespace heddle::alloc {
 class HEDDLE_EXPORT memory_resource final : public std::pmr::memory_resource {
  private:
   void* do_allocate(std::size_t bytes, std::size_t alignment) override;
-  void do_deallocate(void* p, std::size_t, std::size_t) noexcept override { alloc::deallocate(p); }
+  void do_deallocate(void* p, std::size_t bytes, std::size_t alignment) noexcept override {
+    alignment <= 16 ? alloc::deallocate(p, bytes) : alloc::deallocate(p, bytes, std::align_val_t{alignment});
+  }
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override;
 };
 

@@ -3,6 +3,7 @@
 // corruption KIND: does one thing to the heap that no program may do; --list names them. The pointer in question is
 // printed first. Status 0: nobody noticed. 3: not noticed, but the harm was averted (what was freed reads as nothing).
 // Sizes: `small` is of a size class with every allocator, `medium` with some, `large` with none.
+#include <dlfcn.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -107,6 +108,26 @@ int delete_with(std::size_t made, std::size_t said) {
   return 0;
 }
 
+int delete_aligned_with(std::size_t alignment, std::size_t made, std::size_t said, bool array = false) {
+  const std::align_val_t a{alignment};
+  if (array)
+    ::operator delete[](about(::operator new[](made, a)), said, a);
+  else
+    ::operator delete(about(::operator new(made, a)), said, a);
+  go_on(made, 16);
+  return 0;
+}
+
+/// Of C23, which this libc may not have: free_sized(p, size), free_aligned_sized(p, alignment, size).
+template <class... Args>
+int free_by(const char* name, void* p, Args... args) {
+  const auto f = reinterpret_cast<void (*)(void*, Args...)>(::dlsym(RTLD_DEFAULT, name));
+  if (f == nullptr) return averted;
+  f(about(p), args...);
+  go_on(small, 16);
+  return 0;
+}
+
 char in_data[256];
 
 struct kind {
@@ -170,6 +191,26 @@ constexpr kind kinds[] = {
     {"delete_wrong_size_small", [] { return delete_with(small, 4 * small); }},
     {"delete_too_small_size", [] { return delete_with(320, 40); }},
     {"delete_wrong_size_large", [] { return delete_with(large, small); }},
+    {"delete_by_a_page_too_small_large", [] { return delete_with(large, large - 8192); }},
+    {"delete_wrong_size_huge", [] { return delete_with(8 * large, 4 * large); }},
+    {"delete_aligned_too_small_size", [] { return delete_aligned_with(64, 256, 64); }},
+    {"delete_aligned_too_large_size", [] { return delete_aligned_with(64, 256, 257); }},
+    {"delete_aligned_array_wrong_size", [] { return delete_aligned_with(64, 256, 64, true); }},
+    {"delete_aligned_wrong_size_large", [] { return delete_aligned_with(64, large, large / 2); }},
+    {"delete_aligned_to_pages_wrong_size", [] { return delete_aligned_with(16384, 16384, 100); }},
+    {"delete_aligned_little_wrong_size", [] { return delete_aligned_with(8, 256, 64); }},
+    {"delete_wrong_alignment",
+     [] {
+       void* p = ::operator new (small, std::align_val_t{32});
+       while (reinterpret_cast<std::uintptr_t>(p) % 4096 == 0) p = ::operator new (small, std::align_val_t{32});
+       ::operator delete (about(p), small, std::align_val_t{4096});
+       return 0;
+     }},
+    {"free_sized_too_small", [] { return free_by("free_sized", std::malloc(256), std::size_t{100}); }},
+    {"free_sized_too_large", [] { return free_by("free_sized", std::malloc(256), std::size_t{300}); }},
+    {"free_sized_wrong_large", [] { return free_by("free_sized", std::malloc(large), std::size_t{large / 2 + 1}); }},
+    {"free_aligned_sized_too_small",
+     [] { return free_by("free_aligned_sized", std::aligned_alloc(64, 256), std::size_t{64}, std::size_t{64}); }},
     {"overflow_small_by_1", [] { return overflow(small, 1); }},
     {"overflow_small_by_8", [] { return overflow(small, 8); }},
     {"overflow_behind_what_was_asked", [] { return overflow_by_one(24); }},

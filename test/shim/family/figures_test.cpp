@@ -54,6 +54,22 @@ BOOST_AUTO_TEST_CASE(all_usable_bytes_can_be_used) {
   BOOST_TEST(::malloc_usable_size(nullptr) == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(blocks_of_no_bytes_have_a_size) {
+  for (int i = 0; i != 100; ++i) {
+    void* const made[] = {std::malloc(0),    std::calloc(0, 8),   std::calloc(8, 0),         std::realloc(nullptr, 0),
+                          ::memalign(64, 0), ::memalign(8192, 0), std::aligned_alloc(16, 0), ::valloc(0)};
+    for (void* p : made) {
+      BOOST_REQUIRE(opaque(p) != nullptr);
+      const std::size_t n = ::malloc_usable_size(p);
+      std::memset(p, 1, n);
+      BOOST_TEST(n < 8 * KiB + 1);
+      p = opaque(std::realloc(p, 100));
+      BOOST_TEST(::malloc_usable_size(p) >= 100u);
+      std::free(p);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(trim_gives_memory_back) {
   const std::size_t before = resident_bytes();
   for (int i = 0; i != 3; ++i) {

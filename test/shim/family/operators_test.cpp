@@ -79,6 +79,43 @@ BOOST_AUTO_TEST_CASE(aligned_new_and_delete_in_every_form) {
     }
 }
 
+/// What C23 has for who knows the size, if this libc has it, or the shim.
+template <class... Args>
+auto function_named(const char* name) {
+  return reinterpret_cast<void (*)(void*, Args...)>(::dlsym(RTLD_DEFAULT, name));
+}
+
+BOOST_AUTO_TEST_CASE(free_with_the_right_size) {
+  const auto free_sized = function_named<std::size_t>("free_sized");
+  const auto free_aligned_sized = function_named<std::size_t, std::size_t>("free_aligned_sized");
+  if (free_sized == nullptr || free_aligned_sized == nullptr) return;
+  free_sized(nullptr, 0), free_sized(nullptr, 100), free_aligned_sized(nullptr, 64, 100);
+  for (std::size_t n : boundary_sizes(2 * MiB)) {
+    free_sized(opaque(std::malloc(n)), n);
+    free_sized(opaque(std::calloc(1, n)), n);
+    // It may have stayed where it was.
+    for (std::size_t less : {n - n / 8, n / 2 + 1, n / 2, n / 5 + 1})
+      if (less != 0) free_sized(opaque(std::realloc(opaque(std::malloc(n)), less)), less);
+    free_sized(opaque(std::realloc(opaque(std::malloc(n)), 2 * n)), 2 * n);
+  }
+  for (std::size_t n : {std::size_t{0}, 32 * MiB, 33 * MiB + 1, 100 * MiB}) {
+    free_sized(opaque(std::malloc(n)), n);
+    if (n != 0) free_sized(opaque(std::realloc(opaque(std::malloc(n)), n - 10 * MiB)), n - 10 * MiB);
+  }
+  for (std::size_t alignment = 16; alignment <= 64 * MiB; alignment *= 4)
+    for (std::size_t n : {std::size_t{0}, std::size_t{1}, alignment, 3 * alignment, 100 * KiB, 1100 * KiB})
+      free_aligned_sized(opaque(std::aligned_alloc(alignment, n)), alignment, n);
+}
+
+BOOST_AUTO_TEST_CASE(aligned_delete_of_every_size) {
+  for (std::size_t n : boundary_sizes(2 * MiB))
+    for (std::size_t alignment : {8, 16, 32, 64, 4096, 16384}) {
+      const std::align_val_t a{alignment};
+      ::operator delete(opaque(::operator new(n, a)), n, a);
+    }
+  ::operator delete(opaque(::operator new(64 * MiB, at64)), 64 * MiB, at64);
+}
+
 BOOST_AUTO_TEST_CASE(delete_of_null) {
   const auto null = [] { return opaque(static_cast<void*>(nullptr)); };
   ::operator delete(null()), ::operator delete[](null());
