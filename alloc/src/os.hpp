@@ -3,9 +3,19 @@
 // What the allocator asks of the kernel. Nothing here allocates, and errno stays as it was.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 
 namespace heddle::detail::os {
+
+/// Has errno what it was when the scope ends: free() must not change it.
+struct errno_kept {
+  errno_kept() noexcept = default;
+  ~errno_kept() { errno = value; }
+  errno_kept(const errno_kept&) = delete;
+  errno_kept& operator=(const errno_kept&) = delete;
+  const int value = errno;
+};
 
 enum class map_result {
   mapped,     ///< zeroed memory

@@ -17,11 +17,6 @@
 namespace heddle::detail::os {
 namespace {
 
-struct errno_kept {
-  const int value = errno;
-  ~errno_kept() { errno = value; }
-};
-
 void* map_anonymous(void* at, std::size_t bytes, int protection, int flags) noexcept {
   const errno_kept keep;
   void* const p = ::mmap(at, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
@@ -137,6 +132,7 @@ void on_fault(void (*f)(const void* at)) noexcept {
 }
 
 bool in_loader(const void* code) noexcept {
+  const errno_kept keep;
   const std::uintptr_t base = ::getauxval(AT_BASE);
   if (base == 0) return false;  // a program without one
   const auto& header = *reinterpret_cast<const Elf64_Ehdr*>(base);

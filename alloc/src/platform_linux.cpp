@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -15,8 +16,17 @@
 namespace heddle::detail::platform {
 namespace {
 
+/// A system call that leaves errno as it was: free() comes by here.
+template <class... Args>
+long quiet_call(long number, Args... args) noexcept {
+  const int error = errno;
+  const long result = ::syscall(number, args...);
+  errno = error;
+  return result;
+}
+
 bool register_membarrier() noexcept {
-  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+  return quiet_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 }  // namespace
@@ -26,8 +36,8 @@ void heavy_barrier() noexcept {
   static constinit std::atomic<bool> registered{false};
   if (!registered.load(std::memory_order_relaxed) && register_membarrier())
     registered.store(true, std::memory_order_relaxed);
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
-  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  if (quiet_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
+  if (quiet_call(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
   // A kernel without membarrier cannot run this runtime safely.
   std::fputs("heddle: the kernel refuses membarrier(2), which the scheduler needs\n", stderr);
   std::abort();
@@ -42,11 +52,11 @@ void futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected, nanoseconds
     limit = &until;
   }
   // FUTEX_WAIT_BITSET takes an absolute time of the monotonic clock.
-  ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
+  quiet_call(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, expected, limit, nullptr, FUTEX_BITSET_MATCH_ANY);
 }
 
 void futex_wake(atomic<std::uint32_t>& word, unsigned count) noexcept {
-  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+  quiet_call(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
 void yield_thread() noexcept { ::sched_yield(); }

@@ -84,6 +84,7 @@ void scavenger::notice_sparse(std::size_t bytes) noexcept {
 }
 
 void scavenger::start(const void* caller) noexcept {
+  const os::errno_kept keep;
   if (os::in_loader(caller)) return;
   bool expected = false;
   // acquire: what the last thread did is over; release half in work().

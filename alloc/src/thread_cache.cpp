@@ -10,6 +10,7 @@
 #include "heap_profile.hpp"
 #include "mcentral.hpp"
 #include "options.hpp"
+#include "os.hpp"
 #include "scavenger.hpp"
 
 namespace heddle::detail {
@@ -85,6 +86,7 @@ bool set_up_process() noexcept {
 
 mcache* attach_thread() noexcept {
   if (ending) return nullptr;
+  const os::errno_kept keep;  // what is called here may fail for want of memory
   if (hidden_mcache != nullptr) return hidden_mcache;
   if (the_extras() == call_extras::unread) read_options();
   mcache* const c = the_mcache_pool.take();

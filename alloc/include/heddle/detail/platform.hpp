@@ -70,9 +70,10 @@ inline nanoseconds_t now() noexcept {
 }
 
 /// Sleeps while `word == expected`, until woken or until the absolute `deadline`. May return spuriously.
+/// errno stays as it was.
 HEDDLE_EXPORT void futex_wait(atomic<std::uint32_t>& word, std::uint32_t expected,
                               nanoseconds_t deadline = no_deadline) noexcept;
-/// Wakes at most `count` threads that sleep on `word`.
+/// Wakes at most `count` threads that sleep on `word`. errno stays as it was.
 HEDDLE_EXPORT void futex_wake(atomic<std::uint32_t>& word, unsigned count) noexcept;
 
 inline void cpu_relax() noexcept { __builtin_ia32_pause(); }
