@@ -173,19 +173,18 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
   complete(f);
 }
 
-fiber* start_from_thread(const closure_type& type, void* from, const fiber_options* options) {
-  for (;;) {
+[[gnu::noinline]] fiber* start_from_thread(const closure_type& type, void* from, const fiber_options* options) {
+  fiber* f = nullptr;
+  while (f == nullptr) {
     ensure_started();
     const visit s;
-    if (!s) continue;  // it has just ended
-    fiber* f = s->make_fiber(nullptr, type, options);
-    fill_or_else(*f, type, from, [&] {
-      s->count_ended_elsewhere();
-      fiber_pool::instance().put(f);
-    });
-    s->inject(f);
-    return f;
+    if (s && s.open()) f = s->make_fiber(nullptr, type, options);  // else it is just ending
   }
+  // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: nobody who
+  // ends the runtime waits for a visitor meanwhile.
+  fill_or_else(*f, type, from, [&] { visit()->take_back(f); });
+  visit()->inject(f);
+  return f;
 }
 
 fiber* start_from_fiber(machine* m, const closure_type& type, void* from, const fiber_options* options) {
@@ -278,7 +277,7 @@ void release_fiber(fiber* f) noexcept {
     m->sched.free_fiber(*m, f);
   } else {
     fiber_pool::instance().put(f);
-    if (scheduler::active() == nullptr) fiber_pool::instance().trim();  // the last handle of a runtime that has ended
+    if (!runtime_present()) fiber_pool::instance().trim();  // the last handle of a runtime that has ended
   }
 }
 

@@ -31,6 +31,7 @@ void scheduler::push_processor(processor& p) noexcept {
 void scheduler::list_machine(machine& m) noexcept {
   m.wake_word.store(0, std::memory_order_relaxed);
   m.listed = true;
+  ++listed_;
   m.previous_idle = nullptr;
   m.next_idle = idle_machines_;
   if (idle_machines_ != nullptr) idle_machines_->previous_idle = &m;
@@ -39,6 +40,7 @@ void scheduler::list_machine(machine& m) noexcept {
 
 void scheduler::unlist_machine(machine& m) noexcept {
   m.listed = false;
+  least_listed_ = std::min(least_listed_, --listed_);
   (m.previous_idle != nullptr ? m.previous_idle->next_idle : idle_machines_) = m.next_idle;
   if (m.next_idle != nullptr) m.next_idle->previous_idle = m.previous_idle;
   if (timekeeper_ == &m) keep_no_time();
@@ -59,8 +61,8 @@ void scheduler::attach(machine& m, processor& p) noexcept {
 
 void scheduler::check_drained() noexcept {
   if (!draining_ || idle_count_.load(std::memory_order_relaxed) != processors.size() || detached_ != 0) return;
-  if (alive() != 0) return;
-  drained_.store(1, std::memory_order_release);  // release: so that drain() sees the runtime at rest
+  if (alive() != 0 && !settling_) return;
+  drained_.store(1, std::memory_order_release);  // release: so that drain() and settle() see the runtime at rest
   platform::futex_wake(drained_, 1);
 }
 
@@ -75,7 +77,7 @@ void scheduler::wake_one_here() noexcept {
   // seq_cst: counted as spinning before it is awake, in one order with who else adds work and looks.
   if (!spinning_.compare_exchange_strong(none, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
   lock_.lock();
-  processor* p = stopping_ ? nullptr : pop_processor();
+  processor* p = ended_ ? nullptr : pop_processor();
   if (p == nullptr) {
     spinning_.fetch_sub(1, std::memory_order_seq_cst);  // seq_cst: as above
     return lock_.unlock();
@@ -127,29 +129,28 @@ void scheduler::hand_over(processor& p, bool spinning) noexcept {
 /// A machine that waits on its wake word, or null with a report if the limit is reached. Under lock_.
 machine* scheduler::new_machine() noexcept {
   const char* why = nullptr;
-  if (machines_.size() < settings.max_machines) {
+  if (threads_ < settings.max_machines) {
     try {
-      machines_.push_back(std::make_unique<machine>(*this));
-      machine& m = *machines_.back();
-      m.inside.store(1, std::memory_order_relaxed);
+      machine& m = threadless_machine();
       m.thread = platform::thread(
           [](void* arg) {
             machine& self = *static_cast<machine*>(arg);
             self.sched.run_machine(self);
           },
           &m, "heddle");
+      threadless_ = m.next_idle;
+      ++threads_;
       return &m;
     } catch (const std::exception&) {
-      if (!machines_.empty() && !machines_.back()->thread.joinable()) machines_.pop_back();
       why = "the system has no thread to give";
     }
   } else {
     why = "the limit of the option machines is reached";
   }
-  if (!machine_limit_reported_ && !machines_.empty()) {  // without the first there is an exception
+  if (!machine_limit_reported_ && threads_ != 0) {  // without the first there is an exception
     machine_limit_reported_ = true;
     std::fprintf(stderr, "heddle: no further machine beside %zu: %s; fibers wait for the blocked ones\n",
-                 machines_.size(), why);
+                 threads_, why);
   }
   return nullptr;
 }
@@ -194,7 +195,6 @@ bool scheduler::go_idle(machine& m) noexcept {
   bool was_spinning = false;
   {
     const thread_lock hold(lock_);
-    if (stopping_) return false;
     if (global_.head != nullptr || feed_starved(*m.p)) return true;
     processor& p = *m.p;
     m.p = nullptr;
@@ -209,12 +209,12 @@ bool scheduler::go_idle(machine& m) noexcept {
   return sleep(m);
 }
 
-/// A listed machine that has seen something to do takes an idle processor; false if there is none. True too if it
-/// has been given one meanwhile.
+/// A listed machine that has seen something to do takes an idle processor; false if there is none, or if it has
+/// been dismissed. True too if it has been given one meanwhile.
 bool scheduler::wake_up_with_processor(machine& m) noexcept {
   {
     const thread_lock hold(lock_);
-    if (!m.listed || stopping_) return false;
+    if (!m.listed) return false;
     processor* p = pop_processor();
     if (p == nullptr) {
       // Who goes idle next keeps the time from then on: this one's deadline, which has passed, must not look earlier.
@@ -237,7 +237,6 @@ bool scheduler::await_processor(machine& m) noexcept {
   {
     const thread_lock hold(lock_);
     --detached_;
-    if (stopping_) return false;
     if (processor* p = pop_processor()) {
       attach(m, *p);
       attached = true;
@@ -263,7 +262,7 @@ nanoseconds_t scheduler::keep_time(machine& m) noexcept {
   return earliest;
 }
 
-/// Sleeps until somebody has given the machine a processor; false if the runtime ends instead.
+/// Sleeps until somebody has given the machine a processor; false if it has been dismissed.
 bool scheduler::sleep(machine& m) noexcept {
   nanoseconds_t deadline = keep_time(m);
   // acquire: so that the processor is seen; release half in hand_over().
@@ -274,8 +273,12 @@ bool scheduler::sleep(machine& m) noexcept {
     if (wake_up_with_processor(m)) return true;
     deadline = no_deadline;  // all processors are busy, and who runs looks at the timers too
   }
-  const thread_lock hold(m.handoff);
-  return m.p != nullptr;
+  {
+    const thread_lock hold(m.handoff);
+    if (m.p != nullptr) return true;
+  }
+  leave_nothing_behind();
+  return false;
 }
 
 nanoseconds_t scheduler::earliest_timer() const noexcept {
@@ -294,7 +297,7 @@ bool machine::enter_slow() noexcept {
 bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
   {
     const thread_lock hold(lock_);
-    if (idle_machines_ == nullptr && machines_.size() >= settings.max_machines) return false;
+    if (idle_machines_ == nullptr && threads_ >= settings.max_machines) return false;
   }
   {
     const thread_lock hold(m.handoff);

@@ -9,7 +9,8 @@ namespace heddle::detail {
 
 class scheduler;
 
-/// M: a kernel thread that runs fibers, with its own small stack (`home`) for when there is nothing to run.
+/// M: a kernel thread that runs fibers, with its own small stack (`home`) for when there is nothing to run. The record
+/// outlives its thread, and serves another one later.
 ///
 /// Who owns the processor, without a read-modify-write on the way:
 /// 1. The machine raises `inside` before it touches `p` or anything of the processor, and lowers it before it
@@ -84,10 +85,11 @@ class alignas(64) machine {
   atomic<std::uint32_t> wake_word{0};
   bool spinning = false;         ///< counted in scheduler::spinning_
   bool listed = false;           ///< in the idle list, under the scheduler's lock
+  bool leaving = false;          ///< dismissed while idle: its thread ends. Under the scheduler's lock
   bool on_trial = false;         ///< woken for work that may be gone: is it worth it? See scheduler::judge_wake()
   nanoseconds_t busy = 0;        ///< what it has done since, without the present stretch
   nanoseconds_t busy_since = 0;  ///< the begin of the present stretch, 0 outside
-  machine* next_idle = nullptr;  ///< in the idle list
+  machine* next_idle = nullptr;  ///< in the one list that holds it: idle, leaving, without a thread
   machine* previous_idle = nullptr;
   atomic<bool> started{false};  ///< `clock` may be read
   platform::thread_clock clock{};

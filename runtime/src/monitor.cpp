@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "exit.hpp"
 #include "late.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
@@ -41,7 +42,11 @@ void monitor::run() noexcept {
     if (now - given_back >= memory_period) {
       given_back = now;
       kept = sched_.give_back_memory();
+      bool more = false;
+      spare_machines_ = sched_.spare_machines(more);
+      kept |= more;
     }
+    const bool ending = end_spare_machines(now);
     if (!sched_.all_idle()) {
       idle_since = no_deadline;
       kept = true;
@@ -49,13 +54,24 @@ void monitor::run() noexcept {
       idle_since = now;
     } else if (now - idle_since >= before_deep) {
       if (sched_.settings.detect_deadlock && sched_.deadlocked()) sched_.report_deadlock();
-      sleep(deep, kept ? given_back + memory_period : no_deadline);
+      if (main_thread_left() && sched_.nobody_left()) exit_by_monitor();
+      sleep(deep, ending ? now + while_waiting : kept ? given_back + memory_period : no_deadline);
       idle_since = no_deadline;
       interval = shortest;
       continue;
     }
     sleep(interval == shortest || calls_are_short() ? awake : doze, now + interval);
   }
+}
+
+bool monitor::end_spare_machines(nanoseconds_t now) noexcept {
+  if ((spare_machines_ != 0 || machines_leave_) && now - ended_some_ >= between_machines) {
+    ended_some_ = now;
+    const std::size_t n = std::min(spare_machines_, machines_at_once);
+    spare_machines_ -= n;
+    machines_leave_ = sched_.end_machines(n, sched_.kept_machines());
+  }
+  return spare_machines_ != 0 || machines_leave_;
 }
 
 nanoseconds_t monitor::next_interval(sight s, nanoseconds_t last) noexcept {
@@ -144,6 +160,7 @@ void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
     platform::heavy_barrier();  // light half in blocking_section: its call or our nap is seen
     if (sched_.call_with_work_behind()) return nap_.store(awake, std::memory_order_relaxed);
   }
+  if (how == deep && main_thread_left()) deadline = std::min(deadline, platform::now() + while_waiting);
   if (stop_.load(std::memory_order_seq_cst) == 0 &&  // seq_cst: after the nap; other half in stop()
       (how != deep || HEDDLE_PLANTED(deep_sleep_without_look) || sched_.all_idle()))
     platform::futex_wait(nap_, how, deadline);

@@ -30,6 +30,7 @@ class monitor {
   void call_begins() noexcept {
     if (nap_.load(std::memory_order_relaxed) == doze) wake();
   }
+  /// Whatever it sleeps for: it is to look again.
   void wake() noexcept;
 
  private:
@@ -60,6 +61,8 @@ class monitor {
   sight inspect(processor& p, sighting& seen, nanoseconds_t now) noexcept;
   nanoseconds_t next_interval(sight s, nanoseconds_t last) noexcept;
   void sleep(std::uint32_t how, nanoseconds_t deadline) noexcept;
+  /// Ends some of the machines that are to be ended; true if there are more, or one has not ended yet.
+  bool end_spare_machines(nanoseconds_t now) noexcept;
   /// Whether so many calls in a row were over before the next round that this one will hardly block either: a round
   /// costs some 70 us where it interrupts a fiber.
   bool calls_are_short() const noexcept { return short_calls_ == many_calls; }
@@ -71,9 +74,16 @@ class monitor {
   static constexpr nanoseconds_t longest = 5'000'000;      // so that an unannounced one is within 20 ms
   static constexpr nanoseconds_t memory_period = 2'000'000'000;  // what was not needed for so long is given back
   static constexpr nanoseconds_t before_deep = 50'000'000;
+  // Ending a thread takes some 20 us, so a burst of hundreds is ended within a second, and nobody is held up by it.
+  static constexpr std::size_t machines_at_once = 8;
+  static constexpr nanoseconds_t between_machines = 10'000'000;
+  static constexpr nanoseconds_t while_waiting = 200'000'000;  // for what nobody tells of
 
   scheduler& sched_;
   std::vector<sighting> sightings_;
+  std::size_t spare_machines_ = 0;  // to be ended
+  nanoseconds_t ended_some_ = 0;    // when
+  bool machines_leave_ = false;
   unsigned short_calls_ = 0;
   bool someone_preemptible_ = false;  // and past a round, while others wait
   atomic<std::uint32_t> nap_{awake};

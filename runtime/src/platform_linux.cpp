@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <dlfcn.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -23,6 +24,9 @@
 #ifdef HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
+
+#pragma weak dladdr
+#pragma weak dlopen
 
 extern "C" {
 // Assembly reads it too.
@@ -99,6 +103,12 @@ void thread::join() noexcept {
   handle_ = 0;
 }
 
+bool thread::try_join() noexcept {
+  if (::pthread_tryjoin_np(handle_, nullptr) != 0) return false;
+  handle_ = 0;
+  return true;
+}
+
 void drop_pages(void* at, std::size_t bytes) noexcept { ::madvise(at, bytes, MADV_DONTNEED); }
 
 void interrupt_nobody() noexcept {
@@ -161,13 +171,47 @@ std::size_t process_threads() noexcept {
   if (file == nullptr) return static_cast<std::size_t>(-1);  // unknown: somebody may be there
   char line[256];
   unsigned long threads = static_cast<unsigned long>(-1);
-  while (std::fgets(line, sizeof line, file) != nullptr)
+  char leader = '?';
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    (void)std::sscanf(line, "State: %c", &leader);
     if (std::sscanf(line, "Threads: %lu", &threads) == 1) break;
+  }
   std::fclose(file);
+  if (leader == 'Z') --threads;  // the main thread has ended, and counts until the process does
 #ifdef HEDDLE_TSAN
   --threads;  // its background thread
 #endif
   return threads;
+}
+
+bool is_main_thread() noexcept { return ::gettid() == ::getpid(); }
+
+void at_end_of_thread(void (*f)() noexcept) noexcept {
+  // Not a thread_local: glibc does not destroy those of the main thread in pthread_exit().
+  static const pthread_key_t key = [] {
+    pthread_key_t made{};
+    ::pthread_key_create(&made, [](void* call) { reinterpret_cast<void (*)() noexcept>(call)(); });
+    return made;
+  }();
+  ::pthread_setspecific(key, reinterpret_cast<const void*>(f));
+}
+
+bool main_thread_gone() noexcept {
+  std::FILE* file = std::fopen("/proc/self/status", "re");
+  if (file == nullptr) return false;
+  char line[256];
+  char leader = '?';
+  while (leader == '?' && std::fgets(line, sizeof line, file) != nullptr) (void)std::sscanf(line, "State: %c", &leader);
+  std::fclose(file);
+  return leader == 'Z';
+}
+
+void stay_loaded() noexcept {
+  // Weak: a program linked with -static has neither, and nothing to be unloaded.
+  Dl_info here{};
+  const void* const self = reinterpret_cast<const void*>(&stay_loaded);
+  if (&::dladdr == nullptr || &::dlopen == nullptr || ::dladdr(self, &here) == 0 || here.dli_fname == nullptr) return;
+  (void)::dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 }  // namespace platform

@@ -16,8 +16,16 @@ void set_thread_locals(locals_base* of_thread) noexcept;
 /// Bounds of the calling kernel thread's stack, for the sanitizers.
 void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept;
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
-/// Kernel threads of this process, or SIZE_MAX if that cannot be known.
+/// Kernel threads of this process that live, or SIZE_MAX if that cannot be known.
 std::size_t process_threads() noexcept;
+/// Whether the caller is the thread that ran main().
+bool is_main_thread() noexcept;
+/// When the calling thread has ended by itself or by pthread_exit(), f is called on it; not if the process exits. One f.
+void at_end_of_thread(void (*f)() noexcept) noexcept;
+/// Whether the main thread has ended while others live on, by pthread_exit().
+bool main_thread_gone() noexcept;
+/// From now on the module with this code stays loaded until the process ends: threads run in it.
+void stay_loaded() noexcept;
 /// Gives the memory of whole pages back; they read as zeros then.
 void drop_pages(void* at, std::size_t bytes) noexcept;
 /// From now on the calling kernel thread takes the next free CPU when it wakes, and interrupts nobody for it.

@@ -103,9 +103,7 @@ void forked_child_returned() noexcept {
   ::_exit(70);
 }
 
-void report_escaped_exception() noexcept {
-  std::array<char, 128> who{"a fiber"};
-  if (machine* m = this_machine(); m != nullptr && m->current != nullptr) describe(*m->current, who.data(), who.size());
+void describe_exception(char* buffer, std::size_t size) noexcept {
   const std::type_info* type = abi::__cxa_current_exception_type();
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> readable(
@@ -114,14 +112,30 @@ void report_escaped_exception() noexcept {
   try {
     throw;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "heddle: an exception escaped %s: %s: %s\n", who.data(), name, e.what());
+    std::snprintf(buffer, size, "%s: %s", name, e.what());
   } catch (...) {
-    std::fprintf(stderr, "heddle: an exception escaped %s: %s\n", who.data(), name);
+    std::snprintf(buffer, size, "%s", name);
   }
+}
+
+void report_escaped_exception() noexcept {
+  std::array<char, 128> who{"a fiber"};
+  if (machine* m = this_machine(); m != nullptr && m->current != nullptr) describe(*m->current, who.data(), who.size());
+  std::array<char, 1024> what;
+  describe_exception(what.data(), what.size());
+  std::fprintf(stderr, "heddle: an exception escaped %s: %s\n", who.data(), what.data());
   std::terminate();
 }
 
+void scheduler::report_failure() noexcept {
+  const thread_lock hold(lock_);
+  if (failure_[0] == 0) return;
+  std::fprintf(stderr, "heddle: main has thrown %s; run() rethrows it when the other fibers have ended (%zu are left)\n",
+               failure_.data(), alive());
+}
+
 void scheduler::report_deadlock() noexcept {
+  report_failure();
   std::fprintf(stderr, "heddle: all fibers are asleep: deadlock (%zu fibers)\n", alive());
   report_fibers(fibers);
   std::abort();

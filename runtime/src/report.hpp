@@ -23,6 +23,8 @@ void check_stack_size(std::size_t size, bool grows = false);
 /// or was not.
 [[noreturn]] void refuse_segments(bool compiled);
 
+/// "std::runtime_error: cannot bind" into `buffer`, of the exception that is being handled.
+void describe_exception(char* buffer, std::size_t size) noexcept;
 /// Ends the process, naming the running fiber and the exception in flight.
 [[noreturn]] void report_escaped_exception() noexcept;
 

@@ -2,14 +2,17 @@
 //
 // The life of a runtime: start, drain, end; one at a time in a process.
 #include <algorithm>
-#include <cstdlib>
+#include <array>
+#include <cstdio>
+#include <limits>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 
+#include "exit.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "overflow.hpp"
@@ -21,13 +24,26 @@ namespace heddle {
 namespace detail {
 namespace {
 
+/// The one runtime of the process.
+///
+/// 1. Starting and ending exclude each other by `life`, which nobody holds while user code runs or is waited for: who
+///    ends the runtime says so in `ending`, and others who want to end it, or start the next, wait for `changes`.
+/// 2. `active` and `present` name it. While it is looked whether all has ended (see end_runtime()) `active` is null, so
+///    that no plain thread starts a fiber meanwhile; if a fiber is left after all, it is set again.
+/// 3. `present` stays until no fiber is left, so whoever is to wake one finds the scheduler there. A scheduler is deleted
+///    when both are null and no visitor is left that may have seen it.
 struct process_state {
-  std::mutex life;    // held while a runtime starts or ends
-  bool lazy = false;  // the running one was started by go() or spawn() on a plain thread
-  bool registered = false;
+  thread_mutex life{lock_rank::life};
+  scheduler* running HEDDLE_GUARDED_BY(life) = nullptr;
+  bool lazy HEDDLE_GUARDED_BY(life) = false;  // started by go() or spawn() on a plain thread
+  bool ending HEDDLE_GUARDED_BY(life) = false;
+  bool registered HEDDLE_GUARDED_BY(life) = false;
+  atomic<std::uint32_t> changes{0};  // of `running`, `ending`, and of `active` from null to something
   atomic<scheduler*> active{nullptr};
+  atomic<scheduler*> present{nullptr};
   atomic<std::uint32_t> visitors{0};
   atomic<std::int32_t> parked_threads{0};
+  atomic<unsigned> processors{1};  // of the running one, for who only wants to know whether spinning helps
 };
 
 process_state& process() noexcept {
@@ -38,18 +54,27 @@ process_state& process() noexcept {
 }
 
 /// Only the thread that forked lives on in the child, as a plain thread; the runtime is left where it was.
-void in_forked_child() noexcept {
+void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   process_state& s = process();
   s.active.store(nullptr, std::memory_order_relaxed);
+  s.present.store(nullptr, std::memory_order_relaxed);
+  s.processors.store(1, std::memory_order_relaxed);
+  s.running = nullptr;
+  s.ending = false;
+  forget_exit();
   s.visitors.store(0, std::memory_order_relaxed);
   s.parked_threads.store(0, std::memory_order_relaxed);
   s.lazy = false;
-  ::new (&s.life) std::mutex;  // another thread may have held it: a runtime that starts or drains
+  ::new (&s.life) thread_mutex(lock_rank::life);  // another thread may have held it: a runtime that starts or drains
   platform::set_thread_slot(nullptr);
 }
 
-void start_runtime(const options& given, bool lazy) {
-  process_state& s = process();
+void note_change(process_state& s) noexcept {
+  s.changes.fetch_add(1, std::memory_order_release);  // release: so that who waits sees what has changed
+  platform::futex_wake(s.changes, static_cast<unsigned>(std::numeric_limits<int>::max()));
+}
+
+void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQUIRES(s.life) {
   if (!s.registered) {
     // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
     platform::at_fork([] { fiber_pool::instance().before_fork(); }, [] { fiber_pool::instance().after_fork(); },
@@ -57,35 +82,101 @@ void start_runtime(const options& given, bool lazy) {
                         fiber_pool::instance().after_fork();
                         in_forked_child();
                       });
-    std::atexit([] {
-      if (!this_fiber::is_fiber()) shutdown();
-    });
     s.registered = true;
   }
+  watch_exit();
+  watch_exit_of_thread();
   const options o = effective_options(given);
   auto made = std::make_unique<scheduler>(o, o.procs);
   made->start();
   if (o.report_overflow) overflow_watch::begin();
   s.lazy = lazy;
-  // release: so that plain threads see the scheduler whole; acquire half in scheduler::active(), visit.
-  s.active.store(made.release(), std::memory_order_release);
+  s.running = made.release();
+  s.processors.store(static_cast<unsigned>(s.running->processors.size()), std::memory_order_relaxed);
+  // release, both: so that plain threads see the scheduler whole; acquire half in visit.
+  s.present.store(s.running, std::memory_order_release);
+  s.active.store(s.running, std::memory_order_release);
+  note_change(s);
 }
 
-void end_runtime() noexcept {
-  process_state& s = process();
-  scheduler* ending = s.active.load(std::memory_order_relaxed);
+void await_visitors(process_state& s) noexcept {
+  // seq_cst: after the pointers are null, so that a visitor either sees that or is seen here; other half in visit.
+  while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();
+}
+
+/// For who has got the right to by claim_end().
+void end_runtime(process_state& s, scheduler* ending) noexcept {
   for (;;) {
-    ending->drain();
-    // seq_cst: so that a visitor either sees no scheduler or is seen in the count; other half in visit.
-    s.active.store(nullptr, std::memory_order_seq_cst);
-    while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();  // seq_cst: as above
-    if (ending->alive() == 0) break;
+    do ending->drain();
+    while (!ending->dismiss_all());
+    s.active.store(nullptr, std::memory_order_seq_cst);  // seq_cst: as in await_visitors()
+    await_visitors(s);
+    if (ending->at_end()) break;
     // A plain thread has started a fiber at the last moment: it is waited for too.
     s.active.store(ending, std::memory_order_release);  // release: as in start_runtime()
+    note_change(s);
   }
+  s.present.store(nullptr, std::memory_order_seq_cst);  // seq_cst: as in await_visitors()
+  await_visitors(s);                                    // who only looks at it
+  s.processors.store(1, std::memory_order_relaxed);
   ending->stop();
   if (ending->settings.report_overflow) overflow_watch::end();
   delete ending;
+  const thread_lock hold(s.life);
+  s.running = nullptr;
+  s.ending = false;
+  note_change(s);
+}
+
+void give_up_end(process_state& s) noexcept {
+  const thread_lock hold(s.life);
+  s.ending = false;
+  note_change(s);
+}
+
+/// Sleeps until something has changed since `seen`. A thread that waits for the end of a runtime wakes nobody.
+void await_change(process_state& s, std::uint32_t seen) noexcept {
+  count_parked_thread(+1);
+  // acquire: so that the state is seen as it is then; release half in note_change().
+  while (s.changes.load(std::memory_order_acquire) == seen) platform::futex_wait(s.changes, seen);
+  count_parked_thread(-1);
+}
+
+/// The running runtime if go() or spawn() has started it, and the right to end it; null if none such runs. Waits for
+/// others who are ending it.
+scheduler* claim_end(process_state& s) noexcept {
+  for (;;) {
+    const std::uint32_t seen = s.changes.load(std::memory_order_acquire);  // acquire: as in await_change()
+    {
+      const thread_lock hold(s.life);
+      if (s.running == nullptr || !s.lazy) return nullptr;
+      if (!s.ending) {
+        s.ending = true;
+        return s.running;
+      }
+    }
+    await_change(s, seen);
+  }
+}
+
+/// Starts one for run(), or returns the lazy one that is in the way, and the right to end it.
+scheduler* start_or_claim(process_state& s, const options& o) {
+  for (;;) {
+    const std::uint32_t seen = s.changes.load(std::memory_order_acquire);  // acquire: as in await_change()
+    {
+      const thread_lock hold(s.life);
+      if (s.running == nullptr) {
+        start_runtime(s, o, false);
+        return nullptr;
+      }
+      if (!s.ending) {
+        if (!s.lazy) throw std::logic_error("heddle::run: another run is in progress in this process");
+        s.ending = true;
+        return s.running;
+      }
+    }
+    await_change(s, seen);
+  }
 }
 
 void refuse_on_fiber(const char* what) {
@@ -94,24 +185,48 @@ void refuse_on_fiber(const char* what) {
 
 }  // namespace
 
-scheduler* scheduler::active() noexcept {
-  return process().active.load(std::memory_order_acquire);  // acquire: so that it is seen whole
-}
-
 visit::visit() noexcept {
-  process().visitors.fetch_add(1, std::memory_order_seq_cst);     // seq_cst: before the look; half in end_runtime()
-  scheduler_ = process().active.load(std::memory_order_seq_cst);  // seq_cst: after the count
+  process().visitors.fetch_add(1, std::memory_order_seq_cst);      // seq_cst: before the looks; half in end_runtime()
+  scheduler_ = process().present.load(std::memory_order_seq_cst);  // seq_cst: after the count
 }
 visit::~visit() {
   process().visitors.fetch_sub(1, std::memory_order_release);  // release: our uses are over; half in end_runtime()
+}
+bool visit::open() const noexcept {
+  return process().active.load(std::memory_order_seq_cst) == scheduler_;  // seq_cst: after the count, too
 }
 
 void count_parked_thread(int change) noexcept { process().parked_threads.fetch_add(change, std::memory_order_relaxed); }
 
 void ensure_started() {
-  if (scheduler::active() != nullptr) return;
-  std::lock_guard<std::mutex> hold(process().life);
-  if (scheduler::active() == nullptr) start_runtime({}, true);
+  process_state& s = process();
+  for (;;) {
+    const std::uint32_t seen = s.changes.load(std::memory_order_acquire);  // acquire: as in await_change()
+    if (s.active.load(std::memory_order_relaxed) != nullptr) return;       // who uses it looks again, in visit
+    {
+      const thread_lock hold(s.life);
+      if (s.active.load(std::memory_order_relaxed) != nullptr) return;
+      if (s.running == nullptr) return start_runtime(s, {}, true);
+    }
+    await_change(s, seen);
+  }
+}
+
+bool runtime_present() noexcept { return process().present.load(std::memory_order_relaxed) != nullptr; }
+
+unsigned running_processors() noexcept { return process().processors.load(std::memory_order_relaxed); }
+
+bool wind_up(nanoseconds_t grace) noexcept {
+  process_state& s = process();
+  for (;;) {
+    scheduler* const lazy = claim_end(s);
+    if (lazy == nullptr) return true;
+    if (!lazy->settle(grace)) {
+      give_up_end(s);
+      return false;
+    }
+    end_runtime(s, lazy);
+  }
 }
 
 // --- the scheduler's own part ----------------------------------------------------------------------------------
@@ -160,7 +275,8 @@ void scheduler::start() {
   try {
     monitor_.start();
   } catch (...) {
-    stop();
+    do drain();
+    while (!dismiss_all());
     throw;
   }
 }
@@ -177,44 +293,97 @@ void scheduler::run_machine(machine& m) noexcept {
   m.limit_slot = this_limit_slot();
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock; acquire half there
   platform::set_thread_slot(&m);
-  {
-    const thread_lock hold(m.handoff);
-    if (m.p == nullptr) return;
-  }
+  watch_exit_of_thread();
   {
     const signal_stack handlers;
     machine_main(m);
   }
+  for (growth_list& list : m.growth.lists)
+    for (; list.head != nullptr; --list.count) segments.put(*std::exchange(list.head, list.head->next));
   retire_home_stack(m.home_stack);
   platform::set_thread_slot(nullptr);
 }
 
 void scheduler::drain() noexcept {
   count_parked_thread(+1);
+  nanoseconds_t patience = no_deadline;
   {
     const thread_lock hold(lock_);
     draining_ = true;
     drained_.store(0, std::memory_order_relaxed);
     check_drained();
+    if (failure_[0] != 0) patience = platform::now() + 1'000'000'000;
   }
   // acquire: so that the runtime is seen at rest; release half in check_drained().
-  while (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0);
+  while (drained_.load(std::memory_order_acquire) == 0) {
+    platform::futex_wait(drained_, 0, patience);
+    if (patience == no_deadline || platform::now() < patience) continue;
+    report_failure();
+    patience = no_deadline;
+  }
+  const thread_lock hold(lock_);
+  draining_ = false;
   count_parked_thread(-1);
 }
 
-// The machines are joined without the lock, which the last of them take: no new one is made once the monitor has ended
-// and stopping_ is set.
-void scheduler::stop() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
-  monitor_.stop();
-  {
-    const thread_lock hold(lock_);
-    stopping_ = true;
-    for (machine* m = idle_machines_; m != nullptr; m = m->next_idle) {
-      m->wake_word.store(1, std::memory_order_release);  // release: so that it sees the stop
-      platform::futex_wake(m->wake_word, 1);
+bool scheduler::settle(nanoseconds_t grace) noexcept {
+  nanoseconds_t patience = no_deadline;  // until when those that sleep are waited for; not known yet
+  for (bool done = false, ended = false;;) {
+    nanoseconds_t deadline = no_deadline;
+    {
+      const thread_lock hold(lock_);
+      draining_ = settling_ = true;
+      drained_.store(0, std::memory_order_relaxed);
+      if (nothing_runs()) {
+        ended = alive() == 0;
+        const nanoseconds_t asleep_until = ended ? 0 : last_sleep();
+        if (patience == no_deadline)
+          patience = grace == 0 ? platform::now() : std::max(asleep_until, platform::now()) + grace;
+        done = asleep_until == 0 || platform::now() >= patience;
+        deadline = patience;
+      }
+      if (done) draining_ = settling_ = false;
     }
+    if (done) return ended;
+    // acquire: so that the runtime is seen at rest; release half in check_drained().
+    if (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0, deadline);
   }
-  for (const auto& m : machines_) m->thread.join();
+}
+
+void scheduler::stop() noexcept { monitor_.stop(); }
+
+void scheduler::take_back(fiber* f) noexcept {
+  fibers.put(f);
+  const thread_lock hold(lock_);
+  elsewhere_.fetch_sub(1, std::memory_order_relaxed);
+  check_drained();
+}
+
+void scheduler::notice_main_left() noexcept { monitor_.wake(); }
+
+void scheduler::note_failure(const char* text) noexcept {
+  const thread_lock hold(lock_);
+  std::snprintf(failure_.data(), failure_.size(), "%s", text);
+}
+
+/// Under lock_: no fiber runs or is about to, on any machine.
+bool scheduler::nothing_runs() const noexcept {
+  return idle_count_.load(std::memory_order_relaxed) == processors.size() && detached_ == 0 && !work_visible();
+}
+
+bool scheduler::at_end() noexcept {
+  const thread_lock hold(lock_);
+  // The counts alone are no proof: they are read one after another, and a fiber is counted off before its machine rests.
+  const bool rests = (threads_ == 0 && nothing_runs()) || HEDDLE_PLANTED(end_by_counts);
+  ended_ = rests && alive() == 0;
+  return ended_;
+}
+
+/// When the last of those that sleep wakes, 0 if none sleeps. Waits with a deadline do not count: others may end them.
+nanoseconds_t scheduler::last_sleep() noexcept {
+  nanoseconds_t last = 0;
+  for (const auto& p : processors) last = std::max(last, p->timers.last_sleep());
+  return last;
 }
 
 std::size_t scheduler::alive() const noexcept {
@@ -234,7 +403,8 @@ bool scheduler::deadlocked() noexcept {
   std::size_t ours = 0;
   {
     const thread_lock hold(lock_);
-    ours = machines_.size() + 1;  // and the monitor
+    if (leavers_ != 0) return false;  // they run user code, or have ended: it is not known how many there are
+    ours = threads_ + 1;              // and the monitor
   }
   // Parked before and after: a thread that parks meanwhile may have started one that was not counted, and one that
   // is woken meanwhile may have been woken by one that has ended.
@@ -245,6 +415,13 @@ bool scheduler::deadlocked() noexcept {
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());
   return threads <= ours + static_cast<std::size_t>(always) && all_idle();
+}
+
+bool scheduler::nobody_left() noexcept {
+  if (!all_idle() || alive() != 0 || !platform::main_thread_gone()) return false;
+  const std::size_t threads = platform::process_threads();
+  const thread_lock hold(lock_);
+  return leavers_ == 0 && threads <= threads_ + 1;
 }
 
 void scheduler::announce(machine& m) noexcept {
@@ -294,7 +471,7 @@ statistics scheduler::count() noexcept {
   for (const auto& p : processors) n.timers += p->timers.size();
   {
     const thread_lock hold(lock_);
-    n.machines = machines_.size();
+    n.machines = threads_;
   }
   const thread_lock hold(pools_lock_);
   for (const auto& pool : pools_) n.stacks += pool->made();
@@ -306,26 +483,45 @@ statistics scheduler::count() noexcept {
 
 runtime_scope::runtime_scope(const options& o) {
   refuse_on_fiber("heddle::run");
-  std::lock_guard<std::mutex> hold(process().life);
-  if (scheduler::active() != nullptr)
+  process_state& s = process();
+  while (scheduler* const lazy = start_or_claim(s, o)) {
+    if (lazy->settle(0)) {
+      end_runtime(s, lazy);
+      continue;
+    }
+    const std::size_t left = lazy->alive();
+    give_up_end(s);
     throw std::logic_error(
-        process().lazy
-            ? "heddle::run: a runtime runs already, started by go() or spawn() on a plain thread; call shutdown() first"
-            : "heddle::run: another run is in progress in this process");
-  start_runtime(o, false);
+        "heddle::run: a runtime runs already, started by go() or spawn() on a plain thread, and " +
+        std::to_string(left) +
+        (left == 1 ? " fiber of it sleeps or waits" : " fibers of it sleep or wait") +
+        "; start them inside of run(), or let them end first (shutdown() waits for them)");
+  }
+}
+
+void runtime_scope::main_has_thrown() noexcept {
+  std::array<char, 256> text;
+  describe_exception(text.data(), text.size());
+  if (const visit s; s) s->note_failure(text.data());
 }
 
 runtime_scope::~runtime_scope() {
-  std::lock_guard<std::mutex> hold(process().life);
-  end_runtime();
+  process_state& s = process();
+  scheduler* ending = nullptr;
+  {
+    const thread_lock hold(s.life);
+    s.ending = true;
+    ending = s.running;
+  }
+  end_runtime(s, ending);
 }
 
 }  // namespace detail
 
 void shutdown() {
   detail::refuse_on_fiber("heddle::shutdown");
-  std::lock_guard<std::mutex> hold(detail::process().life);
-  if (detail::scheduler::active() != nullptr && detail::process().lazy) detail::end_runtime();
+  detail::process_state& s = detail::process();
+  if (detail::scheduler* const lazy = detail::claim_end(s)) detail::end_runtime(s, lazy);
 }
 
 unsigned processors() noexcept {

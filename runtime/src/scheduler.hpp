@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -34,8 +35,6 @@ class scheduler {
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
 
-  /// The running one, or null. Plain threads use `visit` instead.
-  static scheduler* active() noexcept;
 
   // --- for fibers and machines, inside -----------------------------------------------------------------
   /// Makes f runnable before others of this processor (a wake). `m` may have lost its processor.
@@ -65,7 +64,6 @@ class scheduler {
   fiber* make_fiber_at_hand(machine& m, const closure_type& type) noexcept;
   void free_fiber(machine& m, fiber* f) noexcept;
   void count_ended(machine& m) noexcept;
-  void count_ended_elsewhere() noexcept { elsewhere_.fetch_sub(1, std::memory_order_relaxed); }
   /// inject() for a fiber that was parked.
   void inject_woken(fiber* f) noexcept {
     f->state.store(fiber_state::runnable, std::memory_order_relaxed);
@@ -77,6 +75,13 @@ class scheduler {
   // --- machines ------------------------------------------------------------------------------------------
   /// The whole life of a machine's thread.
   void run_machine(machine& m) noexcept;
+  /// How many machines have not been needed since the last call, beside those that are kept; `more`: whether there will
+  /// be some if all goes on like this.
+  std::size_t spare_machines(bool& more) noexcept;
+  /// Dismisses up to n idle machines beside those that are kept, and joins those that have ended. True if one is left to
+  /// be joined. Never waits.
+  bool end_machines(std::size_t n, std::size_t kept) noexcept;
+  std::size_t kept_machines() const noexcept { return processors.size() + machines_in_hand; }
 
   // --- the monitor ---------------------------------------------------------------------------------------
   /// Takes the processor of a machine that is in user code, if it still is and `tick` still holds, and gives
@@ -97,6 +102,8 @@ class scheduler {
   bool deadlocked() noexcept;
   bool call_with_work_behind() noexcept;
   nanoseconds_t slice() const noexcept { return std::min(time_to_wait(settings.slice), last_deadline / 4); }
+  /// No fiber is left, and no thread but ours: the main thread has ended, too.
+  bool nobody_left() noexcept;
   /// Ends the process with a report if fibers are left that nothing can wake.
   void report_deadlock() noexcept;
   nanoseconds_t earliest_timer() const noexcept;
@@ -104,9 +111,24 @@ class scheduler {
 
   // --- life ----------------------------------------------------------------------------------------------
   void start();
-  /// Waits until no fiber is left. From a plain thread.
+  /// Waits until no fiber is left. From a plain thread, one at a time.
   void drain() noexcept;
+  /// The same, but not for fibers that wait for others; and for those that sleep only until the sleeps that have begun by
+  /// now are over, and `grace` longer, or not at all if that is 0. True if none is left.
+  bool settle(nanoseconds_t grace) noexcept;
+  /// Ends the threads of all idle machines, and waits for it: user code, the destructors of thread-locals, ends there.
+  /// False if a machine is left that is not idle, since a fiber was started meanwhile.
+  bool dismiss_all() noexcept;
+  /// No fiber is left, and no machine: none will come if plain threads cannot start any.
+  bool at_end() noexcept;
+  /// Ends the monitor.
   void stop() noexcept;
+  /// The main thread is about to end, and perhaps the process with the last fiber: the monitor looks after it.
+  void notice_main_left() noexcept;
+  /// Takes back a fiber that make_fiber() has made on a plain thread and that was never made runnable.
+  void take_back(fiber* f) noexcept;
+  /// What main has thrown, for the reports: run() waits for the others before it rethrows.
+  void note_failure(const char* text) noexcept;
   std::size_t alive() const noexcept;
   statistics count() noexcept;
   std::size_t deepest_stack() noexcept;
@@ -176,6 +198,7 @@ class scheduler {
   bool sleep(machine& m) noexcept;
   nanoseconds_t keep_time(machine& m) noexcept;
   bool wake_up_with_processor(machine& m) noexcept;
+  void leave_nothing_behind() noexcept;
   void list_machine(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void unlist_machine(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void keep_no_time() noexcept HEDDLE_REQUIRES(lock_);
@@ -185,7 +208,13 @@ class scheduler {
   void detach(machine& m) noexcept;
   void hand_over(processor& p, bool spinning) noexcept HEDDLE_RELEASE(lock_);
   machine* new_machine() noexcept HEDDLE_REQUIRES(lock_);
+  machine& threadless_machine() HEDDLE_REQUIRES(lock_);
+  void dismiss(machine& m) noexcept HEDDLE_REQUIRES(lock_);
+  void forget_thread(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void check_drained() noexcept HEDDLE_REQUIRES(lock_);
+  nanoseconds_t last_sleep() noexcept;
+  void report_failure() noexcept;
+  bool nothing_runs() const noexcept HEDDLE_REQUIRES(lock_);
 
   thread_mutex lock_{lock_rank::scheduler};
   fiber_list global_ HEDDLE_GUARDED_BY(lock_);
@@ -194,10 +223,18 @@ class scheduler {
   machine* idle_machines_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   machine* timekeeper_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // the idle machine that sleeps until the earliest timer
   nanoseconds_t timekeeper_deadline_ HEDDLE_GUARDED_BY(lock_) = no_deadline;
-  std::deque<std::unique_ptr<machine>> machines_ HEDDLE_GUARDED_BY(lock_);
+  std::deque<std::unique_ptr<machine>> machines_ HEDDLE_GUARDED_BY(lock_);  // all that were ever needed at a time
+  machine* leaving_ HEDDLE_GUARDED_BY(lock_) = nullptr;     // dismissed, their threads not joined yet
+  machine* threadless_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // to be used again
+  std::size_t threads_ HEDDLE_GUARDED_BY(lock_) = 0;        // of machines, not joined
+  std::size_t leavers_ HEDDLE_GUARDED_BY(lock_) = 0;        // of these, dismissed
+  std::size_t listed_ HEDDLE_GUARDED_BY(lock_) = 0;         // idle machines
+  std::size_t least_listed_ HEDDLE_GUARDED_BY(lock_) = 0;   // since the last spare_machines()
   int detached_ HEDDLE_GUARDED_BY(lock_) = 0;  // machines that run a fiber without a processor
-  bool stopping_ HEDDLE_GUARDED_BY(lock_) = false;
+  bool ended_ HEDDLE_GUARDED_BY(lock_) = false;  // nothing is to be woken any more, whatever the monitor sees
   bool draining_ HEDDLE_GUARDED_BY(lock_) = false;
+  bool settling_ HEDDLE_GUARDED_BY(lock_) = false;  // who drains is told too when fibers are left that only wait
+  std::array<char, 256> failure_ HEDDLE_GUARDED_BY(lock_) = {};  // what main has thrown
   bool machine_limit_reported_ HEDDLE_GUARDED_BY(lock_) = false;
 
   // Written under the lock, read by anyone.
@@ -228,10 +265,12 @@ class scheduler {
   // runnext_patience: how long a thief leaves a runnext alone before it takes it, in pauses: some microseconds.
   // trusted_wakes: as many in a row may be futile; each further one halves the wakes, most_spared times at most.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+  static constexpr std::size_t machines_in_hand = 0;  // idle ones kept beside one for each processor
   static constexpr unsigned runnext_patience = 4;
   static constexpr std::uint32_t trusted_wakes = 0;
   static constexpr std::uint32_t most_spared = 2;
 #else
+  static constexpr std::size_t machines_in_hand = 4;
   static constexpr unsigned runnext_patience = 256;
   static constexpr std::uint32_t trusted_wakes = 4;
   static constexpr std::uint32_t most_spared = 12;
@@ -265,7 +304,12 @@ inline fiber* scheduler::pick_quickly(processor& p) noexcept {
   return f;
 }
 
-/// A plain thread's licence to use the running scheduler: it is not destroyed meanwhile.
+/// A plain thread's licence to use the running scheduler: it is not destroyed meanwhile. Short: who ends the runtime
+/// waits for it, so no user code is called.
+///
+/// 1. Null if none runs; never while a fiber lives that the caller is to wake or to make runnable.
+/// 2. Fibers may be started only if it is open(), else the runtime may be about to end: start_from_thread() then waits
+///    for what becomes of it.
 class visit {
  public:
   visit() noexcept;
@@ -274,6 +318,7 @@ class visit {
   visit& operator=(const visit&) = delete;
   scheduler* operator->() const noexcept { return scheduler_; }
   explicit operator bool() const noexcept { return scheduler_ != nullptr; }
+  bool open() const noexcept;
 
  private:
   scheduler* scheduler_;
@@ -299,7 +344,10 @@ class critical_section {
   const bool outermost_;
 };
 
-/// Starts a runtime with default options if none runs.
+/// Starts a runtime with default options if none runs; if one is just ending, waits until it has ended, or has been
+/// opened again.
 void ensure_started();
+/// Whether a runtime runs, or is about to end.
+bool runtime_present() noexcept;
 
 }  // namespace heddle::detail

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "timer_heap.hpp"
 
+#include <algorithm>
+
 namespace heddle::detail {
 
 void timer_heap::add(timer& t) noexcept {
@@ -33,6 +35,14 @@ timer* timer_heap::expire(nanoseconds_t now) noexcept {
   }
   if (heap_.size() != before) publish();
   return due;
+}
+
+nanoseconds_t timer_heap::last_sleep() noexcept {
+  const thread_lock hold(lock_);
+  nanoseconds_t last = 0;
+  for (const timer* t : heap_)
+    if (t->state == nullptr) last = std::max(last, t->deadline);
+  return last;
 }
 
 void timer_heap::take_out(std::size_t i) noexcept {

@@ -30,6 +30,8 @@ class timer_heap {
   }
   /// The same for the owner, who only has to see its own.
   nanoseconds_t next_hint() const noexcept { return next_.load(std::memory_order_relaxed); }
+  /// The latest deadline of a timer that nothing but the time ends, 0 if there is none. O(n).
+  nanoseconds_t last_sleep() noexcept;
   std::size_t size() noexcept {
     const thread_lock hold(lock_);
     return heap_.size();

@@ -49,8 +49,8 @@ void waiter::wake() noexcept {
   if (machine* m = this_machine()) {
     const critical_section in(*m);
     m->sched.ready(*m, f);
-  } else if (const visit s; s) {
-    s->inject_woken(f);
+  } else if (const visit s; !HEDDLE_PLANTED(wakes_need_open_runtime) || s.open()) {
+    s->inject_woken(f);  // f lives, so its scheduler is there
   }
 }
 
@@ -139,11 +139,6 @@ const void* caller() noexcept {
   const machine* m = this_machine();
   if (m != nullptr && m->current != nullptr) return m->current;
   return platform::this_thread_mark();
-}
-
-unsigned running_processors() noexcept {
-  const scheduler* s = scheduler::active();
-  return s != nullptr ? static_cast<unsigned>(s->processors.size()) : 1;
 }
 
 }  // namespace heddle::detail

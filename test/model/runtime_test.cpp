@@ -278,7 +278,7 @@ void sleeps_beside_a_plain_thread() {
   heddle::channel<int> c;
   heddle::go([&] {
     heddle::this_fiber::sleep_for(1ms);
-    heddle::this_fiber::sleep_for(3s);  // long enough for the monitor to go to sleep as well
+    heddle::this_fiber::sleep_for(30s);  // long enough for the monitor to go to sleep as well
     c.send(0);
   });
   model::thread plain([&] { c.send(1); });
@@ -402,6 +402,61 @@ void starts_by_the_way() {
   nothing_left();
 }
 
+/// A plain thread starts fibers and wakes them, while another ends the runtime again and again.
+void wakes_while_another_ends() {
+  setenv("HEDDLE", "procs=1,monitor=0,stack=32K", 1);
+  model::thread user([] {
+    for (int i = 0; i != 2; ++i) {
+      heddle::channel<int> c;
+      heddle::go([&] { c.send(1); });
+      model::check(c.receive() == 1, "a value was lost");
+    }
+  });
+  for (int i = 0; i != 2; ++i) heddle::shutdown();
+  user.join();
+  heddle::shutdown();
+  nothing_left();
+}
+
+/// Three threads start, run and end runtimes as they like.
+void all_at_once() {
+  setenv("HEDDLE", "procs=1,monitor=0,stack=32K", 1);
+  platform::atomic<int> ran{0};
+  const auto count = [&] { ran.fetch_add(1, std::memory_order_relaxed); };
+  model::thread starter([&] { heddle::spawn(count).join(); });
+  model::thread ender([] { heddle::shutdown(); });
+  try {
+    heddle::run(count, with(1, false));
+  } catch (const std::logic_error&) {
+    count();  // the other's fiber was waiting
+  }
+  starter.join();
+  ender.join();
+  heddle::shutdown();
+  model::check(ran.load(std::memory_order_relaxed) == 2, "a fiber was lost or ran twice");
+  nothing_left();
+}
+
+/// Machines are dismissed while others rely on their looking once more before they sleep.
+template <void (*F)()>
+void while_machines_end() {
+  heddle::detail::scheduler& s = heddle::detail::this_machine()->sched;
+  model::thread plain([&] {
+    for (int i = 0; i != 2; ++i) (void)s.end_machines(1, 0);
+  });
+  F();
+  plain.join();
+}
+
+/// A machine made for a blocking call ends, and its record serves the next one.
+void ends_spare_machines() {
+  for (int i = 0; i != 2; ++i) {
+    blocks_until_another_runs();
+    heddle::this_fiber::sleep_for(30s);
+    model::check(heddle::stats().machines == 1, "the spare machine has not ended");
+  }
+}
+
 /// The system has no thread to give: run() says so if it is the first, and does with fewer machines if not.
 void runs_with_few_threads() {
   bool ran = false;
@@ -426,7 +481,10 @@ void waits_for_ever() {
 
 /// A timeout that races with a wake puts the clock ahead of who still runs, so nobody is in time
 /// any more.
-unsigned early_timeouts_for(void (*f)()) { return f == sleeps ? 0 : by_chance.early_timeouts; }
+unsigned early_timeouts_for(void (*f)()) {
+  const bool in_time = f == sleeps || f == while_machines_end<sleeps> || f == ends_spare_machines;
+  return in_time ? 0 : by_chance.early_timeouts;
+}
 
 void right(std::uint64_t executions, unsigned procs, bool monitor, void (*f)()) {
   model::options o = by_chance;
@@ -469,6 +527,7 @@ BOOST_AUTO_TEST_CASE(unannounced_call) { right(4000, 1, true, blocks_unannounced
 BOOST_AUTO_TEST_CASE(endless_loop) { right(4000, 1, true, loops_until_another_runs); }
 BOOST_AUTO_TEST_CASE(announced_call_after_silence) { right(8000, 1, true, blocks_after_a_long_sleep); }
 BOOST_AUTO_TEST_CASE(one_owner) { right(8000, 1, true, hogs); }
+BOOST_AUTO_TEST_CASE(spare_machines) { right(2000, 1, true, ends_spare_machines); }
 BOOST_AUTO_TEST_CASE(deadlock_is_reported) {
   model::options o = by_chance;
   o.warm_up = false;  // even that would be reported
@@ -512,6 +571,18 @@ BOOST_AUTO_TEST_CASE(lazy_start) {
   o.executions = 4000;
   model::expect_ok(o, starts_by_the_way);
 }
+BOOST_AUTO_TEST_CASE(wakes_at_the_end) {
+  model::options o = by_chance;
+  o.executions = 8000;
+  model::expect_ok(o, wakes_while_another_ends);
+}
+BOOST_AUTO_TEST_CASE(start_run_and_end_at_once) {
+  model::options o = by_chance;
+  o.executions = 4000;
+  model::expect_ok(o, all_at_once);
+}
+BOOST_AUTO_TEST_CASE(no_idle_processor_while_machines_end) { right(8000, 2, false, while_machines_end<meet_running<2>>); }
+BOOST_AUTO_TEST_CASE(sleep_while_machines_end) { right(4000, 2, false, while_machines_end<sleeps>); }
 BOOST_AUTO_TEST_CASE(threads_refused) {
   model::options o = by_chance;
   o.executions = 8000;
@@ -550,6 +621,24 @@ BOOST_AUTO_TEST_CASE(reluctant_without_monitor) {
   wrong(model::plant::reluctant_without_monitor, 2, false, meet_after_turns, "livelock");
 }
 BOOST_AUTO_TEST_CASE(machine_stays_listed) { wrong(model::plant::machine_stays_listed, 2, false, joins); }
+BOOST_AUTO_TEST_CASE(leaver_forgets) {
+  wrong(model::plant::leaver_forgets, 2, false, while_machines_end<meet_running<2>>, "livelock");
+}
+BOOST_AUTO_TEST_CASE(leaver_forgets_the_time) {
+  wrong(model::plant::leaver_forgets, 1, false, while_machines_end<sleeps_against_a_wake>, "deadlock");
+}
+BOOST_AUTO_TEST_CASE(wakes_need_open_runtime) {
+  model::options o = by_chance;
+  o.executions = 60'000;
+  o.planted = model::plant::wakes_need_open_runtime;
+  model::expect_bug(o, wakes_while_another_ends, "deadlock");
+}
+BOOST_AUTO_TEST_CASE(end_by_counts) {
+  model::options o = by_chance;
+  o.executions = 60'000;
+  o.planted = model::plant::end_by_counts;
+  model::expect_bug(o, wakes_while_another_ends);
+}
 BOOST_AUTO_TEST_CASE(machine_believes_any_wake) { wrong(model::plant::machine_believes_any_wake, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(timekeeper_stays) { wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late"); }
 BOOST_AUTO_TEST_CASE(timekeeper_stays_late) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "heddle/channel.hpp"
 #include "heddle/this_fiber.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
@@ -112,11 +113,112 @@ BOOST_AUTO_TEST_CASE(starts_lazily_from_plain_threads) {
   BOOST_TEST(handle.join());
   std::thread other([&] { heddle::go([&] { ++n; }); });
   other.join();
-  BOOST_CHECK_THROW(heddle::run([] {}), std::logic_error);
   heddle::shutdown();
   BOOST_TEST(n == 1);
   BOOST_TEST(heddle::run([] { return 1; }) == 1);
   heddle::shutdown();  // nothing to do
+}
+
+BOOST_AUTO_TEST_CASE(ends_a_lazy_one_first_if_its_fibers_end) {
+  std::atomic<bool> ended{false};
+  auto of_library = heddle::spawn([&] {
+    const auto end = std::chrono::steady_clock::now() + 20ms;
+    while (std::chrono::steady_clock::now() < end) heddle::this_fiber::yield();
+    ended = true;
+  });
+  heddle::run(
+      [&] {
+        BOOST_TEST(ended);
+        BOOST_TEST(heddle::processors() == 3u);
+      },
+      {.procs = 3});
+  of_library.join();
+}
+
+BOOST_AUTO_TEST_CASE(refuses_where_fibers_of_a_lazy_one_wait) {
+  const auto refuses = [](const char* words) {
+    BOOST_CHECK_EXCEPTION(heddle::run([] {}), std::logic_error,
+                          [words](const auto& e) { return std::string(e.what()).find(words) != std::string::npos; });
+  };
+  heddle::channel<int> c;
+  heddle::go([&] { BOOST_TEST(c.receive().value() == 1); });
+  refuses("1 fiber of it sleeps or waits");
+  std::atomic<bool> stop{false};
+  heddle::go([&] {
+    while (!stop) heddle::this_fiber::sleep_for(1ms);
+  });
+  refuses("2 fibers of it sleep or wait");
+  c.send(1);  // all goes on
+  stop = true;
+  heddle::shutdown();
+}
+
+BOOST_AUTO_TEST_CASE(shutdown_beside_a_run_returns_at_once) {
+  heddle::channel<int> c;
+  std::thread other;
+  heddle::run([&] {
+    heddle::go([&] { (void)c.receive(); });
+    other = std::thread([&] {
+      std::this_thread::sleep_for(20ms);  // main has ended, and run() waits
+      heddle::shutdown();
+      c.send(1);
+    });
+  });
+  other.join();
+}
+
+BOOST_AUTO_TEST_CASE(several_may_shut_down) {
+  heddle::channel<int> c;
+  heddle::go([&] { (void)c.receive(); });
+  std::thread first([] { heddle::shutdown(); });
+  std::thread second([] {
+    heddle::shutdown();
+    BOOST_TEST(heddle::stats().machines == 0u);
+  });
+  std::this_thread::sleep_for(20ms);
+  c.send(1);
+  first.join();
+  second.join();
+}
+
+BOOST_AUTO_TEST_CASE(wakes_arrive_while_another_ends_it) {
+  std::atomic<bool> stop{false};
+  std::thread ender([&] {
+    while (!stop) heddle::shutdown();
+  });
+  for (int i = 0; i != times(3000); ++i) {
+    heddle::channel<int> c;
+    heddle::go([&] { c.send(i); });
+    BOOST_REQUIRE(c.receive().value() == i);
+  }
+  stop = true;
+  ender.join();
+  heddle::shutdown();
+}
+
+namespace {
+
+/// Throws when it is moved for the second time: into the fiber.
+struct refuses_to_move {
+  std::atomic<int>& moves;
+  explicit refuses_to_move(std::atomic<int>& m) : moves(m) {}
+  refuses_to_move(refuses_to_move&& other) : moves(other.moves) {
+    if (++moves != 2) return;
+    std::this_thread::sleep_for(50ms);  // the other is in shutdown() by then
+    throw std::runtime_error("not moved");
+  }
+  void operator()() const {}
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_start_that_fails_is_not_waited_for) {
+  std::atomic<int> moves{0};
+  std::thread starter([&] { BOOST_CHECK_THROW(heddle::go(refuses_to_move(moves)), std::runtime_error); });
+  while (moves < 2) std::this_thread::yield();
+  heddle::shutdown();
+  starter.join();
+  BOOST_TEST(heddle::stats().machines == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_late_start_is_not_lost) {

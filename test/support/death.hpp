@@ -47,4 +47,12 @@ death death_of(F&& f) {
   return how;
 }
 
+/// The same for a program of its own, run with one argument.
+inline death death_of_program(const char* path, const char* argument) {
+  return death_of([&] {
+    ::execl(path, path, argument, static_cast<char*>(nullptr));
+    ::_exit(127);
+  });
+}
+
 }  // namespace heddle::testing

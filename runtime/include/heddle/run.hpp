@@ -50,7 +50,7 @@ struct options {
 /// A glance at the running runtime; every field is 0 if none runs.
 struct statistics {
   std::size_t fibers = 0;           ///< alive
-  std::size_t machines = 0;         ///< kernel threads made, the monitor left out
+  std::size_t machines = 0;         ///< kernel threads for fibers; those that nobody needs end after some seconds
   std::size_t idle_processors = 0;  ///< of processors()
   std::size_t spinning = 0;         ///< machines that look for work
   std::size_t queued = 0;           ///< fibers in the global queue
@@ -65,6 +65,8 @@ class HEDDLE_EXPORT runtime_scope {
  public:
   explicit runtime_scope(const options& o);
   ~runtime_scope();
+  /// In the handler of what main has thrown: reports name it if other fibers are left that do not end.
+  void main_has_thrown() noexcept;
   runtime_scope(const runtime_scope&) = delete;
   runtime_scope& operator=(const runtime_scope&) = delete;
 };
@@ -72,11 +74,16 @@ class HEDDLE_EXPORT runtime_scope {
 
 /// Runs `main` as the first fiber, and returns what it returns, once it and every other fiber have ended.
 /// The calling thread only waits. A second run may follow the first. `main` begins with the floating-point environment
-/// of the caller, as go() says; the caller's stays as it was.
+/// of the caller, as go() says; the caller's stays as it was. What main throws is rethrown
+/// when the others have ended, too; if that lasts, or never happens, what it was is said on stderr.
+///
+/// A runtime that go() or spawn() has started on a plain thread, in the constructor of a static object for instance, is
+/// ended first if its fibers end by themselves; if some wait or sleep there is an error.
 ///
 /// \param main  callable without arguments
 /// \param o     see options
-/// \throws what main throws; std::logic_error if a runtime runs already or the caller is a fiber;
+/// \throws what main throws; std::logic_error if a run is in progress already, if a lazily started runtime has fibers that
+///         wait or sleep, or if the caller is a fiber;
 ///         std::invalid_argument naming an option out of range; std::system_error if no kernel thread can be had.
 ///
 /// \code
@@ -88,11 +95,21 @@ class HEDDLE_EXPORT runtime_scope {
 template <class F>
 auto run(F&& main, const options& o = {}) -> std::invoke_result_t<std::decay_t<F>&> {
   detail::runtime_scope scope(o);
-  return spawn(fiber_options{.name = "main"}, std::forward<F>(main)).join();
+  auto first = spawn(fiber_options{.name = "main"}, std::forward<F>(main));
+  try {
+    return first.join();
+  } catch (...) {
+    scope.main_has_thrown();
+    throw;
+  }
 }
 
-/// Waits for every fiber of a runtime that go() or spawn() started from a plain thread, and ends it. It is done at
-/// exit too. Nothing happens if none runs. From a plain thread; throws std::logic_error from a fiber.
+/// Waits for every fiber of a runtime that go() or spawn() started from a plain thread, and ends it. Nothing happens if
+/// none runs, or one that run() has started. From a plain thread, several at once too; throws std::logic_error from a
+/// fiber.
+///
+/// It need not be called at the end of a program: exit(), or the return of main, waits for such fibers, too, but not for
+/// those that wait for others, and not long for those that sleep. See "Ways out" in runtime/README.md.
 HEDDLE_EXPORT void shutdown();
 
 /// Processors of the running runtime; if none runs, those that a default one would have.

@@ -93,6 +93,8 @@ class HEDDLE_EXPORT thread {
   }
   bool joinable() const noexcept { return handle_ != 0; }
   void join() noexcept;
+  /// Joins it if it has ended; false if it has not.
+  bool try_join() noexcept;
 
  private:
   unsigned long handle_ = 0;

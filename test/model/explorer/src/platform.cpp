@@ -199,6 +199,12 @@ void thread::join() noexcept {
   handle_ = 0;
 }
 
+bool thread::try_join() noexcept {
+  if (!scheduler::get().has_ended(static_cast<unsigned>(handle_ - 1))) return false;
+  join();
+  return true;
+}
+
 void* thread_slot() noexcept { return scheduler::get().active() ? scheduler::get().current().slot : nullptr; }
 void set_thread_slot(void* value) noexcept {
   if (scheduler::get().active()) scheduler::get().current().slot = value;
@@ -243,6 +249,10 @@ locals_base* thread_locals() noexcept { return nullptr; }
 void set_thread_locals(locals_base*) noexcept {}
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
+bool is_main_thread() noexcept { return false; }
+void at_end_of_thread(void (*)() noexcept) noexcept {}
+bool main_thread_gone() noexcept { return false; }
+void stay_loaded() noexcept {}
 void interrupt_nobody() noexcept {}
 void drop_pages(void* at, std::size_t bytes) noexcept { std::memset(at, 0, bytes); }
 

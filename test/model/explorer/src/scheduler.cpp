@@ -256,6 +256,11 @@ unsigned scheduler::start_thread(void (*f)(void*), void* arg, const char* name) 
   return id;
 }
 
+bool scheduler::has_ended(unsigned id) {
+  point();
+  return threads_[id].at == model_thread::state::ended;
+}
+
 void scheduler::join_thread(unsigned id) {
   point();
   model_thread& other = threads_[id];

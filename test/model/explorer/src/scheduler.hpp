@@ -96,6 +96,7 @@ class scheduler {
   void heavy_barrier();
   unsigned start_thread(void (*f)(void*), void* arg, const char* name);
   void join_thread(unsigned id);
+  bool has_ended(unsigned id);
   std::int64_t now() noexcept;
   void pass_time(std::int64_t ns) noexcept;
   std::size_t count_threads() const noexcept;

@@ -36,6 +36,7 @@ enum class plant : std::uint8_t {
   machine_believes_any_wake,  ///< an idle machine takes any return from futex_wait for the end
   timekeeper_stays,           ///< an earlier timer does not replace the one the timekeeper waits for
   timekeeper_stays_late,      ///< one that found all processors busy still counts as the one that keeps the time
+  leaver_forgets,             ///< a machine that is dismissed does not look at what it would have done itself
   revoke_without_barrier,     ///< the monitor reads `inside` without the heavy barrier
 
   // runtime/src/machine.hpp, monitor.cpp
@@ -52,6 +53,8 @@ enum class plant : std::uint8_t {
   wake_before_commit_lost,  ///< a wake between the commit and the sleep is wiped out
   spurious_wake_believed,   ///< a parked thread takes any return from futex_wait for a wake
   two_end_a_wait,           ///< who ends a wait does not see that it was signalled already
+  wakes_need_open_runtime,  ///< while it is looked whether the runtime may end, a plain thread's wake is dropped
+  end_by_counts,            ///< the runtime ends when no fiber is counted any more, whatever machines do
   early_end_ignored,        ///< a sleeper sleeps although its wait has ended before
 
   // sync

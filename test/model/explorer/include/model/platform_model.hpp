@@ -155,6 +155,7 @@ class thread {
   }
   bool joinable() const noexcept { return handle_ != 0; }
   void join() noexcept;
+  bool try_join() noexcept;
 
  private:
   unsigned long handle_ = 0;  // the thread's number in the execution, plus one

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "exit.hpp"
+
+#include <cstdlib>
+
+#include "heddle/this_fiber.hpp"
+#include "platform_services.hpp"
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+namespace {
+
+/// Static objects may be needed by fibers, and fibers be ended by the destructors of static objects: the first look at
+/// exit waits for fibers that go on by themselves, and the last one, when all destructors have run, does so again.
+constexpr nanoseconds_t grace = 1'000'000'000;
+
+struct exit_state {
+  atomic<std::uint32_t> exits{0};
+  atomic<std::uint32_t> main_left{0};
+  atomic<std::uint32_t> by_monitor{0};
+  atomic<std::uint32_t> watched{0};
+  atomic<std::uint32_t> impatient{0};  // 1: sleepers have had their time
+};
+constinit exit_state state;
+
+/// Whether the caller may wait for fibers: it is none itself, and not the monitor.
+bool may_wait() noexcept {
+  return !this_fiber::is_fiber() && state.by_monitor.load(std::memory_order_relaxed) == 0;
+}
+
+void leave_process() noexcept {
+  state.exits.store(1, std::memory_order_relaxed);
+  state.watched.store(0, std::memory_order_relaxed);  // a runtime that a destructor starts is waited for in its turn
+  if (!may_wait()) return;
+  const nanoseconds_t patience = state.impatient.load(std::memory_order_relaxed) != 0 ? 0 : grace;
+  if (!wind_up(patience)) state.impatient.store(1, std::memory_order_relaxed);
+}
+
+/// After the destructors of all static objects.
+[[gnu::destructor]] void leave_process_at_last() noexcept { leave_process(); }
+
+/// Its destructor runs when exit() is called on the thread, or when the thread ends. pthread_exit() on the main thread
+/// does not run it.
+struct thread_watch {
+  bool armed = false;
+  ~thread_watch() {
+    // A machine that ends is none any more by then.
+    if (this_machine() != nullptr || platform::is_main_thread()) state.exits.store(1, std::memory_order_relaxed);
+  }
+};
+thread_local thread_watch of_thread;
+
+/// pthread_exit() on the main thread.
+void note_main_left() noexcept {
+  state.main_left.store(1, std::memory_order_seq_cst);  // seq_cst: before the look at the nap in monitor::wake()
+  if (const visit s; s) s->notice_main_left();
+}
+
+}  // namespace
+
+bool process_exits() noexcept { return state.exits.load(std::memory_order_relaxed) != 0; }
+
+void watch_exit() {
+  if (state.watched.exchange(1, std::memory_order_relaxed) != 0) return;
+  platform::stay_loaded();
+  std::atexit(leave_process);
+}
+
+[[gnu::noinline]] void watch_exit_of_thread() noexcept {
+  of_thread.armed = true;
+  if (platform::is_main_thread()) platform::at_end_of_thread(note_main_left);
+}
+
+bool main_thread_left() noexcept {
+  return state.main_left.load(std::memory_order_seq_cst) != 0;  // seq_cst: after the nap is announced; half above
+}
+
+void exit_by_monitor() noexcept {
+  state.by_monitor.store(1, std::memory_order_relaxed);
+  std::exit(0);
+}
+
+void forget_exit() noexcept {
+  state.main_left.store(0, std::memory_order_relaxed);
+  state.by_monitor.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The ways out of the process, as far as the runtime has a part in them. What happens at each stands in README.md.
+#pragma once
+
+#include "heddle/detail/exit.hpp"
+#include "heddle/detail/platform.hpp"
+
+namespace heddle::detail {
+
+/// Called by each start of a runtime: exit() will call leave_process(), at this place among the destructors of static
+/// objects, and again when all of them have run.
+void watch_exit();
+/// The calling thread, a machine or one that starts a runtime, notices when exit() is called on it, before any other
+/// destructor has run.
+void watch_exit_of_thread() noexcept;
+/// Whether the main thread has called pthread_exit(): the process goes on until its last fiber has ended.
+bool main_thread_left() noexcept;
+/// The last thread that a program has left is the monitor: the process ends as it would with the last thread.
+[[noreturn]] void exit_by_monitor() noexcept;
+/// In a forked child: nothing of the above has happened.
+void forget_exit() noexcept;
+
+/// At exit, on a plain thread: waits for what fibers do by themselves, and ends a runtime that go() or spawn() has started
+/// if none is left then. False if some are left that wait or sleep. `grace`: see scheduler::settle().
+bool wind_up(nanoseconds_t grace) noexcept;
+
+}  // namespace heddle::detail

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// How the threads of machines that nobody needs are ended.
+//
+// 1. A machine is dismissed while it is in the idle list, under lock_: from then on nobody gives it a processor. What it
+//    would have done itself, had it slept on, it leaves to another (leave_nothing_behind()).
+// 2. Its thread then ends by itself, which runs destructors of thread-locals: user code, which may start fibers, wait
+//    for them, and wake others as any plain thread may. So nobody holds a lock while it waits for the thread.
+// 3. Its record is used again once the thread has been joined. Records go when the runtime does.
+#include <algorithm>
+#include <utility>
+
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+
+/// A record without a thread, the first of the list. Throws std::bad_alloc.
+machine& scheduler::threadless_machine() {
+  if (threadless_ == nullptr) {
+    machines_.push_back(std::make_unique<machine>(*this));
+    threadless_ = machines_.back().get();
+  }
+  machine& m = *threadless_;
+  m.inside.store(1, std::memory_order_relaxed);
+  m.wake_word.store(0, std::memory_order_relaxed);
+  m.call.store(0, std::memory_order_relaxed);
+  m.late.store(0, std::memory_order_relaxed);
+  m.started.store(false, std::memory_order_relaxed);
+  m.leaving = m.on_trial = false;
+  m.busy = m.busy_since = 0;
+  return m;
+}
+
+/// Tells an idle machine to end.
+void scheduler::dismiss(machine& m) noexcept {
+  unlist_machine(m);
+  m.leaving = true;
+  m.next_idle = leaving_;
+  leaving_ = &m;
+  ++leavers_;
+  m.wake_word.store(1, std::memory_order_release);  // release: so that it sees that no processor comes with it
+  platform::futex_wake(m.wake_word, 1);
+}
+
+/// The thread of m, which is in no list, has been joined.
+void scheduler::forget_thread(machine& m) noexcept {
+  m.next_idle = threadless_;
+  threadless_ = &m;
+  --leavers_;
+  --threads_;
+}
+
+/// The last thing a dismissed machine does. It may have been dismissed after it had said that it is idle, and before it
+/// had looked for work and for timers once more, which everybody relies on.
+void scheduler::leave_nothing_behind() noexcept {
+  if (HEDDLE_PLANTED(leaver_forgets)) return;
+  bool untimed = false;
+  {
+    const thread_lock hold(lock_);
+    untimed = earliest_timer() < timekeeper_deadline_;
+  }
+  if (untimed || work_left_behind()) wake_one();
+}
+
+std::size_t scheduler::spare_machines(bool& more) noexcept {
+  const thread_lock hold(lock_);
+  const std::size_t kept = kept_machines();
+  more = listed_ > kept;
+  const std::size_t least = std::exchange(least_listed_, listed_);
+  return least > kept ? least - kept : 0;
+}
+
+bool scheduler::end_machines(std::size_t n, std::size_t kept) noexcept {
+  const thread_lock hold(lock_);
+  // The timekeeper stays, and those that went idle last: they are warm, and are woken first.
+  if (timekeeper_ != nullptr && kept != 0) --kept;
+  for (machine *m = idle_machines_, *next = nullptr; m != nullptr && n != 0; m = next) {
+    next = m->next_idle;
+    if (m == timekeeper_) continue;
+    if (kept != 0) {
+      --kept;
+    } else {
+      dismiss(*m);
+      --n;
+    }
+  }
+  for (machine** at = &leaving_; *at != nullptr;) {
+    machine& ended = **at;
+    if (ended.thread.try_join()) {
+      *at = ended.next_idle;
+      forget_thread(ended);
+    } else {
+      at = &ended.next_idle;
+    }
+  }
+  return leaving_ != nullptr;
+}
+
+bool scheduler::dismiss_all() noexcept {
+  for (;;) {
+    machine* leaver = nullptr;
+    {
+      const thread_lock hold(lock_);
+      while (idle_machines_ != nullptr) dismiss(*idle_machines_);
+      leaver = leaving_;
+      if (leaver == nullptr) return threads_ == 0;
+      leaving_ = leaver->next_idle;
+    }
+    leaver->thread.join();
+    const thread_lock hold(lock_);
+    forget_thread(*leaver);
+  }
+}
+
+}  // namespace heddle::detail
