@@ -55,9 +55,9 @@ std::uint32_t channel_core::draw(std::uint32_t n) noexcept {
 }
 
 void channel_core::destroyed_in_use() const noexcept {
-  misuse("channel", this,
-         senders_.empty() ? "destroyed while receivers wait; close it and join them first"
-                          : "destroyed while senders wait; close it and join them first");
+  detail::destroyed_in_use("channel", this,
+                           senders_.empty() ? "destroyed while receivers wait; close it and join them first"
+                                            : "destroyed while senders wait; close it and join them first");
 }
 
 }  // namespace heddle::detail

@@ -11,7 +11,7 @@ void latch::out_of_range() const noexcept {
 }
 
 void latch::destroyed_in_use() const noexcept {
-  detail::misuse("latch", this, "destroyed while others wait for it; join them first");
+  detail::destroyed_in_use("latch", this, "destroyed while others wait for it; join them first");
 }
 
 }  // namespace heddle

@@ -204,10 +204,10 @@ void mutex::serve_nobody() noexcept {
 
 void mutex::destroyed_in_use(const char* kind) const noexcept {
   const std::uint32_t state = state_.load(std::memory_order_relaxed);
-  detail::misuse(kind, this,
-                 state & queued   ? "destroyed while others wait for it; join them first"
-                 : state & locked ? "destroyed while locked; unlock it first"
-                                  : "destroyed while another lock() runs; join it first");
+  detail::destroyed_in_use(kind, this,
+                           state & queued   ? "destroyed while others wait for it; join them first"
+                           : state & locked ? "destroyed while locked; unlock it first"
+                                            : "destroyed while another lock() runs; join it first");
 }
 
 }  // namespace heddle

@@ -76,7 +76,7 @@ void once_flag::recursion() const noexcept {
 }
 
 void once_flag::destroyed_in_use() const noexcept {
-  detail::misuse("once_flag", this, "destroyed while its call runs; join the caller first");
+  detail::destroyed_in_use("once_flag", this, "destroyed while its call runs; join the caller first");
 }
 
 }  // namespace heddle

@@ -88,7 +88,7 @@ void phases::too_many(std::uint32_t n, std::uint32_t missing) const noexcept {
 }
 
 void barrier_destroyed_in_use(const void* barrier) noexcept {
-  misuse("barrier", barrier, "destroyed while others wait for it; join them first");
+  destroyed_in_use("barrier", barrier, "destroyed while others wait for it; join them first");
 }
 
 void barrier_out_of_range(const void* barrier) noexcept {

@@ -26,7 +26,7 @@ void recursive_mutex::not_owner(const char* kind) const noexcept {
 }
 
 void recursive_mutex::destroyed_in_use(const char* kind) const noexcept {
-  detail::misuse(kind, this, "destroyed while locked; unlock it first");
+  detail::destroyed_in_use(kind, this, "destroyed while locked; unlock it first");
 }
 
 }  // namespace heddle

@@ -32,7 +32,7 @@ void semaphore::too_many(std::ptrdiff_t n) const noexcept {
 }
 
 void semaphore::destroyed_in_use() const noexcept {
-  detail::misuse(kind_, this, "destroyed while others wait for it; join them first");
+  detail::destroyed_in_use(kind_, this, "destroyed while others wait for it; join them first");
 }
 
 }  // namespace heddle

@@ -386,10 +386,10 @@ void shared_mutex::leave_readers(detail::waiter& self) noexcept {
 void shared_mutex::check_unused(const char* kind) const noexcept {
   const std::uint64_t state = state_.load(std::memory_order_relaxed);
   if (state == biased && !reader_slots::any(this)) return;
-  detail::misuse(kind, this,
-                 state & queued   ? "destroyed while others wait for it; join them first"
-                 : state & writer ? "destroyed while locked; unlock it first"
-                                  : "destroyed while readers hold it; let them unlock_shared() first");
+  detail::destroyed_in_use(kind, this,
+                           state & queued   ? "destroyed while others wait for it; join them first"
+                           : state & writer ? "destroyed while locked; unlock it first"
+                                            : "destroyed while readers hold it; let them unlock_shared() first");
 }
 
 }  // namespace heddle

@@ -7,7 +7,7 @@
 namespace heddle {
 
 void wait_group::destroyed_in_use() const noexcept {
-  detail::misuse("wait_group", this, "destroyed while others wait for it; join them first");
+  detail::destroyed_in_use("wait_group", this, "destroyed while others wait for it; join them first");
 }
 
 }  // namespace heddle

@@ -17,7 +17,7 @@ namespace detail {
 struct no_completion {
   void operator()() const noexcept {}
 };
-[[noreturn]] HEDDLE_EXPORT void barrier_destroyed_in_use(const void* barrier) noexcept;
+HEDDLE_EXPORT void barrier_destroyed_in_use(const void* barrier) noexcept;
 [[noreturn]] HEDDLE_EXPORT void barrier_out_of_range(const void* barrier) noexcept;
 }  // namespace detail
 

@@ -69,7 +69,7 @@ class latch {
     return static_cast<std::uint32_t>(n);
   }
   [[noreturn]] HEDDLE_EXPORT void out_of_range() const noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 
   mutable detail::countdown count_;
 };

@@ -139,7 +139,7 @@ class mutex {
   HEDDLE_EXPORT progress lock_bounded(bounded_attempt& self) noexcept;
   HEDDLE_EXPORT void lock_slow() noexcept;
   HEDDLE_EXPORT void unlock_slow() noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use(const char* kind = "mutex") const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use(const char* kind = "mutex") const noexcept;
   static bool must_serve(std::uint32_t state) noexcept;
   template <class Attempt>
   progress acquire(Attempt& self) noexcept;

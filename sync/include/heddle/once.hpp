@@ -53,7 +53,7 @@ class once_flag {
   HEDDLE_EXPORT void end(bool returned) noexcept;
   static void join_list(void* arriving);
   [[noreturn]] void recursion() const noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 
   detail::atomic<std::uintptr_t> word_{never};
   detail::atomic<const void*> runner_{nullptr};

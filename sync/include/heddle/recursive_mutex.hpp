@@ -102,7 +102,7 @@ class recursive_mutex {
   }
   [[noreturn]] HEDDLE_EXPORT static void too_deep();
   [[noreturn]] HEDDLE_EXPORT void not_owner(const char* kind = "recursive_mutex") const noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use(const char* kind = "recursive_mutex") const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use(const char* kind = "recursive_mutex") const noexcept;
 
   timed_mutex mutex_;  // which is as fast as one without deadlines
   detail::atomic<const void*> owner_{nullptr};

@@ -85,7 +85,7 @@ class semaphore {
   }
   [[noreturn]] HEDDLE_EXPORT void out_of_range(std::ptrdiff_t n) const noexcept;
   [[noreturn]] HEDDLE_EXPORT void too_many(std::ptrdiff_t n) const noexcept;
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 
   const std::ptrdiff_t most_;
   const char* const kind_;

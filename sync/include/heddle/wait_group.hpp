@@ -91,7 +91,7 @@ class wait_group {
 
  private:
   static constexpr detail::countdown::words words{"wait_group", "add", "done", "add() before the work starts"};
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 
   detail::countdown count_;
 };

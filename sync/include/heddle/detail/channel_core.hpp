@@ -173,7 +173,7 @@ class channel_core {
     if (fifo<channel_waiter>::linked(self)) queue.erase(self);
   }
   static void unlock_for_sleeper(void* core) noexcept { static_cast<channel_core*>(core)->unlock(); }
-  [[noreturn]] HEDDLE_EXPORT void destroyed_in_use() const noexcept;
+  HEDDLE_EXPORT void destroyed_in_use() const noexcept;
   // A conditional wrap: the ring may have any size, and a division costs more than the rest of a send.
   void advance(std::size_t& index) const noexcept {
     if (++index == capacity_) index = 0;

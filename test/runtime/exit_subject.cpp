@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Ends in the way that its argument names; exit_test.cpp knows what it must say by then. One that is not named
+// "exit..." or "leave..." returns from main.
+#include <dlfcn.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "heddle/heddle.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using heddle::this_fiber::sleep_for;
+
+void say(const char* what) { ::dprintf(2, "%s\n", what); }
+
+/// Objects of the program, constructed before any runtime.
+heddle::channel<int> requests;
+heddle::mutex lock;
+heddle::condition_variable changed;
+heddle::semaphore permits{0};
+std::atomic<bool> stop{false};
+
+struct owner {
+  std::function<void()> at_end;
+  heddle::join_handle<void> worker;
+  std::unique_ptr<heddle::ticker> beat;
+  ~owner() {
+    if (at_end) at_end();
+    say("static objects are destroyed");
+  }
+};
+owner global;
+
+struct at_thread_end {
+  std::function<void()> f;
+  ~at_thread_end() {
+    if (f) f();
+  }
+};
+thread_local at_thread_end of_thread;
+[[gnu::noinline]] void when_this_thread_ends(std::function<void()> f) { of_thread.f = std::move(f); }
+
+void receive_all() {
+  for (int n : requests) ::dprintf(2, "request %d\n", n);
+}
+void close_and_join() {
+  requests.close();
+  global.worker.join();
+  global.beat.reset();
+  say("the worker has ended");
+}
+void stop_and_join() {
+  stop = true;
+  changed.notify_all();
+  global.worker.join();
+  say("the worker has ended");
+}
+/// Fibers that wait for what nobody will do.
+void leave_waiting() {
+  heddle::go(receive_all);
+  heddle::go([] {
+    std::unique_lock hold(lock);
+    changed.wait(hold);
+  });
+  heddle::go([] { permits.acquire(); });
+  for (int i = 0; i != 10; ++i) heddle::this_fiber::yield();
+  std::this_thread::sleep_for(20ms);
+}
+void sleep_and_say() {
+  for (int i = 0; i != 2; ++i) sleep_for(10ms);
+  say("the fiber has ended");
+}
+
+const std::map<std::string, std::function<void()>> ways{
+    // What becomes of fibers when main returns, or calls exit().
+    {"sleeping", [] { heddle::go(sleep_and_say); }},
+    {"computing",
+     [] {
+       heddle::go([] {
+         const auto end = std::chrono::steady_clock::now() + 50ms;
+         while (std::chrono::steady_clock::now() < end) heddle::this_fiber::yield();
+         say("the fiber has ended");
+       });
+     }},
+    {"blocking",
+     [] {
+       heddle::go([] {
+         heddle::blocking([] { std::this_thread::sleep_for(50ms); });
+         say("the fiber has ended");
+       });
+     }},
+    {"waiting", leave_waiting},
+    {"sleeping_for_ever",
+     [] {
+       heddle::go([] {
+         for (;;) sleep_for(1ms);
+       });
+     }},
+    {"exit_in_main",
+     [] {
+       heddle::go(sleep_and_say);
+       std::exit(4);
+     }},
+    {"exit_in_main_while_others_wait",
+     [] {
+       leave_waiting();
+       std::exit(4);
+     }},
+    // Owners that are static objects.
+    {"owner",
+     [] {
+       global.worker = heddle::spawn(receive_all);
+       global.at_end = close_and_join;
+       requests.send(1);
+     }},
+    {"owner_with_ticker",
+     [] {
+       global.beat = std::make_unique<heddle::ticker>(1h);
+       global.worker = heddle::spawn(receive_all);
+       global.at_end = close_and_join;
+       requests.send(1);
+     }},
+    {"owner_of_one_that_polls",
+     [] {
+       global.worker = heddle::spawn([] {
+         while (!stop) sleep_for(1ms);
+       });
+       global.at_end = stop_and_join;
+     }},
+    {"owner_of_one_that_waits_by_the_hour",
+     [] {
+       global.worker = heddle::spawn([] {
+         std::unique_lock hold(lock);
+         while (!stop) changed.wait_for(hold, 1h);
+       });
+       global.at_end = stop_and_join;
+     }},
+    // Destructors of static objects.
+    {"destructor_starts_fibers",
+     [] {
+       global.at_end = [] {
+         heddle::go(sleep_and_say);
+         heddle::spawn([] { say("joined"); }).join();
+       };
+     }},
+    {"destructor_starts_fibers_again",
+     [] {
+       heddle::go([] {});
+       heddle::shutdown();
+       global.at_end = [] { heddle::go(sleep_and_say); };
+     }},
+    {"destructor_shuts_down",
+     [] {
+       heddle::go(receive_all);
+       global.at_end = [] {
+         requests.close();
+         heddle::shutdown();
+         say(heddle::stats().machines == 0 ? "shut down" : "still there");
+       };
+     }},
+    {"destructor_runs", [] { global.at_end = [] { heddle::run(sleep_and_say); }; }},
+    {"destructor_waits_in_vain",
+     [] {
+       global.worker = heddle::spawn(receive_all);
+       global.at_end = [] { global.worker.join(); };
+     }},
+    // Thread-locals.
+    {"thread_local_of_machine",
+     [] {
+       for (int i = 0; i != 2; ++i) {
+         heddle::run([] {
+           when_this_thread_ends([] {
+             heddle::go([] { say("flushed"); });
+             heddle::spawn([] { say("joined"); }).join();
+           });
+         });
+         say("run has returned");
+       }
+     }},
+    {"thread_local_of_main", [] { when_this_thread_ends([] { heddle::go(sleep_and_say); }); }},
+    {"thread_local_of_thread",
+     [] { std::thread([] { when_this_thread_ends([] { heddle::go(sleep_and_say); }); }).join(); }},
+    // exit() elsewhere.
+    {"exit_in_fiber",
+     [] {
+       heddle::run([] {
+         leave_waiting();
+         heddle::spawn([] { std::exit(5); }).join();
+       });
+     }},
+    {"exit_in_lazy_fiber",
+     [] {
+       heddle::spawn([] {
+         leave_waiting();
+         std::exit(5);
+       }).join();
+     }},
+    {"exit_in_fiber_while_main_waits_for_others",
+     [] {
+       heddle::run([] {
+         heddle::go([] {
+           sleep_for(20ms);
+           std::exit(5);
+         });
+         heddle::go(receive_all);
+       });
+     }},
+    {"exit_in_fiber_under_a_lock",
+     [] {
+       heddle::run([] {
+         static heddle::shared_mutex shared;  // destroyed before all that was there when the runtime started
+         static heddle::channel<int> of_function;
+         heddle::go([] { (void)of_function.receive(); });
+         heddle::this_fiber::yield();
+         const std::shared_lock also(shared);
+         const std::lock_guard hold(lock);
+         std::exit(5);
+       });
+     }},
+    {"exit_in_fiber_that_owns",
+     [] {
+       heddle::run([] {
+         global.worker = heddle::spawn(receive_all);
+         global.at_end = close_and_join;
+         heddle::this_fiber::yield();
+         std::exit(5);
+       });
+     }},
+    {"exit_in_thread",
+     [] {
+       heddle::run([] {
+         heddle::go(receive_all);
+         std::thread([] { std::exit(6); }).join();
+       });
+     }},
+    // Other ways.
+    {"leave_by_pthread_exit",
+     [] {
+       heddle::go([] {
+         sleep_for(50ms);
+         say("the fiber has ended");
+       });
+       ::pthread_exit(nullptr);
+     }},
+    {"leave_by_pthread_exit_after_all",
+     [] {
+       heddle::spawn([] {}).join();
+       std::this_thread::sleep_for(200ms);  // all is asleep by then
+       ::pthread_exit(nullptr);
+     }},
+    {"leave_by_pthread_exit_while_others_wait",
+     [] {
+       heddle::go(receive_all);
+       ::pthread_exit(nullptr);
+     }},
+    {"leave_by_quick_exit",
+     [] {
+       std::at_quick_exit([] { say("quick"); });
+       heddle::go(sleep_and_say);
+       std::quick_exit(7);
+     }},
+    {"leave_by__exit",
+     [] {
+       heddle::go(sleep_and_say);
+       ::_exit(8);
+     }},
+    {"leave_by_pthread_exit_in_fiber",
+     [] { heddle::run([] { heddle::spawn([] { ::pthread_exit(nullptr); }).join(); }); }},
+    {"leave_by_abort",
+     [] {
+       leave_waiting();
+       std::abort();
+     }},
+    {"leave_by_exception",
+     [] {
+       leave_waiting();
+       throw std::runtime_error("nobody catches it");
+     }},
+    {"leave_by_exception_in_fiber",
+     [] {
+       heddle::go([] { throw std::runtime_error("nobody catches it"); });
+       ::pause();
+     }},
+    {"main_throws",
+     [] {
+       try {
+         heddle::run([] {
+           heddle::go([] { sleep_for(1500ms); });
+           throw std::runtime_error("cannot bind port 80");
+         });
+       } catch (const std::exception& e) {
+         ::dprintf(2, "caught: %s\n", e.what());
+       }
+     }},
+    {"main_throws_while_others_wait",
+     [] {
+       try {
+         heddle::run([] {
+           heddle::go(receive_all);
+           throw std::runtime_error("cannot bind port 80");
+         });
+       } catch (const std::exception&) {
+         say("not reached");
+       }
+     }},
+    {"main_throws_uncaught",
+     [] {
+       heddle::run([] {
+         heddle::go(receive_all);
+         throw std::runtime_error("cannot bind port 80");
+       });
+     }},
+    {"unload",
+     [] {
+       void* const module = ::dlopen(EXIT_MODULE, RTLD_NOW | RTLD_LOCAL);
+       if (module == nullptr) return say(::dlerror());
+       reinterpret_cast<void (*)()>(::dlsym(module, "leave_a_fiber"))();
+       ::dlclose(module);
+       std::this_thread::sleep_for(50ms);
+       say("unloaded");
+     }},
+};
+
+}  // namespace
+
+int main(int, char** arguments) {
+  ways.at(arguments[1])();
+  return 3;
+}
