@@ -12,10 +12,11 @@ from child import Failed
 BASELINE = "jemalloc"
 LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
+MIMALLOC = ("libmimalloc.so.3", "libmimalloc.so.2")  # Debian 13 has the newer one, Debian 12 the other
 INSTALLED = {  # name -> what Debian's package calls it; None is the libc's own
     BASELINE: "libjemalloc.so.2",
     "glibc": None,
-    "mimalloc": "libmimalloc.so.2",
+    "mimalloc": next((file for file in MIMALLOC if (LIBRARIES / file).exists()), MIMALLOC[0]),
     "gperftools": "libtcmalloc_minimal.so.4",
 }
 
