@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstdio>
 #include <cstring>
@@ -192,6 +194,15 @@ BOOST_AUTO_TEST_CASE(moves_on_where_something_else_is_mapped) {
   }
 }
 
+/// Also where the last window ends with a number that is as aligned as the next one's first.
+BOOST_AUTO_TEST_CASE(leaves_a_number_out_between_windows) {
+  own_map m;
+  constexpr std::size_t aligned = (std::size_t{32} << 20) / page_size;
+  BOOST_TEST(m.map.grow(aligned) == 0u);
+  const obstacle o(m.last().end());
+  BOOST_TEST(m.map.grow(1) == 2 * aligned);
+}
+
 BOOST_AUTO_TEST_CASE(has_no_more_windows_than_it_has_room_for) {
   own_map m;
   std::vector<obstacle> all;
@@ -230,6 +241,15 @@ BOOST_AUTO_TEST_CASE(without_memory_stays_as_it_is) {
     limit_address_space(1 << 20);
     if (m.map.grow(chunk) != no_page || m.last().pages() != chunk || windows_of(m.map).size() != 1) ::_exit(3);
     if (m.map.grow(16) != chunk || m.last().pages() != chunk + 16) ::_exit(4);
+    // In another window: there is memory for its tables alone.
+    const obstacle o(m.last().end());
+    limit_address_space(1 << 20);
+    if (m.map.grow(chunk) != no_page) ::_exit(5);  // the tables of the first have grown, at most
+    const long at_first = address_space_of_process();
+    for (int i = 0; i != 3; ++i)
+      if (m.map.grow(chunk) != no_page) ::_exit(5);
+    if (windows_of(m.map).size() != 1 || address_space_of_process() != at_first) ::_exit(6);
+    if (m.map.grow(16) == no_page || windows_of(m.map).size() != 2) ::_exit(7);
     ::_exit(0);
   });
   BOOST_TEST(died.signal == 0, died.text);
@@ -288,6 +308,7 @@ struct heap_that_moves : heddle::testing::leak_check {
   static bool is_last(const void* p) { return windows_of(the_map).back()->contains(p); }
 
   std::vector<span*> others;
+  std::vector<void*> in_the_way;
 };
 
 /// So many blocks in the last window, what is elsewhere left out.
@@ -399,6 +420,62 @@ BOOST_AUTO_TEST_CASE(and_what_is_wrong_with_them_is_noticed) {
       },
       "freed before");
   for (char* const p : {small, of_no_magazine, large}) blocks::deallocate(p);
+}
+
+/// What is in the way comes while they allocate, free what the others have allocated, and ask about any address.
+BOOST_AUTO_TEST_CASE(come_while_others_use_the_heap) {
+  constexpr std::size_t each = 400;
+  constexpr int rounds = heddle::testing::times(60, 10);
+  std::array<std::atomic<char*>, each> shared{};
+  std::atomic<bool> over{false}, wrong{false};
+  const auto use = [&](std::size_t seed) {
+    for (std::size_t i = seed; !over.load(std::memory_order_relaxed); i = i * 29 + 7) {
+      const std::size_t size = 64 << i / 16 % 13;  // up to 256 KiB
+      auto* const p = static_cast<char*>(blocks::allocate(size));
+      if (p == nullptr) continue;
+      std::memset(p, static_cast<int>(size % 251), 16);
+      new (p + 16) std::size_t(size);
+      char* const q = shared[i % each].exchange(p, std::memory_order_acq_rel);
+      if (q == nullptr) continue;
+      if (*q != static_cast<char>(*reinterpret_cast<std::size_t*>(q + 16) % 251)) wrong = true;
+      blocks::deallocate(q);
+    }
+  };
+  const auto look = [&] {
+    while (!over.load(std::memory_order_relaxed))
+      the_map.for_each_window([&](const heap_window& w) {
+        for (char* const p : {w.end() - page_size, w.end(), w.end() + (std::size_t{4} << 20)}) {
+          const std::size_t tag = the_map.tag_of(p);
+          if (tag / tag_step > class_count || (the_map.contains(p) && &the_map.span_of(p) < the_map.spans))
+            wrong = true;
+        }
+      });
+  };
+  {
+    std::vector<std::thread> all;
+    for (std::size_t seed : {1, 2, 3}) all.emplace_back(use, seed);
+    if (!heddle::testing::thread_sanitized) all.emplace_back(look);  // nobody has told it what it reads
+    std::vector<span*> large;
+    for (int i = 0; i != rounds; ++i) {
+      // Where it has not grown by itself meanwhile.
+      if (i % 6 == 0) {
+        void* const at = windows_of(the_map).back()->end();
+        in_the_way.push_back(::mmap(at, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
+      }
+      large.push_back(the_mheap.make_span(class_count, chunk));
+      if (i % 4 == 3)
+        for (int k = 0; k != 2; ++k, large.pop_back()) the_mheap.free_span(*large.back());
+    }
+    over = true;
+    for (std::thread& t : all) t.join();
+    for (span* const s : large) the_mheap.free_span(*s);
+  }
+  BOOST_TEST(!wrong);
+  for (std::atomic<char*>& p : shared) blocks::deallocate(p.load());
+  if (this_mcache != &nobodys_mcache) this_mcache->drain();
+  for (void* const at : in_the_way)
+    if (at != MAP_FAILED) ::munmap(at, 4096);
+  in_the_way = std::vector<void*>();
 }
 
 /// Wherever an address lies, it is recognised, and nothing is touched that is not there.

@@ -257,6 +257,21 @@ BOOST_AUTO_TEST_CASE(from_every_address_in_them) {
     }
 }
 
+/// A table is for half a GiB of addresses.
+BOOST_AUTO_TEST_CASE(whatever_table_they_are_in) {
+  constexpr std::size_t size = std::size_t{20} << 20, count = 30;
+  std::vector<char*> all;
+  for (std::size_t i = 0; i != count; ++i) {
+    all.push_back(static_cast<char*>(allocate(span_kind::noscan, size)));
+    BOOST_REQUIRE(all.back() != nullptr);
+  }
+  for (char* const p : all)
+    for (std::size_t offset = 0; offset < size; offset += page_size) BOOST_REQUIRE(find(p + offset).start == p);
+  for (char* const p : all) collected_blocks::deallocate(p);
+  for (char* const p : all)
+    for (std::size_t offset = 0; offset < size; offset += page_size) BOOST_REQUIRE(!is_found(p + offset));
+}
+
 BOOST_AUTO_TEST_CASE(and_nothing_where_there_is_none) {
   BOOST_TEST(!is_found(nullptr));
   BOOST_TEST(!is_found(this));

@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(as_the_reference_in_a_larger_heap) {
 
 /// What is written about the pages moves to larger mappings meanwhile.
 BOOST_AUTO_TEST_CASE(as_the_reference_in_a_heap_that_grows) {
-  for (std::uint64_t seed = 1; seed <= heddle::testing::times(4, 1) + 0u; ++seed) {
+  for (std::uint64_t seed = 1; seed <= heddle::testing::times(4) + 0u; ++seed) {
     std::mt19937_64 random(200 + seed);
     both b(300);
     const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
