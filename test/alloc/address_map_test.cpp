@@ -244,16 +244,66 @@ BOOST_AUTO_TEST_CASE(without_memory_stays_as_it_is) {
     // In another window: there is memory for its tables alone.
     const obstacle o(m.last().end());
     limit_address_space(1 << 20);
-    if (m.map.grow(chunk) != no_page) ::_exit(5);  // the tables of the first have grown, at most
-    const long at_first = address_space_of_process();
+    const long at_first = address_space_of_process() + 4096;  // the table of the first grows by a page
     for (int i = 0; i != 3; ++i)
       if (m.map.grow(chunk) != no_page) ::_exit(5);
     if (windows_of(m.map).size() != 1 || address_space_of_process() != at_first) ::_exit(6);
     if (m.map.grow(16) == no_page || windows_of(m.map).size() != 2) ::_exit(7);
+    m.last().tags[15] = 1;
+    m.last().table[15] = 1;
     ::_exit(0);
   });
   BOOST_TEST(died.signal == 0, died.text);
   BOOST_TEST(died.status == 0, died.text);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(a_heap_near_a_limit, heddle::testing::leak_check)
+
+namespace {
+
+/// A child process takes blocks until there is no memory, under a limit of so many bytes more. Little may be left then,
+/// and the heap knows what it has.
+void expect_all_is_used(std::size_t heap, long more) {
+  const auto died = death_of([heap, more] {
+    constexpr long unused = 256 << 10;
+    const auto mapped = [] { return the_mheap.figures().mapped; };
+    blocks::deallocate(blocks::allocate(20'000));  // what else that needs is there
+    while (mapped() < heap) {
+      limit_address_space(6 << 20);  // so that it grows by a chunk at a time
+      if (the_mheap.make_span(class_count, chunk) == nullptr) ::_exit(2);
+    }
+    const std::size_t fresh = mapped();
+    limit_address_space(more);
+    const long before = address_space_of_process();
+    while (blocks::allocate(20'000) != nullptr) {
+    }
+    const long left = before + more - address_space_of_process();
+    std::fprintf(stderr, "%ld KiB left of %ld\n", left >> 10, more >> 10);
+    if (left > unused) ::_exit(3);
+    std::size_t bounds = 0;
+    for (const heap_window* const w : windows_of(the_map)) bounds += w->pages() * page_size;
+    if (mapped() != bounds) ::_exit(4);
+    if (mapped() < fresh + static_cast<std::size_t>(more - unused)) ::_exit(5);
+    ::_exit(0);
+  });
+  BOOST_TEST(died.signal == 0, died.text);
+  BOOST_TEST(died.status == 0, died.text);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(grows_by_little) {
+  if (heddle::testing::sanitized) return;  // the sanitizers want address space themselves
+  for (const long more : {1 << 20, 3 << 20, 9 << 20}) expect_all_is_used(std::size_t{8} << 20, more);
+}
+
+/// What the page allocator writes has room for 28 chunks at first, and then for 42.
+BOOST_AUTO_TEST_CASE(gives_back_what_it_cannot_write_about) {
+  if (heddle::testing::sanitized) return;
+  for (long pages = 0; pages != 8; ++pages)
+    expect_all_is_used(28 * chunk * page_size, static_cast<long>(chunk * page_size) + pages * 4096);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -556,22 +606,3 @@ BOOST_AUTO_TEST_CASE(leave_out_what_is_in_their_way) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
-
-/// The heap uses what a limit that is drawn later leaves it, to the last hundred KiB.
-BOOST_AUTO_TEST_CASE(near_a_limit_the_heap_grows_by_little) {
-  if (heddle::testing::sanitized) return;  // the sanitizers want address space themselves
-  const auto died = death_of([] {
-    constexpr long more = 3 << 20, unused = 256 << 10;
-    the_scavenger.release_all();
-    limit_address_space(more);
-    const long before = address_space_of_process();
-    while (blocks::allocate(20'000) != nullptr) {
-    }
-    const long left = before + more - address_space_of_process();
-    std::fprintf(stderr, "%ld KiB left of %ld\n", left >> 10, more >> 10);
-    if (left > unused) ::_exit(2);
-    ::_exit(0);
-  });
-  BOOST_TEST(died.signal == 0, died.text);
-  BOOST_TEST(died.status == 0, died.text);
-}
