@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "at_work.hpp"
 #include "blocks.hpp"
 #include "scavenger.hpp"
 
@@ -92,7 +93,10 @@ HEDDLE_SHIM void* pvalloc(std::size_t size) noexcept {
 
 HEDDLE_SHIM std::size_t malloc_usable_size(void* p) noexcept { return p == nullptr ? 0 : blocks::usable_size(p); }
 
-HEDDLE_SHIM int malloc_trim(std::size_t) noexcept { return the_scavenger.release_all() != 0; }
+HEDDLE_SHIM int malloc_trim(std::size_t) noexcept {
+  const at_work here;
+  return here && the_scavenger.release_all() != 0;
+}
 
 HEDDLE_SHIM void free_sized(void* p, std::size_t size) noexcept { blocks::deallocate_within(p, size); }
 HEDDLE_SHIM void free_aligned_sized(void* p, std::size_t alignment, std::size_t size) noexcept {

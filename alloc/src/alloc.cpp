@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "at_work.hpp"
 #include "blocks.hpp"
 #include "heap_profile.hpp"
 #include "heddle/detail/trusted.hpp"
@@ -65,7 +66,10 @@ void* reallocate(void* p, std::size_t size, const std::nothrow_t&) noexcept {
 
 std::size_t usable_size(const void* p) noexcept { return p == nullptr ? 0 : blocks::usable_size(p); }
 std::size_t good_size(std::size_t size) noexcept { return blocks::good_size(size); }
-std::size_t release() noexcept { return the_scavenger.release_all(); }
+std::size_t release() noexcept {
+  const at_work here;
+  return here ? the_scavenger.release_all() : 0;
+}
 
 void set_limit(std::size_t bytes) noexcept { the_mheap.set_limit(bytes); }
 std::size_t limit() noexcept { return the_mheap.limit(); }

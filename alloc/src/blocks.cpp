@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "at_work.hpp"
 #include "extras.hpp"
 #include "heap_profile.hpp"
 #include "misuse.hpp"
 #include "options.hpp"
+#include "reserve_blocks.hpp"
 #include "scavenger.hpp"
 
 namespace heddle::detail::blocks {
@@ -16,11 +18,24 @@ namespace {
 /// Bytes that no block can have: what would not fit half of the address space.
 constexpr std::size_t absurd = std::size_t{1} << 46;
 
+/// As aligned as blocks of the class are.
+[[gnu::cold, gnu::noinline]] void* allocate_of_reserve(size_class c) noexcept {
+  const std::size_t size = class_info[c].size;
+  return the_reserve_blocks.allocate(std::min(size & (0 - size), page_size), size);
+}
+
 [[gnu::noinline]] void* allocate_of_empty(size_class c) noexcept {
-  const mcache_hold cache;
-  if (!cache) return nullptr;
-  if (block_list& l = cache->slot(c); l.free != nullptr) return pop(l);  // the thread had no cache
-  void* const p = cache->refill(c);
+  void* p = nullptr;
+  {
+    const at_work here;
+    if (!here) [[unlikely]]
+      return allocate_of_reserve(c);
+    const mcache_hold cache;
+    if (!cache) return nullptr;
+    if (block_list& l = cache->slot(c); l.free != nullptr) return pop(l);  // the thread had no cache
+    p = cache->refill(c);
+  }
+  free_deferred_blocks();
   the_scavenger.poll(nullptr);
   return p;
 }
@@ -51,6 +66,9 @@ void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept
 }
 
 void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  const at_work here;
+  if (!here) [[unlikely]]
+    return the_reserve_blocks.allocate(alignment, size);
   void* p = find_large(size, alignment, zeroed);
   if (p == nullptr && this_mcache != &nobodys_mcache && size < absurd) [[unlikely]] {
     this_mcache->drain();  // there may be whole spans without a block in use
@@ -71,6 +89,14 @@ void free_large(span& s) noexcept {
   if (the_profile.any_in_use()) [[unlikely]]
     the_profile.remove(s.start);
   the_mheap.free_span(s);
+}
+
+/// Frees p as soon as the fork is over.
+[[gnu::cold, gnu::noinline]] void defer(void* p) noexcept {
+  the_reserve_blocks.defer(p);
+  // The thread that forked has looked through them perhaps already. In a signal's handler: whoever comes next does.
+  if (the_fork_gate.is_open() && this_mcache->work.load(std::memory_order_relaxed) == 0 && guest_calls == 0)
+    free_deferred_blocks();
 }
 
 /// The span of a block, or null for a huge one; ends the process if no block begins at p.
@@ -99,12 +125,21 @@ void* allocate(std::size_t size) noexcept {
 void deallocate_slow(void* p, span& s) noexcept {
   if (!s.begins_manual_block(p)) [[unlikely]]
     misuse("free", p, &s);
+  const at_work here;
+  if (!here) [[unlikely]]
+    return defer(p);
   if (s.is_large()) return free_large(s);
   const mcache_hold cache;
   if (cache) cache->free_behind(s, p);  // else there is no memory for a cache: the block is lost
 }
 
 void deallocate_outside(void* p) noexcept {
+  if (p == nullptr) return;
+  if (the_reserve_blocks.contains(p)) [[unlikely]]
+    return the_reserve_blocks.deallocate(p);
+  const at_work here;
+  if (!here && the_mheap.huge_size(p) != 0) [[unlikely]]
+    return defer(p);
   if (the_profile.any_in_use()) [[unlikely]]
     the_profile.remove(p);
   if (the_mheap.free_huge(p)) return;
@@ -126,9 +161,12 @@ namespace {
 /// p lies in a window: what is left to do when its magazine is full, or there is none.
 [[gnu::always_inline]] inline void deallocate_in(span& s, void* p, const void* caller) noexcept {
   // Where every call is checked the thread's cache is not to be seen.
-  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]]
-    c->free_behind(s, p);
-  else if (extras::wanted()) [[unlikely]]
+  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]] {
+    if (const at_work here(*c); here) [[likely]]
+      c->free_behind(s, p);
+    else
+      defer(p);
+  } else if (extras::wanted()) [[unlikely]]
     extras::deallocate(p);
   else
     plain::deallocate_slow(p, s);
@@ -146,6 +184,10 @@ void deallocate_outside(void* p, const void* caller) noexcept {
   if (extras::wanted()) [[unlikely]]
     return extras::deallocate(p);
   plain::deallocate_outside(p);
+}
+
+void free_deferred_blocks() noexcept {
+  the_reserve_blocks.take_deferred([](void* p) { deallocate(p); });
 }
 
 void freed_twice(void* p) noexcept {
@@ -179,6 +221,8 @@ void* plain::allocate_aligned(std::size_t alignment, std::size_t size) noexcept 
 }
 
 std::size_t usable_size(const void* p) noexcept {
+  if (the_reserve_blocks.contains(p)) [[unlikely]]
+    return reserve_blocks::size_of(p);
   if (extras::wanted()) [[unlikely]]
     return extras::usable_size(p);
   return plain::usable_size(p);
@@ -206,11 +250,13 @@ void* copy_to_new(void* p, std::size_t old_size, std::size_t size) noexcept {
   return q;
 }
 
-void* reallocate_large(span& s, std::size_t size) noexcept {
+/// Null: it has to be copied.
+void* resize_large(span& s, std::size_t size) noexcept {
   void* const p = s.start;
-  const std::size_t old_size = s.size;
-  if (size <= class_limit && size <= old_size / 2) return copy_to_new(p, old_size, size);
-  if (size >= absurd) return nullptr;
+  if (size <= class_limit && size <= s.size / 2) return nullptr;
+  const at_work here;
+  if (!here) [[unlikely]]
+    return nullptr;
   if (size < mheap::huge_limit) {
     const std::size_t pages = std::max<std::size_t>(pages_for(size), 1);
     if (pages == s.pages) return p;
@@ -220,16 +266,27 @@ void* reallocate_large(span& s, std::size_t size) noexcept {
     }
   }
   // Pages change their places, not their contents.
-  if (void* const q = the_mheap.move_to_huge(s, size); q != nullptr) {
-    moved(p, q, size);
-    return q;
-  }
-  return copy_to_new(p, old_size, size);
+  void* const q = the_mheap.move_to_huge(s, size);
+  if (q != nullptr) moved(p, q, size);
+  return q;
+}
+
+void* resize_huge(void* p, std::size_t old_size, std::size_t size) noexcept {
+  if (size < class_limit && size <= old_size / 2) return nullptr;
+  const at_work here;
+  if (!here) [[unlikely]]
+    return nullptr;
+  // Refused, among other reasons, if a program has changed the protection of a part: to the kernel those are two.
+  void* const q = the_mheap.resize_huge(p, std::max(size, std::size_t{1}));
+  if (q != nullptr) moved(p, q, size);
+  return q;
 }
 
 }  // namespace
 
 void* reallocate(void* p, std::size_t size) noexcept {
+  if (the_reserve_blocks.contains(p)) [[unlikely]]
+    return copy_to_new(p, reserve_blocks::size_of(p), size);
   if (extras::wanted()) [[unlikely]]
     return extras::reallocate(p, size);
   return plain::reallocate(p, size);
@@ -237,19 +294,12 @@ void* reallocate(void* p, std::size_t size) noexcept {
 
 void* plain::reallocate(void* p, std::size_t size) noexcept {
   span* const s = span_of_block(p, "realloc");
-  if (s == nullptr) {
-    const std::size_t old_size = the_mheap.huge_size(p);
+  if (s == nullptr || s->is_large()) {
     if (size >= absurd) return nullptr;
-    if (size >= class_limit || size > old_size / 2) {
-      // Refused, among other reasons, if a program has changed the protection of a part: to the kernel those are two.
-      if (void* const q = the_mheap.resize_huge(p, std::max(size, std::size_t{1})); q != nullptr) {
-        moved(p, q, size);
-        return q;
-      }
-    }
-    return copy_to_new(p, old_size, size);
+    const std::size_t old_size = s != nullptr ? s->size : the_mheap.huge_size(p);
+    void* const q = s != nullptr ? resize_large(*s, size) : resize_huge(p, old_size, size);
+    return q != nullptr ? q : copy_to_new(p, old_size, size);
   }
-  if (s->is_large()) return reallocate_large(*s, size);
   // What is half as large again as it need be may stay.
   if (size <= s->size && (size > s->size / 2 || s->klass == 0)) return p;
   return copy_to_new(p, s->size, size);

@@ -18,6 +18,9 @@ namespace heddle::detail::blocks {
 /// here.
 [[gnu::noinline]] void deallocate_outside(void* p, const void* caller) noexcept;
 
+/// What could not be freed while another thread forked.
+void free_deferred_blocks() noexcept;
+
 /// Does not return; that free() need not know, since it may jump there then, and sets up no stack frame.
 [[gnu::cold, gnu::noinline]] void freed_twice(void* p) noexcept;
 

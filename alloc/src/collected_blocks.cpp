@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "collected_blocks.hpp"
 
+#include "at_work.hpp"
 #include "heap_profile.hpp"
 #include "misuse.hpp"
 #include "scavenger.hpp"
@@ -59,12 +60,16 @@ void deallocate(mcache& to, void* p) noexcept {
 }
 
 void* allocate(span_kind kind, std::size_t size) noexcept {
-  const mcache_hold cache(kind);
-  if (!cache) return nullptr;
-  void* p = allocate(*cache.get(), size);
-  if (p == nullptr) [[unlikely]] {
-    for_own_mcaches([](mcache& c) { c.drain(); });  // there may be whole spans without a block in use
+  void* p = nullptr;
+  {
+    const at_work here(at_work::patience::endless);
+    const mcache_hold cache(kind);
+    if (!here || !cache) return nullptr;
     p = allocate(*cache.get(), size);
+    if (p == nullptr) [[unlikely]] {
+      for_own_mcaches([](mcache& c) { c.drain(); });  // there may be whole spans without a block in use
+      p = allocate(*cache.get(), size);
+    }
   }
   the_scavenger.poll(nullptr);
   return p;
@@ -74,7 +79,10 @@ void deallocate(void* p) noexcept {
   const collected_span* const in = the_collected_spans.of(p);
   if (in == nullptr) [[unlikely]]
     report(p);
-  if (const mcache_hold cache(in->kind); cache) deallocate(*cache.get(), p);
+  {
+    const at_work here(at_work::patience::endless);
+    if (const mcache_hold cache(in->kind); here && cache) deallocate(*cache.get(), p);
+  }
   the_scavenger.poll(nullptr);
 }
 

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "at_work.hpp"
 #include "blocks.hpp"
 #include "hardened.hpp"
 #include "misuse.hpp"
+#include "reserve_blocks.hpp"
 
 namespace heddle::detail::extras {
 namespace {
@@ -32,6 +34,22 @@ void fill_new(char* p, std::size_t size) noexcept {
 
 /// A block in a mapping of its own is zeroed, and may be larger than memory.
 bool is_zeroed_anyway(const void* p) noexcept { return the_options.zero && !the_map.contains(p); }
+
+void* allocate_checked(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
+  const at_work here;
+  return here ? hardened::allocate(alignment, size, zeroed) : the_reserve_blocks.allocate(alignment, size);
+}
+
+void deallocate_checked(void* p, const char* what) noexcept {
+  if (the_reserve_blocks.contains(p)) [[unlikely]]
+    return the_reserve_blocks.deallocate(p);
+  const at_work here;
+  if (here) [[likely]]
+    hardened::deallocate(p, what);
+  else if (hardened::size_of(p, what) >= sizeof(void*))
+    the_reserve_blocks.defer(p);
+  // else it has no room for the link, and is lost
+}
 
 void* allocate_filled(std::size_t alignment, std::size_t size) noexcept {
   void* const p = alignment <= grain ? blocks::plain::allocate(size) : blocks::plain::allocate_aligned(alignment, size);
@@ -63,7 +81,7 @@ void* allocate(std::size_t alignment, std::size_t size) noexcept {
   if (!ready()) return alignment <= grain ? blocks::allocate(size) : blocks::allocate_aligned(alignment, size);
   if (!checked()) return allocate_filled(alignment, size);
   bool zeroed = false;
-  void* const p = hardened::allocate(alignment, size, zeroed);
+  void* const p = allocate_checked(alignment, size, zeroed);
   if (p != nullptr && !(zeroed && the_options.zero)) fill_new(static_cast<char*>(p), size);
   return p;
 }
@@ -73,7 +91,7 @@ void* allocate_zeroed(std::size_t size) noexcept {
   bool zeroed = false;
   void* p = nullptr;
   if (checked()) {
-    p = hardened::allocate(grain, size, zeroed);
+    p = allocate_checked(grain, size, zeroed);
   } else {
     p = allocate_filled(grain, size);
     zeroed = p != nullptr && (the_options.zero || !the_map.contains(p)) && !the_options.junk;
@@ -91,7 +109,7 @@ void* reallocate(void* p, std::size_t size) noexcept {
   if (q == nullptr) return nullptr;
   // Always to another place, so that who still has the old one is found out.
   std::memcpy(q, p, std::min(before, size));
-  hardened::deallocate(p, "realloc");
+  deallocate_checked(p, "realloc");
   return q;
 }
 
@@ -103,7 +121,7 @@ std::size_t usable_size(const void* p) noexcept {
 void deallocate(void* p) noexcept {
   if (p == nullptr) return;
   if (!ready()) return blocks::deallocate(p);
-  checked() ? hardened::deallocate(p, "free") : deallocate_filled(p);
+  checked() ? deallocate_checked(p, "free") : deallocate_filled(p);
 }
 
 namespace {

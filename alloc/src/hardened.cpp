@@ -88,18 +88,11 @@ void check_all() noexcept {
   the_guarded_blocks.check();
 }
 
-void lock_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+void free_locks() noexcept {
   if (the_extras() != call_extras::checks) return;
-  for (checked_blocks& c : the_checked_blocks) c.lock().lock();
-  the_guarded_blocks.lock().lock();
-  the_untouchable_blocks.lock().lock();
-}
-
-void unlock_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
-  if (the_extras() != call_extras::checks) return;
-  the_untouchable_blocks.lock().unlock();
-  the_guarded_blocks.lock().unlock();
-  for (std::size_t c = class_count; c-- != 0;) the_checked_blocks[c].lock().unlock();
+  the_untouchable_blocks.lock().become_free();
+  the_guarded_blocks.lock().become_free();
+  for (checked_blocks& c : the_checked_blocks) c.lock().become_free();
 }
 
 }  // namespace hardened

@@ -32,8 +32,7 @@ void deallocate(void* p, const char* what) noexcept;
 /// Looks at every block, whether in use or freed, and ends the process if one is damaged.
 void check_all() noexcept;
 
-// Around a fork.
-void lock_all() noexcept;
-void unlock_all() noexcept;
+/// For a child of a fork.
+void free_locks() noexcept;
 
 }  // namespace heddle::detail::hardened

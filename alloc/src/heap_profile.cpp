@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <new>
 
+#include "at_work.hpp"
 #include "mcache.hpp"
 #include "mheap.hpp"
 #include "nobody.hpp"
@@ -51,6 +52,8 @@ bool heap_profile::start(std::size_t interval) noexcept {
   if (interval == 0) return false;
   void* frame = nullptr;
   ::backtrace(&frame, 1);  // loads the unwinder now
+  const at_work here(at_work::patience::endless);
+  if (!here) return false;
   {
     const thread_lock hold(lock_);
     if (!prepare()) return false;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fork_gate.hpp"
 #include "heap_profile.hpp"
 #include "heddle/detail/thread_mutex.hpp"
 #include "magazine.hpp"
@@ -65,6 +66,7 @@ class mcache {
   mcache* next = nullptr;       ///< in the pool
   mcache* next_made = nullptr;  ///< among all
   atomic<bool> pooled{false};   ///< nobody uses it; written under the pool's lock
+  fork_gate::mark work{0};      ///< of the thread whose cache it is, if that is to be seen
 
  private:
   /// The magazine that is not used, full or empty.
@@ -167,6 +169,11 @@ class mcache_pool {
   void for_each(F f) const noexcept {
     // acquire: so that it is seen as it was made; release half in take().
     for (const mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) f(*c);
+  }
+  /// The same for one that may change them: where no other thread is at work.
+  template <class F>
+  void for_each_mutable(F f) noexcept {
+    for (mcache* c = all_.load(std::memory_order_relaxed); c != nullptr; c = c->next_made) f(*c);
   }
   /// How many caches there are, and how many of them are in the pool.
   std::size_t made() const noexcept {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "at_work.hpp"
 #include "mcache.hpp"
 #include "mcentral.hpp"
 #include "mheap.hpp"
@@ -114,6 +115,7 @@ void scavenger::work() noexcept {
     const nanoseconds_t step = nanoseconds_t{the_options.pace_ms} * 1'000'000 / steps_per_pace;
     platform::futex_wait(sleeping_, 0, platform::now() + step);
     // Freed since the last step, it will not be old enough before patience is at its end.
+    const at_work here(at_work::patience::endless);
     const bool more = wanted_.exchange(false, std::memory_order_relaxed);
     const std::uint32_t round = round_.fetch_add(1, std::memory_order_relaxed) + 1;
     the_mheap.set_round(round);

@@ -7,6 +7,7 @@
 #include "blocks.hpp"
 #include "extras.hpp"
 #include "misuse.hpp"
+#include "reserve_blocks.hpp"
 
 namespace heddle::detail::blocks {
 namespace {
@@ -46,7 +47,7 @@ bool can_be(const span& s, std::size_t alignment, std::size_t size) noexcept {
 }
 
 [[gnu::noinline]] void deallocate_slow(void* p, std::size_t alignment, std::size_t size) noexcept {
-  if (p == nullptr) return;
+  if (p == nullptr || the_reserve_blocks.contains(p)) return deallocate(p);
   if (extras::wanted()) return extras::deallocate_sized(p, alignment, size);
   plain::check_size(p, alignment, size);
   deallocate(p);
@@ -102,7 +103,7 @@ void deallocate_aligned(void* p, std::size_t alignment, std::size_t size) noexce
 }
 
 void deallocate_within(void* p, std::size_t size) noexcept {
-  if (p == nullptr) return;
+  if (p == nullptr || the_reserve_blocks.contains(p)) return deallocate(p);
   if (extras::wanted()) return extras::deallocate_within(p, size);
   plain::check_size_within(p, size);
   deallocate(p);

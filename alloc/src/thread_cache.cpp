@@ -2,18 +2,31 @@
 #include "thread_cache.hpp"
 
 #include <pthread.h>
+#include <sys/single_threaded.h>
 
 #include <utility>
 
+#include "at_work.hpp"
+#include "blocks.hpp"
 #include "collected_spans.hpp"
 #include "hardened.hpp"
 #include "heap_profile.hpp"
 #include "mcentral.hpp"
 #include "options.hpp"
 #include "os.hpp"
+#include "reserve_blocks.hpp"
 #include "scavenger.hpp"
 
+// glibc's lock of its list of files: recursive, and taken by fork() behind all handlers if there are threads.
+extern "C" {
+[[gnu::weak]] void _IO_list_lock();
+[[gnu::weak]] void _IO_list_unlock();
+[[gnu::weak]] void _IO_list_resetlock();
+}
+
 namespace heddle::detail {
+
+constinit thread_local std::uint32_t guest_calls = 0;
 
 constinit span nobodys_span{};
 constinit mcache nobodys_mcache{&nobodys_span};
@@ -32,6 +45,8 @@ void detach_thread(void* cache) noexcept {
   ending = true;
   this_mcache = &nobodys_mcache;
   hidden_mcache = nullptr;
+  const at_work here;
+  if (!here) return;  // what the caches have is lost
   the_mcache_pool.give(*static_cast<mcache*>(cache));
   for (mcache*& c : collected_mcaches)
     if (c != nullptr) the_mcache_pool.give(*std::exchange(c, nullptr));
@@ -44,32 +59,64 @@ pthread_key_t end_of_thread = 0;
 enum setup : int { not_begun, in_progress, done };
 constinit atomic<int> setup_state{not_begun};
 
-// Around a fork all locks are held, so that the child finds what they guard as it should be. The caches of the threads
-// that it has not got stay as they are: nobody can tell in the middle of what those were.
-void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
-  hardened::lock_all();
-  the_mcache_pool.lock().lock();
-  for (std::size_t c = 0; c != span_class_count; ++c)
-    if (the_mcache_pool.serves(kind_of(c))) the_mcentrals[c].lock().lock();
-  the_collected_spans.lock().lock();
-  the_profile.lock().lock();
-  the_mheap.lock().lock();
+/// Whether fork() has others wait for stdio before it closes the gate, and whether it does so now.
+constinit bool forks_take_stdio_lock = false;
+constinit bool holds_stdio_lock = false;
+
+/// What the thread that forks is at, in a signal's handler: left alone.
+constinit bool fork_within_fork = false;
+
+template <class F>
+void for_each_mark(F f) noexcept {
+  the_mcache_pool.for_each_mutable([&f](mcache& c) { f(c.work); });
 }
-void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
-  the_mheap.lock().unlock();
-  the_profile.lock().unlock();
-  the_collected_spans.lock().unlock();
-  for (std::size_t c = span_class_count; c-- != 0;)
-    if (the_mcache_pool.serves(kind_of(c))) the_mcentrals[c].lock().unlock();
-  the_mcache_pool.lock().unlock();
-  hardened::unlock_all();
+
+// Around a fork nobody is at work (see fork_gate), so what is shared is as it should be in the child. The caches of the
+// threads that it has not got stay as they are: nobody can tell in the middle of what those were.
+void before_fork() noexcept {
+  const bool takes = forks_take_stdio_lock && _IO_list_lock != nullptr && !__libc_single_threaded;
+  if (takes) _IO_list_lock();
+  const fork_gate::mark* const own = this_mcache != &nobodys_mcache ? &this_mcache->work : nullptr;
+  if (!the_fork_gate.close(at_work::self(), own, guest_calls != 0 ? 1 : 0, [](auto f) { for_each_mark(f); })) {
+    if (takes) _IO_list_unlock();
+    fork_within_fork = true;
+    return;
+  }
+  holds_stdio_lock = takes;
 }
+
+void after_fork() noexcept {
+  if (std::exchange(fork_within_fork, false)) return;
+  the_fork_gate.open();
+  if (std::exchange(holds_stdio_lock, false)) _IO_list_unlock();
+  blocks::free_deferred_blocks();
+}
+
+/// Locks that other threads held while they only looked, or this one in a call that a signal has interrupted.
+void free_all_locks() noexcept {
+  the_mheap.lock().become_free();
+  the_profile.lock().become_free();
+  the_collected_spans.lock().become_free();
+  for (mcentral& c : the_mcentrals) c.lock().become_free();
+  the_mcache_pool.lock().become_free();
+  hardened::free_locks();
+}
+
 void after_fork_in_child() noexcept {
-  after_fork();
+  free_all_locks();
+  the_reserve_blocks.forked();
+  const fork_gate::mark* const own = &this_mcache->work;
+  for_each_mark([own](fork_gate::mark& m) {
+    if (&m != own) m.store(0, std::memory_order_relaxed);
+  });
+  if (std::exchange(holds_stdio_lock, false)) _IO_list_resetlock();
+  if (!std::exchange(fork_within_fork, false)) the_fork_gate.open_in_child(guest_calls != 0 ? 1 : 0);
   the_scavenger.forked();
 }
 
 }  // namespace
+
+void take_stdio_lock_at_forks() noexcept { forks_take_stdio_lock = true; }
 
 bool set_up_process() noexcept {
   // Once; false while another thread is at it. What it calls may allocate.

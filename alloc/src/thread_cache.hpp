@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 
 #include "mcache.hpp"
 #include "nobody.hpp"
@@ -13,6 +14,14 @@ extern constinit thread_local mcache* this_mcache;
 
 /// Its caches of the collected kinds, by kind less one; null where there is none yet.
 extern constinit thread_local std::array<mcache*, span_kinds - 1> collected_mcaches;
+
+/// How many calls of the calling thread are at work without a mark of its own (see at_work).
+extern constinit thread_local std::uint32_t guest_calls;
+
+/// Has fork() take the lock of stdio's list of files before the gate is closed, as it will anyway, so that the heap
+/// does not wait with it. Only where the handlers of this library run as the last ones before a fork: they were the
+/// first to be registered.
+void take_stdio_lock_at_forks() noexcept;
 
 /// Prepares the process for threads that end and for forks, once. False: it cannot be done now. It may allocate.
 bool set_up_process() noexcept;

@@ -57,6 +57,8 @@ class HEDDLE_CAPABILITY("mutex") thread_mutex {
         [[unlikely]]
       platform::futex_wake(state_, 1);
   }
+  /// In a child of a fork: whoever held it is not there, and has left what it guards as it was.
+  void become_free() noexcept { state_.store(free, std::memory_order_relaxed); }
   /// What a commit function calls for the fiber that locked it and has just been suspended.
   void unlock_in_commit() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { unlock(); }
   /// What that fiber says when it is resumed, for the analysis alone.

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "fork_gate.hpp"
+#include "mcache.hpp"
+#include "nobody.hpp"
+#include "thread_cache.hpp"
+
+namespace heddle::detail {
+
+/// While it lives the calling thread may touch what the heap shares: take its locks, go to spans, caches of others and
+/// lists. Every call that does so has one, and what it calls has none. Not admitted: see fork_gate; then nothing of
+/// that may be touched, and blocks come from the_reserve_blocks.
+class at_work {
+ public:
+  using patience = fork_gate::patience;
+
+  explicit at_work(patience p = patience::bounded) noexcept : at_work(this_mcache, p) {}
+  /// The same for one who has looked at its cache already, and has one.
+  explicit at_work(mcache& mine) noexcept : mark_(&mine.work) {
+    if (!the_fork_gate.enter(*mark_, self())) [[unlikely]]
+      mark_ = nullptr;
+  }
+  ~at_work() {
+    if (mark_ != nullptr) [[likely]]
+      the_fork_gate.leave(*mark_);
+    else if (is_guest_)
+      the_fork_gate.leave_as_guest(guest_calls);
+  }
+  at_work(const at_work&) = delete;
+  at_work& operator=(const at_work&) = delete;
+
+  explicit operator bool() const noexcept { return mark_ != nullptr || is_guest_; }
+  /// By which a thread is told from others, also in a child.
+  static const void* self() noexcept { return &this_mcache; }
+
+ private:
+  at_work(mcache* c, patience p) noexcept {
+    if (c != &nobodys_mcache) [[likely]] {
+      if (the_fork_gate.enter(c->work, self(), p)) [[likely]]
+        mark_ = &c->work;
+    } else {
+      is_guest_ = the_fork_gate.enter_as_guest(guest_calls, self(), p);
+    }
+  }
+
+  fork_gate::mark* mark_ = nullptr;
+  bool is_guest_ = false;
+};
+
+}  // namespace heddle::detail

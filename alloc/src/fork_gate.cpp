@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "fork_gate.hpp"
+
+#include <algorithm>
+#include <climits>
+
+namespace heddle::detail {
+
+constinit fork_gate the_fork_gate;
+
+bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
+  const std::uint32_t within = mine.load(std::memory_order_relaxed) - 1;
+  while (within == 0) {
+    // acquire: so that what was done before a fork is seen; release half in open().
+    if (closed_.load(std::memory_order_acquire) == 0 || is_mine(self)) return true;
+    // release: as in leave().
+    mine.store(0, std::memory_order_release);
+    if (!wait_until_open(p)) return false;
+    mine.store(1, std::memory_order_relaxed);
+    platform::light_barrier();  // the other half is in close()
+  }
+  mine.store(within, std::memory_order_relaxed);
+  return false;
+}
+
+bool fork_gate::enter_as_guest(std::uint32_t& within, const void* self, patience p) noexcept {
+  if (within != 0) return false;
+  within = 1;
+  for (;;) {
+    // seq_cst, with the fence in close(): so that the gate is seen closed, or the guest is counted.
+    guests_.fetch_add(1, std::memory_order_seq_cst);
+    if (closed_.load(std::memory_order_seq_cst) == 0 || is_mine(self)) return true;
+    // release: as in leave().
+    guests_.fetch_sub(1, std::memory_order_release);
+    if (!wait_until_open(p)) break;
+  }
+  within = 0;
+  return false;
+}
+
+void fork_gate::leave_as_guest(std::uint32_t& within) noexcept {
+  // release: as in leave().
+  guests_.fetch_sub(1, std::memory_order_release);
+  within = 0;
+}
+
+bool fork_gate::begin_closing(const void* self) noexcept {
+  if (is_mine(self)) return false;
+  std::uint32_t expected = 0;
+  // seq_cst: with the fence in close(). acquire: so that what others did before their fork is seen.
+  while (!closed_.compare_exchange_strong(expected, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) {
+    expected = 0;
+    platform::futex_wait(closed_, 1);
+  }
+  forking_.store(self, std::memory_order_relaxed);
+  return true;
+}
+
+bool fork_gate::wait_until_open(patience p) noexcept {
+  const nanoseconds_t deadline = platform::now() + longest_wait;
+  while (closed_.load(std::memory_order_relaxed) != 0) {
+    const bool bounded = p == patience::bounded;
+    if (bounded && (stuck_.load(std::memory_order_relaxed) || platform::now() >= deadline)) {
+      stuck_.store(true, std::memory_order_relaxed);
+      return false;
+    }
+    platform::futex_wait(closed_, 1, bounded ? deadline : no_deadline);
+  }
+  return true;
+}
+
+void fork_gate::wait_until(const mark& m, std::uint32_t value, nanoseconds_t deadline) noexcept {
+  constexpr nanoseconds_t longest_pause = 1'000'000;
+  atomic<std::uint32_t> never{0};
+  // acquire: so that what was done is seen; release halves in leave() and its relatives.
+  for (nanoseconds_t pause = 1'000; m.load(std::memory_order_acquire) != value;
+       pause = std::min(2 * pause, longest_pause)) {
+    const nanoseconds_t now = platform::now();
+    if (now >= deadline) return;
+    platform::futex_wait(never, 0, now + pause);
+  }
+}
+
+void fork_gate::open() noexcept {
+  forking_.store(nullptr, std::memory_order_relaxed);
+  stuck_.store(false, std::memory_order_relaxed);
+  // release: so that who comes next sees what the thread that forked has done; acquire half in enter_slow().
+  closed_.store(0, std::memory_order_release);
+  platform::futex_wake(closed_, INT_MAX);
+}
+
+void fork_gate::open_in_child(std::uint32_t own_guests) noexcept {
+  guests_.store(own_guests, std::memory_order_relaxed);
+  open();
+}
+
+}  // namespace heddle::detail

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+
+#include "heddle/detail/platform.hpp"
+
+namespace heddle::detail {
+
+/// Between threads that are at work on what the heap shares, and those that fork: a child has none of the other
+/// threads, and must find all that as it should be.
+///
+/// A library cannot hold its locks over a fork, as glibc's malloc does: that takes them inside fork(), behind those of
+/// stdio and of the name service, whose holders allocate; a library's handlers run before fork() takes those, so each
+/// would wait for the other. So the one who forks holds no lock. It closes the gate and waits until nobody is at work.
+/// Whoever comes then waits until the fork is over, but not for long, since it may have what fork() waits for: it is
+/// refused, and served otherwise (reserve_blocks).
+///
+/// The protocol: a thread that begins writes its mark, then reads whether the gate is closed; one that closes it writes
+/// that, has all threads execute a fence, then reads the marks. One of the two sees the other.
+class fork_gate {
+ public:
+  /// How many calls of a thread are at work, one within the other. Written by that thread.
+  using mark = atomic<std::uint32_t>;
+  enum class patience { bounded, endless };
+  static constexpr nanoseconds_t longest_wait = 20'000'000;  ///< of one who wants to work, for a fork
+  static constexpr nanoseconds_t longest_drain = nanoseconds_t{10} * 1'000'000'000;  ///< of a fork, for who is at work
+  /// The same in a handler that has interrupted a call of its own: others may wait for a lock which that call holds.
+  static constexpr nanoseconds_t longest_drain_within = 20'000'000;
+
+  constexpr fork_gate() noexcept = default;
+
+  /// The calling thread, which is `self`, begins to work. False: it must not, since another forks, or since a call of
+  /// its own is at work, so that this is in a signal's handler. O(1).
+  bool enter(mark& mine, const void* self, patience p = patience::bounded) noexcept {
+    const std::uint32_t within = mine.load(std::memory_order_relaxed);
+    mine.store(within + 1, std::memory_order_relaxed);
+    platform::light_barrier();  // the other half is in wait_until_idle()
+    if (closed_.load(std::memory_order_relaxed) == 0 && within == 0) [[likely]]
+      return true;
+    return enter_slow(mine, self, p);
+  }
+  void leave(mark& mine) noexcept {
+    // release: so that who forks sees what was done; acquire half in wait_until().
+    mine.store(mine.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+  }
+  /// The same for a thread without a mark. `within`: a number of its own, which only these two change.
+  bool enter_as_guest(std::uint32_t& within, const void* self, patience p = patience::bounded) noexcept;
+  void leave_as_guest(std::uint32_t& within) noexcept;
+
+  /// Before a fork by the thread `self`, whose own mark is `own` (or null, and it is a guest so many times):
+  /// for_each(f) calls f with the mark of each thread. Waits for other forks, then until nobody else is at work, though
+  /// not for ever: a thread may have been stopped in the middle. False: the thread forks already, in a handler.
+  template <class F>
+  bool close(const void* self, const mark* own, std::uint32_t own_guests, F for_each) noexcept {
+    if (!begin_closing(self)) return false;
+    if (!HEDDLE_PLANTED(fork_without_fence)) platform::heavy_barrier();
+    const bool within = own_guests != 0 || (own != nullptr && own->load(std::memory_order_relaxed) != 0);
+    const nanoseconds_t deadline = platform::now() + (within ? longest_drain_within : longest_drain);
+    if (!HEDDLE_PLANTED(fork_waits_for_nobody)) {
+      for_each([&](const mark& m) {
+        if (&m != own) wait_until(m, 0, deadline);
+      });
+      wait_until(guests_, own_guests, deadline);
+    }
+    return true;
+  }
+  /// After it, in the parent or where it has failed.
+  void open() noexcept;
+  /// In the child, whose only thread is a guest so many times.
+  void open_in_child(std::uint32_t own_guests) noexcept;
+  bool is_open() const noexcept { return closed_.load(std::memory_order_relaxed) == 0; }
+
+ private:
+  bool enter_slow(mark& mine, const void* self, patience p) noexcept;
+  bool begin_closing(const void* self) noexcept;
+  bool wait_until_open(patience p) noexcept;
+  static void wait_until(const mark& m, std::uint32_t value, nanoseconds_t deadline) noexcept;
+  bool is_mine(const void* self) const noexcept { return forking_.load(std::memory_order_relaxed) == self; }
+
+  atomic<std::uint32_t> closed_{0};
+  atomic<const void*> forking_{nullptr};  ///< who has closed it; written by that thread
+  atomic<bool> stuck_{false};             ///< somebody has waited as long as one does: others need not
+  mark guests_{0};
+};
+
+extern fork_gate the_fork_gate;
+
+}  // namespace heddle::detail

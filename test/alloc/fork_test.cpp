@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// fork() while others work on the heap, and need it for what fork() waits for. A handler that was registered before the
+// library's own runs behind that one; here it stands for locks that libc takes as late.
+#include <pthread.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <csignal>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "heddle/alloc.hpp"
+#include "support/leak_check.hpp"
+
+namespace {
+
+namespace alloc = heddle::alloc;
+constexpr std::size_t kib = 1024, mib = 1024 * kib;
+
+std::function<void()> behind_the_library;
+void run_behind() {
+  if (behind_the_library) behind_the_library();
+}
+/// Before anybody has asked heddle for a block.
+const int registered = ::pthread_atfork(run_behind, nullptr, nullptr);
+
+struct behind {
+  explicit behind(std::function<void()> f) { behind_the_library = std::move(f); }
+  ~behind() { behind_the_library = nullptr; }
+};
+
+/// One byte a page, and the last one.
+template <class F>
+bool each_page(std::size_t n, F f) {
+  for (std::size_t i = 0; i < n; i += 4 * kib)
+    if (!f(i)) return false;
+  return f(n - 1);
+}
+
+char* filled(std::size_t n, char c) {
+  auto* const p = static_cast<char*>(alloc::allocate(n));
+  each_page(n, [&](std::size_t i) {
+    p[i] = c;
+    return true;
+  });
+  return p;
+}
+
+bool holds(const char* p, std::size_t n, char c) {
+  return each_page(n, [&](std::size_t i) { return p[i] == c; });
+}
+
+constexpr std::size_t sizes[] = {1, 100, 1'000, 9'000, 100'000, 1'500'000, 34'000'000};
+
+/// All that a thread may ask for.
+void use_everything() {
+  std::vector<char*> many(600);
+  for (std::size_t n : sizes) {
+    const std::size_t count = n < 10'000 ? many.size() : 2;
+    for (std::size_t i = 0; i != count; ++i) many[i] = filled(n, 'a');
+    for (std::size_t i = 0; i != count; ++i) {
+      BOOST_REQUIRE(alloc::usable_size(many[i]) >= n);
+      BOOST_REQUIRE(holds(many[i], n, 'a'));
+      many[i] = static_cast<char*>(alloc::reallocate(many[i], 2 * n));
+      BOOST_REQUIRE(holds(many[i], n, 'a'));
+      alloc::deallocate(many[i]);
+    }
+    for (std::size_t alignment : {64, 4'096, 65'536}) {
+      void* const p = alloc::allocate(n, std::align_val_t{alignment});
+      BOOST_REQUIRE(reinterpret_cast<std::uintptr_t>(p) % alignment == 0);
+      alloc::deallocate(p, n, std::align_val_t{alignment});
+    }
+    auto* const zeroed = static_cast<char*>(alloc::allocate_zeroed(n));
+    BOOST_REQUIRE(holds(zeroed, n, 0));
+    alloc::deallocate(zeroed, n);
+  }
+}
+
+/// Forks; the child uses the heap. Whether that went well.
+bool fork_goes_well() {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    use_everything();
+    std::thread(use_everything).join();
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status == 0;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(forking, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(fork_waits_for_a_thread_that_wants_memory) {
+  BOOST_REQUIRE(registered == 0);
+  use_everything();
+  behind b([] { std::thread(use_everything).join(); });
+  BOOST_TEST(fork_goes_well());
+  BOOST_TEST(fork_goes_well());
+}
+
+BOOST_AUTO_TEST_CASE(blocks_from_before_are_used_meanwhile_and_freed_later) {
+  const std::size_t earlier = alloc::get_statistics().in_use();
+  std::vector<std::pair<char*, std::size_t>> mine;
+  for (std::size_t n : sizes)
+    for (int i = 0; i != 4; ++i) mine.emplace_back(filled(n, 'm'), n);
+  char* grown[std::size(sizes)];
+  behind b([&] {
+    std::thread([&] {
+      for (std::size_t i = 0; i != mine.size(); ++i) {
+        const auto [p, n] = mine[i];
+        BOOST_REQUIRE(alloc::usable_size(p) >= n);
+        if (i % 4 == 0) {
+          grown[i / 4] = static_cast<char*>(alloc::reallocate(p, 3 * n));
+          BOOST_REQUIRE(holds(grown[i / 4], n, 'm'));
+        } else if (i % 4 == 1) {
+          alloc::deallocate(p, n);
+        } else {
+          alloc::deallocate(p);
+        }
+      }
+    }).join();
+  });
+  BOOST_TEST(fork_goes_well());
+  behind_the_library = nullptr;
+  for (std::size_t i = 0; i != std::size(sizes); ++i) {
+    BOOST_TEST(holds(grown[i], sizes[i], 'm'));
+    grown[i] = static_cast<char*>(alloc::reallocate(grown[i], 4 * sizes[i]));
+    BOOST_TEST(holds(grown[i], sizes[i], 'm'));
+    alloc::deallocate(grown[i]);
+  }
+  BOOST_TEST(alloc::get_statistics().in_use() == earlier);
+}
+
+BOOST_AUTO_TEST_CASE(the_thread_that_forks_allocates_in_a_handler) {
+  behind b(use_everything);
+  BOOST_TEST(fork_goes_well());
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_allocate_and_fork_at_the_same_time) {
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t != 2; ++t)
+    threads.emplace_back([&] {
+      while (!stop) use_everything();
+    });
+  std::atomic<int> failed{0};
+  for (int t = 0; t != 2; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i != 2; ++i) failed += !fork_goes_well();
+    });
+  for (std::size_t t = 2; t != threads.size(); ++t) threads[t].join();
+  stop = true;
+  for (std::size_t t = 0; t != 2; ++t) threads[t].join();
+  BOOST_TEST(failed == 0);
+}
+
+namespace {
+
+std::atomic<int> forks{0}, bad{0};
+
+void fork_in_handler(int) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  bad += status != 0;
+  ++forks;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_handler_forks_in_the_middle_of_calls) {
+  struct sigaction action {
+  }, earlier{};
+  action.sa_handler = fork_in_handler;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGVTALRM, &action, &earlier);
+  const itimerval often{{0, 1'000}, {0, 1'000}}, never{};
+  ::setitimer(ITIMER_VIRTUAL, &often, nullptr);
+  std::vector<void*> held(4'096);
+  for (std::uint64_t r = 1; forks < 15;) {
+    r = r * 6364136223846793005u + 1442695040888963407u;
+    void*& p = held[r >> 52];
+    alloc::deallocate(p);
+    p = alloc::allocate((r >> 20) % 7 == 0 ? (r >> 32) % (2 * mib) : (r >> 32) % 3'000);
+  }
+  ::setitimer(ITIMER_VIRTUAL, &never, nullptr);
+  ::sigaction(SIGVTALRM, &earlier, nullptr);
+  for (void* p : held) alloc::deallocate(p);
+  BOOST_TEST(bad == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
