@@ -12,7 +12,8 @@ import struct
 import gdb
 import gdb.unwinder
 
-STATES = ('free', 'not yet run', 'no memory for its stack', 'runnable', 'running', 'parked', 'lends its stack', 'ended')
+STATES = ('free', 'not yet run', 'no memory for its stack', 'runnable', 'running', 'parked', 'lends its stack', 'ended',
+          'of the parent')
 HAS_CONTEXT = ('runnable', 'parked')
 # What lies at a suspended context, in words from its address.
 REGISTERS = (
@@ -73,7 +74,7 @@ def fibers():
         first = word(slab + layout.slab_fibers)
         for i in range(word(slab + layout.slab_used)):
             fiber = Fiber(layout, first + i * layout.fiber_size)
-            if fiber.state != 'free':
+            if fiber.state not in ('free', 'of the parent'):  # of the process that this one was forked from
                 yield fiber
         slab += layout.slab_size
 

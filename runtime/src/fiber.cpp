@@ -13,6 +13,7 @@
 #include "heddle/detail/trusted.hpp"
 #include "heddle/large_stack.hpp"
 #include "platform_services.hpp"
+#include "report.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -29,6 +30,7 @@ constexpr std::align_val_t slab_alignment{4096};  // so that its pages can be gi
 }  // namespace
 
 alignas(fiber_pool) unsigned char fiber_pool::space_[sizeof(fiber_pool)];
+constinit atomic<bool> fiber_pool::forked_{false};
 
 fiber_pool& fiber_pool::instance() noexcept {
   // Never destroyed: handles may be released while the process ends.
@@ -46,6 +48,28 @@ void fiber_pool::trim() noexcept {
   std::vector<slab>().swap(slabs_);
   free_ = {};
   built_ = least_free_ = unbuilt_ = 0;
+}
+
+void fiber_pool::leave_parents() noexcept {
+  if (!forked_.load(std::memory_order_relaxed)) return;
+  const thread_lock hold(lock_);
+  free_ = {};
+  for (const slab& s : slabs_)
+    for (std::size_t i = 0; i != s.used; ++i) {
+      fiber& f = s.fibers[i];
+      if (f.state.load(std::memory_order_relaxed) == fiber_state::free) {
+        // Also what a thread of the parent had at hand, or was about to fill: what it owned by then is lost.
+        f.big = false;
+        f.name = nullptr;
+        free_.push(&f);
+      } else {
+        f.state.store(fiber_state::parents, std::memory_order_relaxed);
+        f.memory = nullptr;
+        f.stack_class = parents_class;
+      }
+    }
+  least_free_ = 0;
+  forked_.store(false, std::memory_order_relaxed);
 }
 
 void fiber_pool::clear(fiber& f) noexcept {
@@ -241,6 +265,8 @@ void join_fiber(fiber* f) noexcept {
     machine* const m = this_machine();
     if (m != nullptr && m->current != nullptr && m->sched.run_joined(*m, f)) return;
   }
+  if (fiber_pool::is_parents(*f)) [[unlikely]]
+    report_join_of_parents(*f);
   struct {
     fiber* awaited;
     waiter self;
@@ -268,6 +294,13 @@ void detach_fiber(fiber* f) noexcept {
   // halves in finish_joinable().
   if (!f->joiner.compare_exchange_strong(nobody, detached_mark(), std::memory_order_acq_rel, std::memory_order_acquire))
     release_fiber(f);
+}
+
+void drop_fiber(fiber* f) noexcept {
+  // acquire: as in join_fiber().
+  if (f->joiner.load(std::memory_order_acquire) != ended_mark() && fiber_pool::is_parents(*f)) return;
+  join_fiber(f);
+  release_fiber(f);
 }
 
 void release_fiber(fiber* f) noexcept {

@@ -22,7 +22,8 @@ enum class fiber_state : std::uint32_t {
   running,   ///< on a machine
   parked,    ///< waits for a wake
   lending,   ///< joins a fiber that runs on its stack
-  ended,     ///< its closure has returned; a join handle still looks at the result
+  ended,     ///< its closure has returned; a join handle still looks at the result. Said by reports: `joiner` tells it
+  parents,   ///< of the process that this one was forked from: it does not run here, whoever wakes it
 };
 
 /// G: the control block of a fiber. Type-stable: its memory is returned only when the runtime ends, so reports
@@ -55,6 +56,9 @@ class alignas(64) fiber : public execution {
 #if !defined(HEDDLE_MODEL) || !HEDDLE_MODEL  // the explorer's atomics are larger
 static_assert(sizeof(fiber) == 192);
 #endif
+
+/// The stack class of a parent's fiber: there is no such stack, so whoever would run it looks at it once more.
+inline constexpr std::uint32_t parents_class = static_cast<std::uint32_t>(-1);
 
 /// What `joiner` holds when the fiber has ended.
 inline waiter* ended_mark() noexcept { return reinterpret_cast<waiter*>(std::uintptr_t{1}); }
@@ -97,6 +101,9 @@ struct fiber_list {
 
 /// All control blocks of the process. They outlive the runtime, since a join handle may; when a runtime ends and none
 /// is in use, the slabs are given back.
+///
+/// A child has its parent's blocks, since it may have handles and wake what waits. Before its first runtime those in
+/// use are marked as the parent's, and are used again only when a handle releases them.
 class fiber_pool {
  public:
   fiber_pool() = default;
@@ -120,19 +127,36 @@ class fiber_pool {
   /// Around fork(): the pool is at rest meanwhile.
   void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.lock(); }
   void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }
-  /// Calls f(fiber&) for every block that is not free. Without the lock: for reports, when the process is about to end.
+  void after_fork_in_child() noexcept {
+    forked_.store(true, std::memory_order_relaxed);
+    after_fork();
+  }
+  /// Before a runtime starts: in a child, marks the blocks that its parent uses. O(blocks), once.
+  void leave_parents() noexcept;
+  /// Whether f, which is in use, is a fiber of the process that this one was forked from.
+  static bool is_parents(const fiber& f) noexcept {
+    return forked_.load(std::memory_order_relaxed) || f.state.load(std::memory_order_relaxed) == fiber_state::parents;
+  }
+  /// Numbers for `id_block` fibers, from the one that is returned on: never the same in this process.
+  std::uint64_t take_ids() noexcept { return id_blocks_.fetch_add(1, std::memory_order_relaxed) * id_block + 1; }
+  static constexpr std::uint64_t id_block = 1024;
+  /// Calls f(fiber&) for every block of this process that is not free. Without the lock: for reports, when the process
+  /// is about to end.
   template <class F>
   void for_each(F f) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     for (const slab& s : slabs_)
       for (std::size_t i = 0; i != s.used; ++i)
         // acquire: so that the name and id of a fiber are seen with its state; release half in start_fiber().
-        if (s.fibers[i].state.load(std::memory_order_acquire) != fiber_state::free) f(s.fibers[i]);
+        if (const fiber_state now = s.fibers[i].state.load(std::memory_order_acquire);
+            now != fiber_state::free && now != fiber_state::parents)
+          f(s.fibers[i]);
   }
   static constexpr std::size_t batch = 32;
 
  private:
   friend struct debug_layout_access;
   static unsigned char space_[];
+  static atomic<bool> forked_;  // in a child, until its first runtime starts
   struct slab {
     fiber* fibers;
     std::size_t size;
@@ -147,6 +171,7 @@ class fiber_pool {
   std::size_t least_free_ HEDDLE_GUARDED_BY(lock_) = 0;  // since the last give_back()
   std::vector<slab> slabs_ HEDDLE_GUARDED_BY(lock_);     // by address
   std::size_t unbuilt_ HEDDLE_GUARDED_BY(lock_) = 0;     // slabs before this one are built
+  atomic<std::uint64_t> id_blocks_{0};
 };
 
 }  // namespace heddle::detail

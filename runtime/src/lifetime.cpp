@@ -49,7 +49,7 @@ fiber* scheduler::make_fiber(machine* m, const closure_type& type, const fiber_o
     fiber_list one;
     fibers.get(one, 1);
     f = one.pop();
-    f->id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * 1024 + 1;
+    f->id = fibers.take_ids();
     elsewhere_.fetch_add(1, std::memory_order_relaxed);
   }
   clear_fiber(*f, size_class);
@@ -69,9 +69,8 @@ fiber* scheduler::make_fiber_at_hand(machine& m, const closure_type& type) noexc
 inline fiber* scheduler::take_fiber(processor& p) noexcept {
   fiber* const f = p.free_fibers.pop();
   if (p.next_id == p.last_id) {
-    constexpr std::uint64_t block = 1024;
-    p.next_id = id_blocks_.fetch_add(1, std::memory_order_relaxed) * block + 1;
-    p.last_id = p.next_id + block;
+    p.next_id = fibers.take_ids();
+    p.last_id = p.next_id + fiber_pool::id_block;
   }
   f->id = p.next_id++;
   count_one(p.made);
@@ -98,7 +97,13 @@ inline void scheduler::clear_fiber(fiber& f, std::uint32_t stack_class) noexcept
   return f;
 }
 
-bool scheduler::give_stack(machine& m, fiber* f) noexcept { return take_stack(m, f) || starve(m, f); }
+bool scheduler::give_stack(machine& m, fiber* f) noexcept {
+  if (f->stack_class == parents_class) [[unlikely]] {
+    f->state.store(fiber_state::parents, std::memory_order_relaxed);  // woken in a child, where it does not exist
+    return false;
+  }
+  return take_stack(m, f) || starve(m, f);
+}
 
 /// True if f has been given one of the free stacks that the processor keeps.
 inline bool scheduler::take_stack_at_hand(machine& m, fiber* f) noexcept {

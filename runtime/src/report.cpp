@@ -28,6 +28,7 @@ const char* state_name(fiber_state s) noexcept {
     case fiber_state::parked: return "parked";
     case fiber_state::lending: return "joins a fiber on its own stack";
     case fiber_state::ended: return "ended, not joined";
+    case fiber_state::parents: return "of the parent process";
   }
   return "?";
 }
@@ -73,7 +74,8 @@ void report_fibers(fiber_pool& fibers) noexcept {
   std::array<char, 128> text;
   fibers.for_each([&](fiber& f) {
     if (++n > most) return;
-    const fiber_state s = f.state.load(std::memory_order_relaxed);
+    const bool ended = f.joiner.load(std::memory_order_relaxed) == ended_mark();
+    const fiber_state s = ended ? fiber_state::ended : f.state.load(std::memory_order_relaxed);
     std::fprintf(stderr, "%s: %s\n", describe(f, text.data(), text.size()), state_name(s));
     if (s == fiber_state::parked) print_stack(f);
   });
@@ -100,6 +102,13 @@ void refuse_segments(bool compiled) {
 void forked_child_returned() noexcept {
   std::fputs("heddle: a fiber returned in a forked child, where its runtime does not exist; use exec or _exit there\n",
              stderr);
+  ::_exit(70);
+}
+
+void report_join_of_parents(const fiber& f) noexcept {
+  std::array<char, 128> who;
+  std::fprintf(stderr, "heddle: %s is joined in a forked child, but runs in its parent only; use exec or _exit there\n",
+               describe(f, who.data(), who.size()));
   ::_exit(70);
 }
 

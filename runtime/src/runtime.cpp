@@ -44,6 +44,7 @@ struct process_state {
   atomic<std::uint32_t> visitors{0};
   atomic<std::int32_t> parked_threads{0};
   atomic<unsigned> processors{1};  // of the running one, for who only wants to know whether spinning helps
+  std::uint8_t era = 1;  // changes in a forked child, before it has a second thread
 };
 
 process_state& process() noexcept {
@@ -64,8 +65,12 @@ void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   forget_exit();
   s.visitors.store(0, std::memory_order_relaxed);
   s.parked_threads.store(0, std::memory_order_relaxed);
+  s.era = static_cast<std::uint8_t>(s.era % 255 + 1);
   s.lazy = false;
   ::new (&s.life) thread_mutex(lock_rank::life);  // another thread may have held it: a runtime that starts or drains
+  const machine* const m = this_machine();
+  if (m == nullptr) return;
+  if (m->current != nullptr) platform::set_thread_locals(m->current->locals);
   platform::set_thread_slot(nullptr);
 }
 
@@ -79,7 +84,7 @@ void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQ
     // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
     platform::at_fork([] { fiber_pool::instance().before_fork(); }, [] { fiber_pool::instance().after_fork(); },
                       [] {
-                        fiber_pool::instance().after_fork();
+                        fiber_pool::instance().after_fork_in_child();
                         in_forked_child();
                       });
     s.registered = true;
@@ -87,6 +92,7 @@ void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQ
   watch_exit();
   watch_exit_of_thread();
   const options o = effective_options(given);
+  fiber_pool::instance().leave_parents();
   auto made = std::make_unique<scheduler>(o, o.procs);
   made->start();
   if (o.report_overflow) overflow_watch::begin();
@@ -197,6 +203,8 @@ bool visit::open() const noexcept {
 }
 
 void count_parked_thread(int change) noexcept { process().parked_threads.fetch_add(change, std::memory_order_relaxed); }
+
+std::uint8_t process_era() noexcept { return process().era; }
 
 void ensure_started() {
   process_state& s = process();

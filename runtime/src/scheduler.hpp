@@ -245,7 +245,6 @@ class scheduler {
   // Machines that look for work without having any; written by anyone.
   alignas(64) atomic<std::uint32_t> spinning_{0};
   atomic<std::uint32_t> drained_{0};  // 1 when no fiber is left and drain() was asked for
-  atomic<std::uint64_t> id_blocks_{0};
   // Fibers made less fibers ended without a processor at hand.
   atomic<std::uint64_t> elsewhere_{0};
 
@@ -326,6 +325,8 @@ class visit {
 
 /// Plain threads that sleep in a primitive: they wake nobody, so the deadlock check leaves them out.
 void count_parked_thread(int change) noexcept;
+/// Differs between a process and its children, and is not 0: what was counted in another one is not counted here.
+std::uint8_t process_era() noexcept;
 
 /// Raises `inside` for a scope that may already be inside (a commit function, a timer that fires).
 class critical_section {

@@ -19,7 +19,7 @@ void waiter::park(void (*commit)(void*), void* arg) noexcept {
     return m.sched.park(m, commit, arg);
   }
   signal_.store(0, std::memory_order_relaxed);
-  counted_ = true;
+  counted_ = process_era();
   count_parked_thread(+1);
   commit(arg);
   if (HEDDLE_PLANTED(wake_before_commit_lost)) signal_.store(0, std::memory_order_relaxed);
@@ -36,7 +36,8 @@ void waiter::sleep_thread() noexcept {
 
 inline void waiter::wake_thread() noexcept {
   // Not by the thread when it gets to run: until then it would look parked, and a deadlock be seen where none is.
-  if (counted_) count_parked_thread(-1);
+  // In a child the threads of its parent were never counted.
+  if (counted_ == process_era()) count_parked_thread(-1);
   // release: so that the parked thread sees what was done for it; acquire half in park(). The waiter may be gone
   // after the store; the wake then hits an address on which nobody sleeps.
   signal_.store(1, std::memory_order_release);
@@ -107,9 +108,9 @@ bool bounded_waiter::falls_asleep() noexcept {
 
 void bounded_waiter::park_thread() noexcept {
   signal_.store(0, std::memory_order_relaxed);
-  counted_ = alarm_.deadline == no_deadline;
+  counted_ = alarm_.deadline == no_deadline ? process_era() : 0;
   const bool asleep = falls_asleep();
-  if (counted_ && asleep) count_parked_thread(+1);
+  if (counted_ != 0 && asleep) count_parked_thread(+1);
   commit_(argument_);
   if (!asleep) return;
   // acquire: so that what the waker did before wake() is seen; release half there.

@@ -3,6 +3,8 @@
 // Not trusted on small stacks, unlike the rest of sync: it allocates and runs destructors.
 #include "heddle/fiber_local.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <new>
 #include <vector>
@@ -19,7 +21,10 @@ class variable_numbers {
  public:
   static variable_numbers& instance() noexcept {
     alignas(variable_numbers) static unsigned char space[sizeof(variable_numbers)];
-    static variable_numbers* const numbers = ::new (space) variable_numbers;
+    static variable_numbers* const numbers = [] {
+      ::pthread_atfork(nullptr, nullptr, [] { instance().after_fork_in_child(); });
+      return ::new (space) variable_numbers;
+    }();
     return *numbers;
   }
   local_variable take() {
@@ -41,6 +46,16 @@ class variable_numbers {
   }
 
  private:
+  /// A thread of the parent may have been at it. Then the free places are lost, and what it may have taken is not given
+  /// out again.
+  void after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    if (lock_.try_lock()) return lock_.unlock();
+    ::new (&lock_) thread_mutex;
+    ::new (&free_places_) std::vector<std::uint32_t>;
+    ++places_;
+    ++last_number_;
+  }
+
   thread_mutex lock_;
   std::uint64_t last_number_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::uint32_t places_ HEDDLE_GUARDED_BY(lock_) = 0;

@@ -2,6 +2,7 @@
 //
 // Fork, signals, and a system that has nothing left to give.
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <fstream>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -128,6 +130,205 @@ BOOST_AUTO_TEST_CASE(a_fiber_that_returns_in_a_child_is_told,
   });
   BOOST_TEST(end.status == 0);
   BOOST_TEST(end.says("returned in a forked child"));
+}
+
+/// A number that a child and its parent both see.
+class shared_number {
+ public:
+  shared_number()
+      : at_(static_cast<std::atomic<int>*>(
+            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0))) {}
+  ~shared_number() { ::munmap(at_, 4096); }
+  shared_number(const shared_number&) = delete;
+  shared_number& operator=(const shared_number&) = delete;
+  std::atomic<int>& operator*() const { return *at_; }
+
+ private:
+  std::atomic<int>* at_;
+};
+
+/// Fibers of each kind, of which a child must hear nothing.
+struct parents_fibers {
+  static constexpr int receivers = 40;
+  heddle::channel<int> in{}, never{};
+  heddle::latch up{receivers + 1};
+  std::atomic<bool> stop{false};
+  shared_number in_a_child{};
+  const pid_t parent = ::getpid();
+  std::vector<heddle::join_handle<int>> handles{};
+  heddle::join_handle<int> ended{};
+  heddle::join_handle<void> busy{};
+
+  parents_fibers() {
+    ended = heddle::spawn(heddle::fiber_options{.name = "of the parent, ended"}, [] { return 5; });
+    for (int i = 0; i != receivers; ++i)
+      handles.push_back(heddle::spawn(heddle::fiber_options{.name = "of the parent"}, [this] {
+        up.count_down();
+        const int n = in.receive().value_or(0);
+        if (::getpid() != parent) ++*in_a_child;
+        return n;
+      }));
+    busy = heddle::spawn(heddle::fiber_options{.name = "of the parent, busy"}, [this] {
+      up.count_down();
+      while (!stop) heddle::this_fiber::yield();
+    });
+    up.wait();
+    while (heddle::stats().fibers != receivers + 1) heddle::this_fiber::sleep_for(1ms);  // one has ended
+  }
+  ~parents_fibers() { end(); }
+  void end() {
+    if (!stop) in.close();
+    stop = true;
+  }
+};
+
+BOOST_AUTO_TEST_CASE(a_child_reports_its_own_fibers, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  {
+    const parents_fibers busy;
+    for (const bool from_fiber : {false, true}) {
+      const auto forks = [] {
+        return death_of([] {
+          heddle::run([] {
+            heddle::channel<int> d;
+            heddle::go({.name = "of the child"}, [&] { (void)d.receive(); });
+            (void)d.receive();
+          });
+        });
+      };
+      const auto end = from_fiber ? heddle::spawn(forks).join() : forks();
+      BOOST_TEST(end.signal == SIGABRT);
+      BOOST_TEST(end.says("(2 fibers)"), end.text);
+      BOOST_TEST(end.says("\"main\": parked"), end.text);
+      BOOST_TEST(end.says("\"of the child\": parked"), end.text);
+      BOOST_TEST(!end.says("of the parent"), end.text);
+    }
+  }
+  heddle::shutdown();
+}
+
+BOOST_AUTO_TEST_CASE(a_parents_fiber_does_not_run_in_a_child,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  for (const unsigned procs : {1U, 2U}) {
+    parents_fibers busy;
+    // Before the child has a runtime; from a plain thread beside one, and from its fibers.
+    BOOST_TEST(status_of_fork([&] { return busy.in.try_send(1) ? 7 : 1; }) == 7);
+    const int status = status_of_fork([&] {
+      const int made = heddle::run(
+          [&] {
+            int ran = 0;
+            for (int i = 0; i != parents_fibers::receivers; ++i) {
+              if (i % 2 == 0)
+                busy.in.send(1);
+              else
+                heddle::blocking([&] { std::thread([&] { busy.in.send(1); }).join(); });
+              if (i % 3 == 0) ran += heddle::spawn([] { return 1; }).join();
+              if (i % 7 == 0) heddle::this_fiber::yield();
+            }
+            for (int i = 0; i != 10; ++i) heddle::this_fiber::sleep_for(1ms);
+            return ran;
+          },
+          {.procs = procs});
+      return made == 14 && heddle::run([] { return heddle::stats().fibers; }) == 1 ? 7 : 1;
+    });
+    BOOST_TEST(status == 7);
+    BOOST_TEST(*busy.in_a_child == 0);
+    busy.end();
+    for (auto& h : busy.handles) BOOST_TEST(h.join() == 0);
+  }
+  heddle::shutdown();
+}
+
+BOOST_AUTO_TEST_CASE(a_childs_handles_of_its_parents_fibers,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  {
+    parents_fibers busy;
+    for (const bool has_run : {false, true}) {
+      const auto used = [&](auto use) {
+        return death_of([&] {
+          if (has_run) heddle::run([] {});
+          use();
+          ::_exit(7);
+        });
+      };
+      const auto dropped = used([&] { busy.handles.clear(); });
+      BOOST_TEST(dropped.status == 7);
+      BOOST_TEST(dropped.text == "");
+      const auto detached = used([&] {
+        for (auto& h : busy.handles) h.detach();
+      });
+      BOOST_TEST(detached.status == 7);
+      const auto of_ended = used([&] {
+        if (busy.ended.join() != 5) ::_exit(1);
+        heddle::run([] {});
+      });
+      BOOST_TEST(of_ended.status == 7);
+      const auto joined = used([&] { (void)busy.handles.front().join(); });
+      BOOST_TEST(joined.status == 70);
+      BOOST_TEST(joined.says("\"of the parent\" is joined in a forked child"), joined.text);
+    }
+  }
+  heddle::shutdown();
+}
+
+BOOST_AUTO_TEST_CASE(a_parents_thread_that_is_woken_in_a_child_hides_no_deadlock,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  heddle::spawn([] {}).join();
+  heddle::latch gate(1), parked(1);
+  std::thread plain([&] {
+    parked.count_down();
+    gate.wait();
+  });
+  parked.wait();
+  std::this_thread::sleep_for(20ms);
+  const auto end = death_of([&] {
+    gate.count_down();
+    heddle::run([] { (void)heddle::channel<int>().receive(); });
+  });
+  BOOST_TEST(end.signal == SIGABRT);
+  BOOST_TEST(end.says("all fibers are asleep"), end.text);
+  gate.count_down();
+  plain.join();
+  heddle::shutdown();
+}
+
+BOOST_AUTO_TEST_CASE(a_number_names_one_fiber_for_ever) {
+  std::set<heddle::fiber_id> seen;
+  const auto look = [&] { return seen.insert(heddle::this_fiber::get_id()).second; };
+  for (int i = 0; i != 3; ++i) {
+    BOOST_TEST(heddle::run([&] { return look() && heddle::spawn(look).join(); }));
+    BOOST_TEST(heddle::spawn(look).join());
+    heddle::shutdown();
+  }
+  if (!heddle::testing::sanitized)
+    BOOST_TEST(status_of_fork([&] { return heddle::run([&] { return look() ? 7 : 1; }); }) == 7);
+}
+
+heddle::fiber_local<int> of_fiber;
+
+BOOST_AUTO_TEST_CASE(a_fiber_that_forks_keeps_its_variables,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  heddle::run([] {
+    *of_fiber = 7;
+    BOOST_TEST(status_of_fork([] { return *of_fiber; }) == 7);
+    BOOST_TEST(status_of_fork([] { return *of_fiber == 7 && heddle::run([] { return *of_fiber; }) == 0 ? 9 : 1; }) ==
+               9);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_fork_while_others_make_variables, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  std::atomic<bool> stop{false};
+  std::thread plain([&] {
+    while (!stop) heddle::fiber_local<int> one;
+  });
+  for (int i = 0; i != 200; ++i)
+    BOOST_REQUIRE(status_of_fork([] {
+                    heddle::fiber_local<int> a, b;
+                    *a = 3;
+                    *b = 4;
+                    return *a + *b;
+                  }) == 7);
+  stop = true;
+  plain.join();
 }
 
 BOOST_AUTO_TEST_CASE(a_storm_of_signals_loses_nothing) {

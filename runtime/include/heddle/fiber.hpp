@@ -67,6 +67,8 @@ void go(const fiber_options& o, F&& f, A&&... args) {
 /// The right to wait for one fiber and to have what it returned. Like std::jthread, and unlike std::thread, it
 /// joins when destroyed; unlike both, join() returns the value or rethrows the exception.
 /// Not thread-safe: one owner at a time; it may be moved between fibers and threads.
+/// In a forked child, where the fiber does not exist, its destructor waits for nothing, and join() of a fiber that had
+/// not ended exits with status 70 and a message.
 template <class R>
 class [[nodiscard]] join_handle {
  public:
@@ -123,9 +125,7 @@ class [[nodiscard]] join_handle {
   // Apart, since calls through pointers make functions compiled for segmented stacks ask for a large one.
   [[gnu::noinline]] static R take_from(R (*take)(void*), void* closure) { return take(closure); }
   void drop() noexcept {
-    if (fiber_ == nullptr) return;
-    detail::join_fiber(fiber_);
-    detail::release_fiber(std::exchange(fiber_, nullptr));
+    if (fiber_ != nullptr) detail::drop_fiber(std::exchange(fiber_, nullptr));
   }
 
   detail::fiber* fiber_ = nullptr;

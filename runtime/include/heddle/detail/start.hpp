@@ -61,6 +61,7 @@ HEDDLE_EXPORT fiber* start_fiber(const closure_type& type, void* from, const fib
 
 HEDDLE_EXPORT void join_fiber(fiber* f) noexcept;     ///< blocks the fiber or plain thread until f has ended
 HEDDLE_EXPORT void release_fiber(fiber* f) noexcept;  ///< frees an f that has been joined
+HEDDLE_EXPORT void drop_fiber(fiber* f) noexcept;     ///< joins and releases f; in a forked child, leaves a parent's
 HEDDLE_EXPORT void detach_fiber(fiber* f) noexcept;   ///< lets f free itself when it ends
 HEDDLE_EXPORT void* fiber_closure(fiber* f) noexcept;
 HEDDLE_EXPORT std::uint64_t fiber_number(const fiber* f) noexcept;

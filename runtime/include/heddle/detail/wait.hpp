@@ -73,7 +73,7 @@ class HEDDLE_EXPORT waiter {
   fiber* fiber_;
   atomic<std::uint32_t> signal_{0};  // plain threads sleep here: 0 asleep or about to, 1 woken
   atomic<wait_state> state_{wait_state::open};
-  bool counted_ = false;  // a plain thread that nothing but another thread or fiber can wake
+  std::uint8_t counted_ = 0;  // of a plain thread that nothing but another thread or fiber can wake: the era
 
  private:
   void wake_thread() noexcept;
