@@ -12,8 +12,6 @@ constinit address_map the_map;
 namespace {
 
 constexpr std::size_t os_page = 4096;
-constexpr std::size_t most_align = std::size_t{32} << 20;  // that a span is asked for with, and a window begins at
-constexpr std::size_t most_align_pages = most_align >> page_shift;
 constexpr unsigned tries = 8;
 
 // So long a window may become, and so far the span records may reach. What is not mapped costs nothing.
@@ -88,13 +86,13 @@ std::size_t address_map::grow(std::size_t pages) noexcept {
     const os::map_result result = grow_window(last, pages);
     if (result == os::map_result::mapped) return first_page;
     if (result == os::map_result::no_memory) return no_page;
-    first_page = round_up(first_page + 1, most_align_pages);
+    first_page = round_up(first_page + 1, window_align >> page_shift);
   }
   if (n == most_windows) return no_page;
   heap_window& next = windows_[n];
   for (unsigned i = 0; i != tries; ++i) {
     char* const place = n == 0 && i == 0 ? first_tables_ : choose_place_of_tables();
-    next.base = choose_place(window_bytes, most_align);
+    next.base = choose_place(window_bytes, window_align);
     next.tags = reinterpret_cast<class_tag*>(place);
     next.table = reinterpret_cast<std::uint32_t*>(place + tag_bytes);
     next.first_page = first_page;
@@ -142,7 +140,7 @@ void address_map::set_number_elsewhere(const void* p, std::uint32_t number) noex
 
 std::size_t address_map::tag_elsewhere(const void* p) const noexcept {
   const heap_window* const w = reinterpret_cast<std::uintptr_t>(p) % grain == 0 ? window_elsewhere(p) : nullptr;
-  return w != nullptr ? w->tags[w->page_in(p)] : 0;
+  return w != nullptr ? w->tag_of(p) : 0;
 }
 
 std::size_t address_map::table_bytes() const noexcept {

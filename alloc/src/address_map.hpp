@@ -45,6 +45,7 @@ struct heap_window {
     return (reinterpret_cast<std::uintptr_t>(p) - base) >> page_shift;
   }
   bool contains(const void* p) const noexcept { return page_in(p) < pages(); }
+  std::size_t tag_of(const void* p) const noexcept { return tags[page_in(p)]; }
   char* end() const noexcept { return reinterpret_cast<char*>(base + (pages() << page_shift)); }
 };
 
@@ -57,6 +58,9 @@ struct heap_window {
 class address_map {
  public:
   static constexpr std::size_t most_windows = 128;
+  /// Where a window begins: a multiple, as the number of its first page is of as many pages. So pages are as aligned as
+  /// their numbers.
+  static constexpr std::size_t window_align = std::size_t{32} << 20;
 
   span* spans = nullptr;  ///< [0]: the span of all pages that are in none; nobody owns it
 

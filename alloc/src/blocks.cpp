@@ -179,8 +179,8 @@ void deallocate_slow(void* p, const void* caller) noexcept { deallocate_in(the_m
 
 void deallocate_outside(void* p, const void* caller) noexcept {
   if (p == nullptr) return;
-  if (the_map.window_of_block(p) != nullptr)
-    return deallocate_tagged(p, the_map.tag_of(p), [&] { deallocate_in(the_map.span_of(p), p, caller); });
+  if (const heap_window* const w = the_map.window_of_block(p); w != nullptr)
+    return deallocate_tagged(p, w->tag_of(p), [&] { deallocate_in(the_map.span_of(p), p, caller); });
   if (extras::wanted()) [[unlikely]]
     return extras::deallocate(p);
   plain::deallocate_outside(p);

@@ -43,6 +43,7 @@ bool mheap::grow(std::size_t pages) noexcept {
 }
 
 bool mheap::add_pages(std::size_t pages) noexcept {
+  static_assert(huge_limit <= address_map::window_align);  // no span is aligned to more
   const std::size_t first = the_map.grow(pages);
   if (first == no_page) return false;
   if (!pages_.grow(first, pages)) {

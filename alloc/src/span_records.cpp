@@ -21,7 +21,9 @@ bool span_records::begin() noexcept {
   if (runs_used_ != 0) return true;
   for (unsigned i = 0; i != tries; ++i) {
     the_map.begin();
-    if (os::map_at(the_map.spans, step_bytes) != os::map_result::mapped) continue;
+    const os::map_result result = os::map_at(the_map.spans, step_bytes);
+    if (result == os::map_result::taken) continue;
+    if (result == os::map_result::no_memory) return false;
     runs_used_ = 1;
     mapped_ = step;
     bytes_ = step_bytes;

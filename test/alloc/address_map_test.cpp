@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_CASE(grows_in_one_window) {
     all += n;
     const heap_window& w = m.last();
     BOOST_TEST(w.pages() == all);
-    BOOST_TEST(w.base % (std::size_t{32} << 20) == 0u);
+    BOOST_TEST(w.base % address_map::window_align == 0u);
     char* const start = m.map.address(0);
     BOOST_TEST(reinterpret_cast<std::uintptr_t>(start) == w.base);
     BOOST_TEST(address(w.end()) == start + all * page_size);
@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(moves_on_where_something_else_is_mapped) {
     BOOST_TEST(first.pages() == all);
     // In between are numbers of no page, and pages are as aligned as their numbers are.
     BOOST_TEST(number > all);
-    BOOST_TEST(number % ((std::size_t{32} << 20) / page_size) == 0u);
+    BOOST_TEST(number % (address_map::window_align / page_size) == 0u);
     const heap_window& second = m.last();
     BOOST_TEST(&second != &first);
     BOOST_TEST(second.pages() == chunk);
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(moves_on_where_something_else_is_mapped) {
 /// Also where the last window ends with a number that is as aligned as the next one's first.
 BOOST_AUTO_TEST_CASE(leaves_a_number_out_between_windows) {
   own_map m;
-  constexpr std::size_t aligned = (std::size_t{32} << 20) / page_size;
+  constexpr std::size_t aligned = address_map::window_align / page_size;
   BOOST_TEST(m.map.grow(aligned) == 0u);
   const obstacle o(m.last().end());
   BOOST_TEST(m.map.grow(1) == 2 * aligned);
