@@ -469,6 +469,16 @@ void alloc_driver::obstruct() {
 
 namespace {
 
+/// Whether f() ends the process. The call that does is not at work any more.
+template <class F>
+bool is_noticed(F f) {
+  using namespace detail;
+  if (!kernel::instance().ends_process(f)) return false;
+  the_mcache_pool.for_each_mutable([](mcache& c) { c.work.store(0, std::memory_order_relaxed); });
+  guest_calls = 0;
+  return true;
+}
+
 /// Whether the span of a block stays where it is when that is freed.
 bool frees_into_active_span(const void* p) {
   using namespace detail;
@@ -483,13 +493,12 @@ bool frees_into_active_span(const void* p) {
 void alloc_driver::misuse() {
   const std::uint8_t how = byte();
   if (const shadow& of_kind = collected_[how % 2]; how >= 240 && !of_kind.empty())
-    return require(kernel::instance().ends_process([&] { alloc::deallocate(of_kind[0].start); }), "misuse is noticed");
+    return require(is_noticed([&] { alloc::deallocate(of_kind[0].start); }), "misuse is noticed");
   if (blocks_.empty()) return;
   const std::size_t i = pick();
   const block b = blocks_[i];
-  kernel& k = kernel::instance();
   if (hardened_ && how % 8 >= 4) return overwrite(b);
-  const auto noticed = [&](auto f) { require(k.ends_process(f), "misuse is noticed"); };
+  const auto noticed = [&](auto f) { require(is_noticed(f), "misuse is noticed"); };
   switch (how % 4) {
     case 0: return noticed([&] { alloc::deallocate(b.start + 1 + how % 15); });
     case 1: return noticed([&] { alloc::deallocate(b.start, b.size + 1 + how); });

@@ -6,6 +6,7 @@
 #include "canary.hpp"
 #include "checked_blocks.hpp"
 #include "collected_spans.hpp"
+#include "fork_gate.hpp"
 #include "guarded_blocks.hpp"
 #include "heap_profile.hpp"
 #include "kernel.hpp"
@@ -14,6 +15,7 @@
 #include "mheap.hpp"
 #include "nobody.hpp"
 #include "require.hpp"
+#include "reserve_blocks.hpp"
 #include "scavenger.hpp"
 #include "thread_cache.hpp"
 #include "untouchable_blocks.hpp"
@@ -32,6 +34,9 @@ void forget_all() {
   using namespace detail;
   this_mcache = &nobodys_mcache;
   collected_mcaches = {};
+  guest_calls = 0;
+  make_anew(the_fork_gate);
+  make_anew(the_reserve_blocks);
   make_anew(the_map);
   make_anew(the_mheap);
   for (mcentral& c : the_mcentrals) make_anew(c);
