@@ -13,6 +13,7 @@
 #include "fault_chain.hpp"
 #include "report.hpp"
 #include "scheduler.hpp"
+#include "valgrind.hpp"
 
 namespace heddle::detail {
 
@@ -83,8 +84,10 @@ void overflow_watch::begin() noexcept {
 void overflow_watch::end() noexcept { fault_chain::end(); }
 
 signal_stack::signal_stack() noexcept {
-  void* p = ::mmap(nullptr, signal_stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* p = ::mmap(nullptr, signal_stack_size + gap_above_stacks(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
   if (p == MAP_FAILED) return;  // an overflow then ends the process without a report
+  close_gap_above(p, signal_stack_size);
   stack_t ours{};
   ours.ss_sp = memory_ = p;
   ours.ss_size = signal_stack_size;
@@ -98,7 +101,7 @@ signal_stack::~signal_stack() {
   stack_t none{};
   none.ss_flags = SS_DISABLE;
   ::sigaltstack(&none, nullptr);
-  ::munmap(memory_, signal_stack_size);
+  ::munmap(memory_, signal_stack_size + gap_above_stacks());
 }
 
 #endif

@@ -262,6 +262,9 @@ scheduler::~scheduler() {
       while (stack* s = cache.pop()) retire_stack(*s);
     fibers.put(p->free_fibers, p->free_fibers.count);
   }
+  for (const auto& m : machines_)
+    for (const growth_list& list : m->growth.lists)
+      for (stack* s = list.head; s != nullptr; s = s->next) retire_stack(*s);
   fibers.trim();
 }
 

@@ -15,16 +15,8 @@
 #include <iterator>
 #include <new>
 
-#if defined(__has_include)
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#endif
-#endif
-#ifndef VALGRIND_STACK_REGISTER
-#define VALGRIND_STACK_REGISTER(start, end) 0
-#define VALGRIND_STACK_DEREGISTER(id) (void)(id)
-#define RUNNING_ON_VALGRIND 0
-#endif
+#include "valgrind.hpp"
+
 #ifdef HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
@@ -57,7 +49,7 @@ static_assert(sizeof(stack) <= header_size);
 constinit std::atomic<guard_kind> known_guard{guard_kind::unknown};
 
 guard_kind probe_guard() noexcept {
-  if (RUNNING_ON_VALGRIND != 0) return guard_kind::mapping;  // 3.27 ends the program at its 501st marker
+  if (under_valgrind()) return guard_kind::mapping;
   void* p = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return guard_kind::mapping;
   const bool works = ::madvise(p, page, advice_guard_install) == 0;
@@ -80,12 +72,6 @@ void unmap(char* at, std::size_t bytes) noexcept {
   ::munmap(at, bytes);
 }
 
-/// What follows a reservation: under Valgrind a page that nobody may touch, else nothing. Valgrind takes for the stack
-/// of a thread all that can be written below it without a gap. Since glibc 2.42 a thread's guard page makes no gap, so
-/// the thread above a reservation would have our stacks as well. Then Valgrind sees no switch between the thread and a
-/// fiber, and takes what lies between them for frames that are new or gone.
-std::size_t margin() noexcept { return RUNNING_ON_VALGRIND != 0 ? page : 0; }
-
 /// The pages from one to the other at once: a page fault each costs half as much again. Where the kernel cannot do that
 /// there will be faults.
 void populate(char* from, char* to) noexcept {
@@ -93,14 +79,13 @@ void populate(char* from, char* to) noexcept {
   ::madvise(from, static_cast<std::size_t>(to - from), advice_populate_write);
 }
 
-/// Whether a pool that has cut so many slots goes on without guards, because it runs under Valgrind: that has room for
-/// 30,000 mappings, ends the program at the next one, and a guard makes two.
+/// Whether a pool that has cut so many slots goes on without guards.
 bool too_many_for_valgrind(std::size_t made) noexcept {
-  constexpr std::size_t most = 8192;
-  if (RUNNING_ON_VALGRIND == 0 || made < most) return false;
+  if (made < most_guards_under_valgrind || !under_valgrind()) return false;
   static constinit std::atomic<bool> said{false};
   if (!said.exchange(true, std::memory_order_relaxed))
-    std::fprintf(stderr, "heddle: under Valgrind only the first %zu fiber stacks have a guard page\n", most);
+    std::fprintf(stderr, "heddle: under Valgrind only the first %zu fiber stacks have a guard page\n",
+                 most_guards_under_valgrind);
   return true;
 }
 
@@ -130,7 +115,7 @@ stack_pool::stack_pool(std::size_t size, growing g) noexcept
 
 stack_pool::~stack_pool() {
   while (stack* s = free_.pop()) retire_stack(*s);
-  for (const reservation& r : reservations_) unmap(r.base, r.bytes + margin());
+  for (const reservation& r : reservations_) unmap(r.base, r.bytes + gap_above_stacks());
 }
 
 char* stack_pool::header_of(char* slot) const noexcept {
@@ -151,10 +136,10 @@ bool stack_pool::reserve() noexcept {
   std::size_t bytes = first << std::min<std::size_t>(reservations_.size(), 8);
   bytes = bytes / slot_size_ * slot_size_;
   for (; bytes >= slot_size_; bytes = bytes / 2 / slot_size_ * slot_size_) {
-    void* p = ::mmap(nullptr, bytes + margin(), PROT_READ | PROT_WRITE,
+    void* p = ::mmap(nullptr, bytes + gap_above_stacks(), PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (p == MAP_FAILED) continue;
-    if (margin() != 0) ::mprotect(static_cast<char*>(p) + bytes, margin(), PROT_NONE);
+    close_gap_above(p, bytes);
     ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
     try {
       char* const base = static_cast<char*>(p);
@@ -163,7 +148,7 @@ bool stack_pool::reserve() noexcept {
                                           [](const char* at, const reservation& r) { return at < r.base; });
       reservations_.insert(after, {base, bytes, 0});
     } catch (const std::bad_alloc&) {
-      ::munmap(p, bytes + margin());
+      ::munmap(p, bytes + gap_above_stacks());
       return false;
     }
     cursor_ = guarded_ = static_cast<char*>(p);
@@ -305,7 +290,7 @@ bool stack_pool::give_back() noexcept {
     if (!within(gone, slot)) emptied.push_back(slot);
   }
   drop(emptied);
-  for (const reservation& r : gone) unmap(r.base, r.bytes + margin());
+  for (const reservation& r : gone) unmap(r.base, r.bytes + gap_above_stacks());
   const thread_lock hold(lock_);
   for (char* slot : emptied) {
     empty_.push_back(slot);
