@@ -64,6 +64,10 @@ void go(const fiber_options& o, F&& f, A&&... args) {
   detail::start_fiber(detail::detached_closure<decltype(call)>::type, &call, &o);
 }
 
+namespace detail {
+struct spawning;
+}
+
 /// The right to wait for one fiber and to have what it returned. Like std::jthread, and unlike std::thread, it
 /// joins when destroyed; unlike both, join() returns the value or rethrows the exception.
 /// Not thread-safe: one owner at a time; it may be moved between fibers and threads.
@@ -107,13 +111,7 @@ class [[nodiscard]] join_handle {
   }
 
  private:
-  template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
-  friend auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
-  template <class F, class... A>
-  requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
-  friend auto spawn(const fiber_options& o, F&& f, A&&... args)
-      -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>;
+  friend struct detail::spawning;
 
   template <class Call>
   static join_handle start(Call&& c, const fiber_options* o) {
@@ -132,6 +130,16 @@ class [[nodiscard]] join_handle {
   R (*take_)(void*) = nullptr;
 };
 
+namespace detail {
+/// What spawn() is a friend by: clang 16 knows a friend with constraints of its own for another function.
+struct spawning {
+  template <class R, class... A>
+  static join_handle<R> start(A&&... a) {
+    return join_handle<R>::start(std::forward<A>(a)...);
+  }
+};
+}  // namespace detail
+
 /// Like go(), but returns a handle whose join() has the result.
 ///
 /// \code
@@ -141,7 +149,7 @@ class [[nodiscard]] join_handle {
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
-  return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
+  return detail::spawning::start<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>(
       detail::invocation(std::forward<F>(f), std::forward<A>(args)...), nullptr);
 }
 
@@ -150,7 +158,7 @@ template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(const fiber_options& o, F&& f, A&&... args)
     -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
-  return join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>::start(
+  return detail::spawning::start<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>(
       detail::invocation(std::forward<F>(f), std::forward<A>(args)...), &o);
 }
 
