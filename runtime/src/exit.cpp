@@ -24,9 +24,7 @@ struct exit_state {
 constinit exit_state state;
 
 /// Whether the caller may wait for fibers: it is none itself, and not the monitor.
-bool may_wait() noexcept {
-  return !this_fiber::is_fiber() && state.by_monitor.load(std::memory_order_relaxed) == 0;
-}
+bool may_wait() noexcept { return !this_fiber::is_fiber() && state.by_monitor.load(std::memory_order_relaxed) == 0; }
 
 void leave_process() noexcept {
   state.exits.store(1, std::memory_order_relaxed);

@@ -21,8 +21,8 @@ bool main_thread_left() noexcept;
 /// In a forked child: nothing of the above has happened.
 void forget_exit() noexcept;
 
-/// At exit, on a plain thread: waits for what fibers do by themselves, and ends a runtime that go() or spawn() has started
-/// if none is left then. False if some are left that wait or sleep. `grace`: see scheduler::settle().
+/// At exit, on a plain thread: waits for what fibers do by themselves, and ends a runtime that go() or spawn() has
+/// started if none is left then. False if some are left that wait or sleep. `grace`: see scheduler::settle().
 bool wind_up(nanoseconds_t grace) noexcept;
 
 }  // namespace heddle::detail

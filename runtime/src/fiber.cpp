@@ -204,8 +204,8 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
     const visit s;
     if (s && s.open()) f = s->make_fiber(nullptr, type, options);  // else it is just ending
   }
-  // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: nobody who
-  // ends the runtime waits for a visitor meanwhile.
+  // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: nobody
+  // who ends the runtime waits for a visitor meanwhile.
   fill_or_else(*f, type, from, [&] { visit()->take_back(f); });
   visit()->inject(f);
   return f;

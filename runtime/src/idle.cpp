@@ -59,13 +59,6 @@ void scheduler::attach(machine& m, processor& p) noexcept {
   p.owner.store(&m, std::memory_order_release);
 }
 
-void scheduler::check_drained() noexcept {
-  if (!draining_ || idle_count_.load(std::memory_order_relaxed) != processors.size() || detached_ != 0) return;
-  if (alive() != 0 && !settling_) return;
-  drained_.store(1, std::memory_order_release);  // release: so that drain() and settle() see the runtime at rest
-  platform::futex_wake(drained_, 1);
-}
-
 // --- waking -----------------------------------------------------------------------------------------------------
 
 void scheduler::wake_one() noexcept {
@@ -149,8 +142,8 @@ machine* scheduler::new_machine() noexcept {
   }
   if (!machine_limit_reported_ && threads_ != 0) {  // without the first there is an exception
     machine_limit_reported_ = true;
-    std::fprintf(stderr, "heddle: no further machine beside %zu: %s; fibers wait for the blocked ones\n",
-                 threads_, why);
+    std::fprintf(stderr, "heddle: no further machine beside %zu: %s; fibers wait for the blocked ones\n", threads_,
+                 why);
   }
   return nullptr;
 }

@@ -20,7 +20,7 @@ void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
 std::size_t process_threads() noexcept;
 /// Whether the caller is the thread that ran main().
 bool is_main_thread() noexcept;
-/// When the calling thread has ended by itself or by pthread_exit(), f is called on it; not if the process exits. One f.
+/// f is called on the calling thread when that ends by itself or by pthread_exit(), not if the process exits.
 void at_end_of_thread(void (*f)() noexcept) noexcept;
 /// Whether the main thread has ended while others live on, by pthread_exit().
 bool main_thread_gone() noexcept;

@@ -139,7 +139,8 @@ void report_escaped_exception() noexcept {
 void scheduler::report_failure() noexcept {
   const thread_lock hold(lock_);
   if (failure_[0] == 0) return;
-  std::fprintf(stderr, "heddle: main has thrown %s; run() rethrows it when the other fibers have ended (%zu are left)\n",
+  std::fprintf(stderr,
+               "heddle: main has thrown %s; run() rethrows it when the other fibers have ended (%zu are left)\n",
                failure_.data(), alive());
 }
 

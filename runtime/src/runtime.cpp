@@ -30,8 +30,8 @@ namespace {
 ///    ends the runtime says so in `ending`, and others who want to end it, or start the next, wait for `changes`.
 /// 2. `active` and `present` name it. While it is looked whether all has ended (see end_runtime()) `active` is null, so
 ///    that no plain thread starts a fiber meanwhile; if a fiber is left after all, it is set again.
-/// 3. `present` stays until no fiber is left, so whoever is to wake one finds the scheduler there. A scheduler is deleted
-///    when both are null and no visitor is left that may have seen it.
+/// 3. `present` stays until no fiber is left, so whoever is to wake one finds the scheduler there. A scheduler is
+///    deleted when both are null and no visitor is left that may have seen it.
 struct process_state {
   thread_mutex life{lock_rank::life};
   scheduler* running HEDDLE_GUARDED_BY(life) = nullptr;
@@ -315,87 +315,9 @@ void scheduler::run_machine(machine& m) noexcept {
   platform::set_thread_slot(nullptr);
 }
 
-void scheduler::drain() noexcept {
-  count_parked_thread(+1);
-  nanoseconds_t patience = no_deadline;
-  {
-    const thread_lock hold(lock_);
-    draining_ = true;
-    drained_.store(0, std::memory_order_relaxed);
-    check_drained();
-    if (failure_[0] != 0) patience = platform::now() + 1'000'000'000;
-  }
-  // acquire: so that the runtime is seen at rest; release half in check_drained().
-  while (drained_.load(std::memory_order_acquire) == 0) {
-    platform::futex_wait(drained_, 0, patience);
-    if (patience == no_deadline || platform::now() < patience) continue;
-    report_failure();
-    patience = no_deadline;
-  }
-  const thread_lock hold(lock_);
-  draining_ = false;
-  count_parked_thread(-1);
-}
-
-bool scheduler::settle(nanoseconds_t grace) noexcept {
-  nanoseconds_t patience = no_deadline;  // until when those that sleep are waited for; not known yet
-  for (bool done = false, ended = false;;) {
-    nanoseconds_t deadline = no_deadline;
-    {
-      const thread_lock hold(lock_);
-      draining_ = settling_ = true;
-      drained_.store(0, std::memory_order_relaxed);
-      if (nothing_runs()) {
-        ended = alive() == 0;
-        const nanoseconds_t asleep_until = ended ? 0 : last_sleep();
-        if (patience == no_deadline)
-          patience = grace == 0 ? platform::now() : std::max(asleep_until, platform::now()) + grace;
-        done = asleep_until == 0 || platform::now() >= patience;
-        deadline = patience;
-      }
-      if (done) draining_ = settling_ = false;
-    }
-    if (done) return ended;
-    // acquire: so that the runtime is seen at rest; release half in check_drained().
-    if (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0, deadline);
-  }
-}
-
 void scheduler::stop() noexcept { monitor_.stop(); }
 
-void scheduler::take_back(fiber* f) noexcept {
-  fibers.put(f);
-  const thread_lock hold(lock_);
-  elsewhere_.fetch_sub(1, std::memory_order_relaxed);
-  check_drained();
-}
-
 void scheduler::notice_main_left() noexcept { monitor_.wake(); }
-
-void scheduler::note_failure(const char* text) noexcept {
-  const thread_lock hold(lock_);
-  std::snprintf(failure_.data(), failure_.size(), "%s", text);
-}
-
-/// Under lock_: no fiber runs or is about to, on any machine.
-bool scheduler::nothing_runs() const noexcept {
-  return idle_count_.load(std::memory_order_relaxed) == processors.size() && detached_ == 0 && !work_visible();
-}
-
-bool scheduler::at_end() noexcept {
-  const thread_lock hold(lock_);
-  // The counts alone are no proof: they are read one after another, and a fiber is counted off before its machine rests.
-  const bool rests = (threads_ == 0 && nothing_runs()) || HEDDLE_PLANTED(end_by_counts);
-  ended_ = rests && alive() == 0;
-  return ended_;
-}
-
-/// When the last of those that sleep wakes, 0 if none sleeps. Waits with a deadline do not count: others may end them.
-nanoseconds_t scheduler::last_sleep() noexcept {
-  nanoseconds_t last = 0;
-  for (const auto& p : processors) last = std::max(last, p->timers.last_sleep());
-  return last;
-}
 
 std::size_t scheduler::alive() const noexcept {
   std::uint64_t n = elsewhere_.load(std::memory_order_relaxed);
@@ -502,11 +424,10 @@ runtime_scope::runtime_scope(const options& o) {
     }
     const std::size_t left = lazy->alive();
     give_up_end(s);
-    throw std::logic_error(
-        "heddle::run: a runtime runs already, started by go() or spawn() on a plain thread, and " +
-        std::to_string(left) +
-        (left == 1 ? " fiber of it sleeps or waits" : " fibers of it sleep or wait") +
-        "; start them inside of run(), or let them end first (shutdown() waits for them)");
+    throw std::logic_error("heddle::run: a runtime runs already, started by go() or spawn() on a plain thread, and " +
+                           std::to_string(left) +
+                           (left == 1 ? " fiber of it sleeps or waits" : " fibers of it sleep or wait") +
+                           "; start them inside of run(), or let them end first (shutdown() waits for them)");
   }
 }
 

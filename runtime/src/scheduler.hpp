@@ -35,7 +35,6 @@ class scheduler {
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
 
-
   // --- for fibers and machines, inside -----------------------------------------------------------------
   /// Makes f runnable before others of this processor (a wake). `m` may have lost its processor.
   void ready(machine& m, fiber* f) noexcept;
@@ -78,8 +77,8 @@ class scheduler {
   /// How many machines have not been needed since the last call, beside those that are kept; `more`: whether there will
   /// be some if all goes on like this.
   std::size_t spare_machines(bool& more) noexcept;
-  /// Dismisses up to n idle machines beside those that are kept, and joins those that have ended. True if one is left to
-  /// be joined. Never waits.
+  /// Dismisses up to n idle machines beside those that are kept, and joins those that have ended. True if one is left
+  /// to be joined. Never waits.
   bool end_machines(std::size_t n, std::size_t kept) noexcept;
   std::size_t kept_machines() const noexcept { return processors.size() + machines_in_hand; }
 
@@ -113,8 +112,8 @@ class scheduler {
   void start();
   /// Waits until no fiber is left. From a plain thread, one at a time.
   void drain() noexcept;
-  /// The same, but not for fibers that wait for others; and for those that sleep only until the sleeps that have begun by
-  /// now are over, and `grace` longer, or not at all if that is 0. True if none is left.
+  /// The same, but not for fibers that wait for others; and for those that sleep only until the sleeps that have begun
+  /// by now are over, and `grace` longer, or not at all if that is 0. True if none is left.
   bool settle(nanoseconds_t grace) noexcept;
   /// Ends the threads of all idle machines, and waits for it: user code, the destructors of thread-locals, ends there.
   /// False if a machine is left that is not idle, since a fiber was started meanwhile.
@@ -224,13 +223,13 @@ class scheduler {
   machine* timekeeper_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // the idle machine that sleeps until the earliest timer
   nanoseconds_t timekeeper_deadline_ HEDDLE_GUARDED_BY(lock_) = no_deadline;
   std::deque<std::unique_ptr<machine>> machines_ HEDDLE_GUARDED_BY(lock_);  // all that were ever needed at a time
-  machine* leaving_ HEDDLE_GUARDED_BY(lock_) = nullptr;     // dismissed, their threads not joined yet
-  machine* threadless_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // to be used again
-  std::size_t threads_ HEDDLE_GUARDED_BY(lock_) = 0;        // of machines, not joined
-  std::size_t leavers_ HEDDLE_GUARDED_BY(lock_) = 0;        // of these, dismissed
-  std::size_t listed_ HEDDLE_GUARDED_BY(lock_) = 0;         // idle machines
-  std::size_t least_listed_ HEDDLE_GUARDED_BY(lock_) = 0;   // since the last spare_machines()
-  int detached_ HEDDLE_GUARDED_BY(lock_) = 0;  // machines that run a fiber without a processor
+  machine* leaving_ HEDDLE_GUARDED_BY(lock_) = nullptr;                     // dismissed, their threads not joined yet
+  machine* threadless_ HEDDLE_GUARDED_BY(lock_) = nullptr;                  // to be used again
+  std::size_t threads_ HEDDLE_GUARDED_BY(lock_) = 0;                        // of machines, not joined
+  std::size_t leavers_ HEDDLE_GUARDED_BY(lock_) = 0;                        // of these, dismissed
+  std::size_t listed_ HEDDLE_GUARDED_BY(lock_) = 0;                         // idle machines
+  std::size_t least_listed_ HEDDLE_GUARDED_BY(lock_) = 0;                   // since the last spare_machines()
+  int detached_ HEDDLE_GUARDED_BY(lock_) = 0;    // machines that run a fiber without a processor
   bool ended_ HEDDLE_GUARDED_BY(lock_) = false;  // nothing is to be woken any more, whatever the monitor sees
   bool draining_ HEDDLE_GUARDED_BY(lock_) = false;
   bool settling_ HEDDLE_GUARDED_BY(lock_) = false;  // who drains is told too when fibers are left that only wait

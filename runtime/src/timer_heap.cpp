@@ -41,7 +41,7 @@ nanoseconds_t timer_heap::last_sleep() noexcept {
   const thread_lock hold(lock_);
   nanoseconds_t last = 0;
   for (const timer* t : heap_)
-    if (t->state == nullptr) last = std::max(last, t->deadline);
+    if (t->state == nullptr && t->deadline != no_deadline) last = std::max(last, t->deadline);
   return last;
 }
 

@@ -126,7 +126,8 @@ condition_variable::~condition_variable() {
     {
       detail::thread_lock hold(lock_);
       if (first_.load(std::memory_order_relaxed) != nullptr)
-        detail::destroyed_in_use("condition_variable", this, "destroyed while others wait; notify_all() and join them first");
+        detail::destroyed_in_use("condition_variable", this,
+                                 "destroyed while others wait; notify_all() and join them first");
       if (leaving_ == 0 || HEDDLE_PLANTED(leavers_not_awaited)) return;
     }
     this_fiber::yield();  // a timeout or stop has been faster than the notify; they are few instructions from leaving

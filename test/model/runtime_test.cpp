@@ -581,7 +581,9 @@ BOOST_AUTO_TEST_CASE(start_run_and_end_at_once) {
   o.executions = 4000;
   model::expect_ok(o, all_at_once);
 }
-BOOST_AUTO_TEST_CASE(no_idle_processor_while_machines_end) { right(8000, 2, false, while_machines_end<meet_running<2>>); }
+BOOST_AUTO_TEST_CASE(no_idle_processor_while_machines_end) {
+  right(8000, 2, false, while_machines_end<meet_running<2>>);
+}
 BOOST_AUTO_TEST_CASE(sleep_while_machines_end) { right(4000, 2, false, while_machines_end<sleeps>); }
 BOOST_AUTO_TEST_CASE(threads_refused) {
   model::options o = by_chance;

@@ -82,8 +82,8 @@ class HEDDLE_EXPORT runtime_scope {
 ///
 /// \param main  callable without arguments
 /// \param o     see options
-/// \throws what main throws; std::logic_error if a run is in progress already, if a lazily started runtime has fibers that
-///         wait or sleep, or if the caller is a fiber;
+/// \throws what main throws; std::logic_error if a run is in progress already, if a lazily started runtime has
+///         fibers that wait or sleep, or if the caller is a fiber;
 ///         std::invalid_argument naming an option out of range; std::system_error if no kernel thread can be had.
 ///
 /// \code
@@ -108,8 +108,8 @@ auto run(F&& main, const options& o = {}) -> std::invoke_result_t<std::decay_t<F
 /// none runs, or one that run() has started. From a plain thread, several at once too; throws std::logic_error from a
 /// fiber.
 ///
-/// It need not be called at the end of a program: exit(), or the return of main, waits for such fibers, too, but not for
-/// those that wait for others, and not long for those that sleep. See "Ways out" in runtime/README.md.
+/// It need not be called at the end of a program: exit(), or the return of main, waits for such fibers, too, but not
+/// for those that wait for others, and not long for those that sleep. See "Ways out" in runtime/README.md.
 HEDDLE_EXPORT void shutdown();
 
 /// Processors of the running runtime; if none runs, those that a default one would have.

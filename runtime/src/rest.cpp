@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// A runtime comes to rest: those who wait for that, and how it is seen.
+//
+// 1. All is at rest when every processor is idle and no machine runs a fiber without one. Both are seen under lock_,
+//    which every machine takes after it has let go of its last fiber; so what it has counted is seen too.
+// 2. One thread at a time waits for that, the one that has the right to end the runtime, in drain() or settle(). A
+//    machine that goes idle looks whether it is to be told.
+#include <algorithm>
+#include <cstdio>
+
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+
+/// No sleep is waited for longer when the process exits.
+constexpr nanoseconds_t longest_sleep = 10'000'000'000;
+
+/// Under lock_: no fiber runs or is about to, on any machine.
+bool scheduler::nothing_runs() const noexcept {
+  return idle_count_.load(std::memory_order_relaxed) == processors.size() && detached_ == 0 && !work_visible();
+}
+
+bool scheduler::at_end() noexcept {
+  const thread_lock hold(lock_);
+  // The counts alone are no proof: they are read one after another, and a fiber is counted off before its machine is
+  // done with it.
+  const bool rests = (threads_ == 0 && nothing_runs()) || HEDDLE_PLANTED(end_by_counts);
+  ended_ = rests && alive() == 0;
+  return ended_;
+}
+
+/// When the last of those that sleep wakes, 0 if none sleeps. Waits with a deadline do not count: others may end them.
+nanoseconds_t scheduler::last_sleep() noexcept {
+  nanoseconds_t last = 0;
+  for (const auto& p : processors) last = std::max(last, p->timers.last_sleep());
+  return last;
+}
+
+void scheduler::check_drained() noexcept {
+  if (!draining_ || idle_count_.load(std::memory_order_relaxed) != processors.size() || detached_ != 0) return;
+  if (alive() != 0 && !settling_) return;
+  drained_.store(1, std::memory_order_release);  // release: so that drain() and settle() see the runtime at rest
+  platform::futex_wake(drained_, 1);
+}
+
+void scheduler::drain() noexcept {
+  count_parked_thread(+1);
+  nanoseconds_t patience = no_deadline;
+  {
+    const thread_lock hold(lock_);
+    draining_ = true;
+    drained_.store(0, std::memory_order_relaxed);
+    check_drained();
+    if (failure_[0] != 0) patience = platform::now() + 1'000'000'000;
+  }
+  // acquire: so that the runtime is seen at rest; release half in check_drained().
+  while (drained_.load(std::memory_order_acquire) == 0) {
+    platform::futex_wait(drained_, 0, patience);
+    if (patience == no_deadline || platform::now() < patience) continue;
+    report_failure();
+    patience = no_deadline;
+  }
+  const thread_lock hold(lock_);
+  draining_ = false;
+  count_parked_thread(-1);
+}
+
+bool scheduler::settle(nanoseconds_t grace) noexcept {
+  nanoseconds_t patience = no_deadline;  // until when those that sleep are waited for; not known yet
+  for (bool done = false, ended = false;;) {
+    nanoseconds_t deadline = no_deadline;
+    {
+      const thread_lock hold(lock_);
+      draining_ = settling_ = true;
+      drained_.store(0, std::memory_order_relaxed);
+      if (nothing_runs()) {
+        ended = alive() == 0;
+        const nanoseconds_t asleep_until = ended ? 0 : last_sleep();
+        const nanoseconds_t now = platform::now();
+        if (patience == no_deadline)
+          patience = grace == 0 ? now : std::clamp(asleep_until, now, now + longest_sleep) + grace;
+        done = asleep_until == 0 || now >= patience;
+        deadline = patience;
+      }
+      if (done) draining_ = settling_ = false;
+    }
+    if (done) return ended;
+    // acquire: so that the runtime is seen at rest; release half in check_drained().
+    if (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0, deadline);
+  }
+}
+
+void scheduler::take_back(fiber* f) noexcept {
+  fibers.put(f);
+  const thread_lock hold(lock_);
+  elsewhere_.fetch_sub(1, std::memory_order_relaxed);
+  check_drained();
+}
+
+void scheduler::note_failure(const char* text) noexcept {
+  const thread_lock hold(lock_);
+  std::snprintf(failure_.data(), failure_.size(), "%s", text);
+}
+
+}  // namespace heddle::detail
