@@ -70,8 +70,6 @@ void selection::queue(waiter& sleeper) noexcept {
     unlock();
     lock();
   }
-  if (repeated_) [[unlikely]]
-    shuffle();
   for (std::size_t i = 0; i != size_; ++i) {
     select_case& c = *order_[i];
     c.place_.self = &sleeper;

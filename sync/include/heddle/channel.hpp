@@ -232,30 +232,32 @@ class channel<T>::iterator {
 
   explicit iterator(channel& source) noexcept : source_(&source) {}
   /// The value; it may be moved from. Receives it, if that has not been done; not at the end.
-  T& operator*() const { return *looked_at(); }
-  T* operator->() const { return std::addressof(*looked_at()); }
+  T& operator*() const {
+    if (!value_) [[unlikely]]
+      look_apart();
+    return *value_;
+  }
+  T* operator->() const { return std::addressof(**this); }
   iterator& operator++() {
-    if (ahead_) looked_at();  // the one that is left out
+    if (!value_) [[unlikely]]
+      look_apart();  // at the one that is left out
     value_.reset();
-    ahead_ = true;
     return *this;
   }
   void operator++(int) { ++*this; }
   /// Whether the channel is closed and drained; blocks until that is known.
-  friend bool operator==(const iterator& at, std::default_sentinel_t) { return !at.looked_at().has_value(); }
-
- private:
-  std::optional<T>& looked_at() const {
-    if (ahead_) {
-      source_->inner_.receive_into(value_);
-      ahead_ = false;
-    }
-    return value_;
+  friend bool operator==(const iterator& at, std::default_sentinel_t) {
+    if (!at.value_) [[likely]]
+      at.look();
+    return !at.value_.has_value();
   }
 
+ private:
+  void look() const { source_->inner_.receive_into(value_); }
+  [[gnu::noinline]] void look_apart() const { look(); }
+
   channel* source_;
-  mutable std::optional<T> value_;
-  mutable bool ahead_ = true;  // its value is still to be received
+  mutable std::optional<T> value_;  // empty: still to be received; at the end it stays so
 };
 
 namespace detail {

@@ -47,7 +47,16 @@ struct channel_waiter {
 
  private:
   // Apart, so that what most sends and receives never need does not keep them from being inlined.
-  [[gnu::noinline]] bool claim_with_bounds() noexcept { return HEDDLE_PLANTED(taken_without_claim) || self->claim(); }
+  [[gnu::noinline]] bool claim_with_bounds() noexcept {
+    if (slot == nullptr) [[unlikely]]
+      return tell_of_room();
+    return HEDDLE_PLANTED(taken_without_claim) || self->claim();
+  }
+  /// One that only wants to know of room (room_case) is woken by who would take its value, and is not taken for a sender.
+  [[gnu::noinline]] bool tell_of_room() noexcept {
+    if (self->claim() && !HEDDLE_PLANTED(room_not_told)) finish(outcome::delivered);
+    return false;
+  }
 };
 
 /// What a channel is apart from its values: the lock, the counts of the ring, those who wait. The typed half,

@@ -172,6 +172,8 @@ class HEDDLE_EXPORT selection {
     return nullptr;
   }
   wait_state sleep(bounded_waiter& sleeper, select_lock& lock) noexcept {
+    if (repeated_) [[unlikely]]
+      shuffle();
     queue(sleeper);
     lock.release();
     // Without a channel there is no lock that would keep the select from returning while the commit still reads it.

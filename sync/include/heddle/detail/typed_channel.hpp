@@ -69,13 +69,8 @@ class typed_channel : public channel_core {
       };
       if constexpr (!safe_moves)
         sender = pop_moved_sender(refill);
-      else if (sender) {
-        if (sender->slot == nullptr) [[unlikely]] {
-          tell_of_room(sender, refill, lock);
-          return true;
-        }
+      else if (sender)
         refill(value_of(*sender));
-      }
     } else {
       const auto receive = [&](T& sent) { value.emplace(std::move(sent)); };
       if constexpr (!safe_moves) sender = pop_moved_sender(receive);
@@ -211,25 +206,6 @@ class typed_channel : public channel_core {
       sender->finish(outcome::failed);
     }
     return nullptr;
-  }
-
-  /// With the lock, which it releases: there is room, `first` and perhaps others in the queue of senders only want to
-  /// know (room_case), and the first one behind them who does send gets it.
-  template <class Refill, class Lock>
-  [[gnu::noinline]] void tell_of_room(channel_waiter* first, Refill refill, Lock& lock) noexcept {
-    channel_waiter* told = nullptr;
-    for (; first != nullptr && first->slot == nullptr; first = pop_sender()) {
-      first->next = told;
-      told = first;
-    }
-    if (first != nullptr) refill(value_of(*first));
-    lock.unlock();
-    if (first != nullptr) first->finish(outcome::delivered);
-    while (told != nullptr && !HEDDLE_PLANTED(room_not_told)) {
-      channel_waiter* const rest = told->next;  // a finished one is gone
-      told->finish(outcome::delivered);
-      told = rest;
-    }
   }
 
   void drop_oldest() noexcept {
