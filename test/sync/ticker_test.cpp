@@ -145,8 +145,8 @@ BOOST_AUTO_TEST_CASE(no_period_is_too_short) {
   });
 }
 
-// One whose ticks nobody takes away sleeps: with all the fibers asleep the runtime would see a deadlock, and does, since
-// nothing but a receiver could wake it.
+// One whose ticks nobody takes away sleeps: with all the fibers asleep the runtime would see a deadlock, and does,
+// since nothing but a receiver could wake it.
 BOOST_AUTO_TEST_CASE(a_ticker_without_listeners_sleeps) {
   const auto end = heddle::testing::death_of([] {
     heddle::run(

@@ -72,8 +72,8 @@ void sleep_until(std::chrono::time_point<Clock, Duration> t) {
 /// The same, but not longer than until a stop is requested: returns false if it was.
 template <class Clock, class Duration>
 bool sleep_until(std::chrono::time_point<Clock, Duration> t, const detail::stop_token& stop) {
-  return !detail::attempt_until(
-      t, [&](detail::nanoseconds_t deadline) { return !detail::sleep_until(deadline, stop); });
+  return !detail::attempt_until(t,
+                                [&](detail::nanoseconds_t deadline) { return !detail::sleep_until(deadline, stop); });
 }
 
 }  // namespace this_fiber

@@ -62,13 +62,13 @@ class group {
   /// Throws std::bad_alloc; std::system_error if a deadline must be watched and the runtime cannot be started.
   group() : group(group_options{}) {}
   explicit group(const group_options& o)
-      : core_(o.limit,
-              std::min(o.deadline == std::chrono::steady_clock::time_point::max()
-                           ? detail::no_deadline
-                           : detail::deadline_at(o.deadline).deadline,
-                       o.timeout == std::chrono::nanoseconds::max() ? detail::no_deadline
-                                                                    : detail::deadline_after(o.timeout)),
-              o.stop) {}
+      : core_(
+            o.limit,
+            std::min(
+                o.deadline == std::chrono::steady_clock::time_point::max() ? detail::no_deadline
+                                                                           : detail::deadline_at(o.deadline).deadline,
+                o.timeout == std::chrono::nanoseconds::max() ? detail::no_deadline : detail::deadline_after(o.timeout)),
+            o.stop) {}
   group(const group&) = delete;
   group& operator=(const group&) = delete;
   /// Asks those children to stop that still run, and waits for them. Whoever keeps a token of the group sees a stop.

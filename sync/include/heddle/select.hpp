@@ -21,8 +21,8 @@
 namespace heddle {
 
 /// Waits for one of several operations of channels, does it, and returns its index among the arguments. If several can
-/// be done, each has the same chance: also if one thing makes several possible while it waits, as one receiver does that
-/// comes to a channel which several cases send to. Blocks the calling fiber only.
+/// be done, each has the same chance: also if one thing makes several possible while it waits, as one receiver does
+/// that comes to a channel which several cases send to. Blocks the calling fiber only.
 ///
 ///     heddle::run([] {
 ///       heddle::channel<int> jobs;

@@ -71,8 +71,8 @@ inline std::exception_ptr* address_of(std::exception_ptr& error) noexcept { retu
 }  // namespace detail
 
 /// The case of sending a value to a channel; see select(). It holds the value, which is gone when this case has been
-/// chosen; give it another one by value() before it takes part in another select. Can be moved between selects, with its
-/// value (and assigned if T can); what was moved from is never ready.
+/// chosen; give it another one by value() before it takes part in another select. Can be moved between selects, with
+/// its value (and assigned if T can); what was moved from is never ready.
 template <class T>
 class send_case : public select_case {
  public:
@@ -86,8 +86,8 @@ class send_case : public select_case {
       : select_case(other, &value_, detail::address_of(error_)), to_(other.to_), value_(std::move(other.value_)) {
     other.lose_channel();
   }
-  send_case& operator=(send_case&& other) noexcept(std::is_nothrow_move_assignable_v<T>)
-  requires std::is_move_assignable_v<T> {
+  send_case& operator=(send_case&& other) noexcept(
+      std::is_nothrow_move_assignable_v<T>) requires std::is_move_assignable_v<T> {
     if (this == &other) return *this;
     value_ = std::move(other.value_);
     to_ = other.to_;

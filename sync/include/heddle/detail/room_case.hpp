@@ -10,8 +10,8 @@ namespace heddle::detail {
 /// and then, and would leave a value out rather than wait with it. Others may have filled the room by the time that the
 /// select returns. Chosen also if the channel is closed.
 ///
-/// In the queue of senders it is one without a value. Who takes it out, to make room or to close, wakes it, and goes on to
-/// the next (channel_waiter::claim()).
+/// In the queue of senders it is one without a value. Who takes it out, to make room or to close, wakes it, and goes on
+/// to the next (channel_waiter::claim()).
 class room_case : public select_case {
  public:
   explicit room_case(channel_core& in) noexcept : select_case(&in, attempt_of, direction::sends, nullptr), in_(&in) {}

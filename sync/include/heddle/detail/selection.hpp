@@ -86,8 +86,8 @@ namespace detail {
 /// 5. Cases of the same channel stand next to each other; in what order is drawn each time that they are queued.
 ///
 /// Source: selectgo in Go's runtime/select.go. Unlike there not all cases are shuffled: those that are ready are
-/// counted, and one of them is drawn, which needs a random number only if there are several; and of those that wait only
-/// the ones that stand in the same queue depend on their order.
+/// counted, and one of them is drawn, which needs a random number only if there are several; and of those that wait
+/// only the ones that stand in the same queue depend on their order.
 class HEDDLE_EXPORT selection {
  public:
   /// Room for `order` is the caller's.
