@@ -7,6 +7,7 @@
 #
 # gdb loads this file by itself beside an installed library (see `info auto-load`); else: source heddle-gdb.py
 
+import re
 import struct
 
 import gdb
@@ -15,11 +16,7 @@ import gdb.unwinder
 STATES = ('free', 'not yet run', 'no memory for its stack', 'runnable', 'running', 'parked', 'lends its stack', 'ended',
           'of the parent')
 HAS_CONTEXT = ('runnable', 'parked')
-# What lies at a suspended context, in words from its address.
-REGISTERS = (
-    {'r12': 1, 'r13': 2, 'r14': 3, 'r15': 4, 'rbx': 5, 'rbp': 6, 'rip': 7},  # Boost.Context: first the control words
-    {'r15': 0, 'r14': 1, 'r13': 2, 'r12': 3, 'rbx': 4, 'rbp': 5, 'rip': 6},  # HEDDLE_SWITCH=fast
-)
+REGISTERS = ('rbx', 'rbp', 'r12', 'r13', 'r14', 'r15', 'rip')
 
 
 def words(address, count):
@@ -36,16 +33,17 @@ class Layout:
 
     NAMES = ('version context_kind pool pool_slabs slab_size slab_fibers slab_used fiber_size fiber_state fiber_id '
              'fiber_name fiber_context fiber_memory stack_bottom stack_size').split()
+    NAMES += ['context_' + register for register in REGISTERS]
 
     def __init__(self):
         try:
             address = int(gdb.parse_and_eval("(char*) &'heddle::detail::debug_layout'"))
         except gdb.error:
             raise gdb.GdbError('There is no heddle in this program, or it does not run yet.')
+        if word(address) != 2:
+            raise gdb.GdbError('This script knows version 2 of the layout; the program has %d.' % word(address))
         for name, value in zip(self.NAMES, words(address, len(self.NAMES))):
             setattr(self, name, value)
-        if self.version != 1:
-            raise gdb.GdbError('This script knows version 1 of the layout; the program has %d.' % self.version)
 
 
 class Fiber:
@@ -58,12 +56,14 @@ class Fiber:
         if self.name is not None:
             self.name = bytes(self.name).split(b'\0')[0].decode('utf-8', 'replace')
         self.context = word(address + layout.fiber_context)
-        self.kind = layout.context_kind
+        self.layout = layout
+
+    def has_context(self):
+        return self.state in HAS_CONTEXT and self.layout.context_rip != 0
 
     def registers(self):
-        places = REGISTERS[self.kind]
-        found = {name: word(self.context + 8 * place) for name, place in places.items()}
-        found['rsp'] = self.context + 8 * (places['rip'] + 1)
+        found = {name: word(self.context + getattr(self.layout, 'context_' + name)) for name in REGISTERS}
+        found['rsp'] = self.context + self.layout.context_rip + 8
         return found
 
 
@@ -80,7 +80,11 @@ def fibers():
 
 
 class FiberUnwinder(gdb.unwinder.Unwinder):
-    """While a fiber is set, the innermost frame's caller is the fiber's switch."""
+    """While a fiber is set, the caller of the selected thread's innermost frame is the fiber's switch.
+
+    That frame says that it lies just below the fiber's context, not where it does: gdb ends a backtrace at a frame that lies
+    below the one it called.
+    """
 
     class FrameId:
         def __init__(self, sp, pc):
@@ -93,7 +97,7 @@ class FiberUnwinder(gdb.unwinder.Unwinder):
     def __call__(self, pending):
         if self.fiber is None or pending.read_register('rsp') != self.real_sp:
             return None
-        info = pending.create_unwind_info(self.FrameId(pending.read_register('rsp'), pending.read_register('rip')))
+        info = pending.create_unwind_info(self.FrameId(gdb.Value(self.fiber.context), pending.read_register('rip')))
         for name, value in self.fiber.registers().items():
             info.add_saved_register(name, gdb.Value(value).cast(gdb.lookup_type('long')))
         return info
@@ -110,40 +114,67 @@ unwinder = FiberUnwinder()
 gdb.unwinder.register_unwinder(None, unwinder, replace=True)
 
 
+def innermost():
+    """The innermost frame of the fiber that is looked at: the first behind the thread's newest one, and what is inlined
+    there."""
+    frame = gdb.newest_frame()
+    while frame is not None and frame.type() == gdb.INLINE_FRAME:
+        frame = frame.older()
+    return frame.older() if frame is not None else None
+
+
 class at_fiber:
-    """with at_fiber(f): the frames are those of f, from number 1 on; the selected one is its innermost."""
+    """with at_fiber(f) as frame: the frames are those of f, of which the innermost is selected, and given; or None."""
+
+    # gdb goes no further than main and the entry, even if that is where the thread is which lends its place.
+    LIMITS = ('backtrace past-main', 'backtrace past-entry')
 
     def __init__(self, fiber):
         self.fiber = fiber
 
     def __enter__(self):
+        self.limits = [(limit, gdb.parameter(limit)) for limit in self.LIMITS]
+        self.selected = gdb.selected_frame().level()
+        for limit in self.LIMITS:
+            gdb.execute('set %s on' % limit, False, True)
         unwinder.look_at(self.fiber)
-        frame = gdb.newest_frame().older()
+        frame = innermost()
         if frame is not None:
             frame.select()
+        return frame
 
     def __exit__(self, *_):
         unwinder.look_at(None)
-        gdb.newest_frame().select()
+        for limit, was in self.limits:
+            gdb.execute('set %s %s' % (limit, 'on' if was else 'off'), False, True)
+        gdb.execute('frame %d' % self.selected, False, True)
 
 
-# How the names of functions begin that are not the user's.
+# How the names of functions begin that are not the user's, and what is in the names of files that are not.
 OURS = ('heddle::', 'heddle_', 'jump_fcontext', 'make_fcontext', '__morestack', 'boost::context')
+STANDARD = ('std::', '__gnu_cxx::')
+NO_USERS_FILE = ('include/heddle/', '/include/c++/')
+# What every suspended fiber is in.
+HOW_IT_WAITS = ('heddle_', 'jump_fcontext', 'heddle::detail::scheduler::', 'heddle::detail::waiter::',
+                'heddle::detail::bounded_waiter::')
 
 
-def waiting_place():
-    """The innermost frame that is the user's."""
-    frame = gdb.newest_frame().older()
+def waiting_place(frame):
+    """The innermost frame that is the user's, from this one on; if there is none (the user's last call took the place of
+    its caller), what of heddle was called."""
+    called = ''
     for _ in range(64):
         if frame is None:
-            return ''
+            break
         name = frame.name()
-        if name and not name.startswith(OURS):
-            line = frame.find_sal()
-            where = ' at %s:%d' % (line.symtab.filename, line.line) if line.symtab else ''
-            return name + where
+        line = frame.find_sal()
+        file = line.symtab.filename if line.symtab else ''
+        if name and not name.startswith(OURS + STANDARD) and not any(part in file for part in NO_USERS_FILE):
+            return name + (' at %s:%d' % (file, line.line) if file else '')
+        if name and not called and name.startswith('heddle::') and not name.startswith(HOW_IT_WAITS):
+            called = name
         frame = frame.older()
-    return ''
+    return called
 
 
 class InfoFibers(gdb.Command):
@@ -156,10 +187,22 @@ class InfoFibers(gdb.Command):
         print('%-8s %-16s %-20s %s' % ('Fiber', 'State', 'Name', 'Where'))
         for count, fiber in enumerate(fibers()):
             where = ''
-            if fiber.state in HAS_CONTEXT and count < 200:
-                with at_fiber(fiber):
-                    where = waiting_place()
+            if fiber.has_context() and count < 200:
+                with at_fiber(fiber) as frame:
+                    where = waiting_place(frame)
             print(('%-8d %-16s %-20s %s' % (fiber.number, fiber.state, fiber.name or '', where)).rstrip())
+
+
+def without_thread(text, first):
+    """What a command said, without frames below that number, which are of the thread that lends its place."""
+    kept, keep = [], True
+    for line in text.splitlines(True):
+        number = re.match(r'#(\d+) ', line)
+        if number:
+            keep = int(number.group(1)) >= first
+        if keep:
+            kept.append(line)
+    return ''.join(kept)
 
 
 class FiberCommand(gdb.Command):
@@ -177,12 +220,13 @@ class FiberCommand(gdb.Command):
                 break
         else:
             raise gdb.GdbError('fiber: there is no fiber %s' % number)
-        if fiber.state not in HAS_CONTEXT:
+        if not fiber.has_context():
             raise gdb.GdbError('fiber: fiber %s has no suspended stack: %s' % (number, fiber.state))
-        with at_fiber(fiber):
+        with at_fiber(fiber) as frame:
+            if frame is None:
+                raise gdb.GdbError('fiber: the stack of fiber %s cannot be read' % number)
             text = gdb.execute(command.strip() or 'bt', False, True)
-        # Frame 0 is the thread that lent its place.
-        print(''.join(l for l in text.splitlines(True) if not l.startswith('#0 ')), end='')
+            print(without_thread(text, frame.level()), end='')
 
 
 InfoFibers()

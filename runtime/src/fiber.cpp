@@ -335,7 +335,7 @@ constexpr std::uint64_t context_kind = 0;
 
 struct debug_layout_access {
   static constexpr debug_layout_table table{
-      .version = 1,
+      .version = 2,
       .context_kind = context_kind,
       .pool = fiber_pool::space_,
       .pool_slabs = offsetof(fiber_pool, slabs_),
@@ -350,9 +350,16 @@ struct debug_layout_access {
       .fiber_memory = offsetof(fiber, memory),
       .stack_bottom = offsetof(stack, bottom),
       .stack_size = offsetof(stack, size),
+      .context_rbx = 0,
+      .context_rbp = 0,
+      .context_r12 = 0,
+      .context_r13 = 0,
+      .context_r14 = 0,
+      .context_r15 = 0,
+      .context_rip = 0,
   };
 };
 
-[[gnu::used]] constinit const debug_layout_table debug_layout = debug_layout_access::table;
+[[gnu::used]] constinit debug_layout_table debug_layout = debug_layout_access::table;
 
 }  // namespace heddle::detail

@@ -286,6 +286,9 @@ namespace {
 /// The first function on a fiber's stack; runs one fiber after another. What resumes a free stack is inlined here: each
 /// return on the way would be one that the processor predicts wrongly.
 void scheduler::fiber_main(switch_argument raw) {
+#ifdef __GCC_HAVE_DWARF2_CFI_ASM
+  asm volatile(".cfi_undefined 16");  // it returns to nobody: backtraces end here
+#endif
   const transfer t(raw);
   machine* m = static_cast<machine*>(t.data);
   fiber* f = m->current;

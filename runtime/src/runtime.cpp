@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "debug_layout.hpp"
 #include "exit.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
@@ -247,6 +248,7 @@ scheduler::scheduler(const options& o, unsigned procs)
                                                 : segment_stack),
       alone_(procs == 1),
       monitor_(*this) {
+  tell_of_contexts();
   pools_.push_back(std::make_unique<stack_pool>(o.stack_size));
   for (const std::size_t size : {segment_slot, small_segment_slot})
     pools_.push_back(std::make_unique<stack_pool>(size, stack_pool::growing{segment_reserve, 0}));

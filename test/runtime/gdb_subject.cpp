@@ -1,35 +1,110 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Fibers that wait, for test/runtime/gdb_test to look at.
+// Fibers that wait, each for something else, and one that runs, for test/runtime/gdb_test to look at:
+//
+//     gdb_subject fiber|thread|inline [abort]
+//
+// Who stops then, in stop_here() or by abort() for a core: the fiber that runs; a thread that is no fiber; or that
+// thread in the midst of what is inlined into a function, which is a SIGTRAP in any case.
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <thread>
 
 #include "heddle/heddle.hpp"
 
-/// Waits a few frames deep, where the debugger finds it.
-[[gnu::noinline]] int waits_for_the_shuttle(heddle::channel<int>& shuttle) {
+using namespace std::chrono_literals;
+
+namespace {
+bool aborts = false;
+std::atomic<bool> hog_runs{false}, over{false};
+}  // namespace
+
+/// What waits lies a few frames deep, where the debugger finds it; `knot` is needed afterwards, so a register keeps it.
+[[gnu::noinline]] int waits_for_the_shuttle(heddle::channel<int>& shuttle, int knot) {
   const int got = shuttle.receive().value_or(7);
-  std::printf("%d\n", got);
+  std::printf("%d\n", got + knot);
   return got;
 }
-[[gnu::noinline]] int calls_one_that_waits(heddle::channel<int>& shuttle) { return waits_for_the_shuttle(shuttle) + 1; }
+[[gnu::noinline]] int calls_one_that_waits(heddle::channel<int>& shuttle, int knot) {
+  return waits_for_the_shuttle(shuttle, knot) + knot;
+}
+[[gnu::noinline]] int waits_for_the_loom(heddle::mutex& loom, int knot) {
+  const std::lock_guard hold(loom);
+  std::printf("%d\n", knot);
+  return knot;
+}
+[[gnu::noinline]] int sleeps(std::stop_token wake, int knot) {
+  const bool all_of_it = heddle::this_fiber::sleep_for(1h, wake);
+  std::printf("%d %d\n", all_of_it, knot);
+  return knot;
+}
+[[gnu::noinline]] int sleeps_deaf(int knot) {
+  heddle::this_fiber::sleep_for(1h);
+  std::printf("%d\n", knot);
+  return knot;
+}
 
-/// Where the debugger stops: all others wait.
-extern "C" [[gnu::noinline]] void stop_here() { asm volatile("" ::: "memory"); }
+/// Where the debugger stops.
+extern "C" [[gnu::noinline]] void stop_here() {
+  if (aborts) std::abort();
+  asm volatile("" ::: "memory");
+}
+[[gnu::always_inline]] inline void inlined_stop() { asm volatile("int3\n\tnop" ::: "memory"); }
 
-int main(int argc, char**) {
-  heddle::run(
-      [argc] {
-        heddle::channel<int> shuttle;
-        auto warp = heddle::spawn(heddle::fiber_options{.name = "warp"}, [&] { return calls_one_that_waits(shuttle); });
-        auto weft = heddle::spawn(heddle::fiber_options{.name = "weft"}, [&] { return calls_one_that_waits(shuttle); });
-        heddle::this_fiber::yield();
-        heddle::this_fiber::yield();
-        heddle::go({.name = "fresh"}, [] {});
-        stop_here();
-        if (argc > 1) std::abort();  // for a core
-        shuttle.close();
-        return warp.join() + weft.join() - 16;
-      },
-      {.procs = 1});
+/// A thread that is no fiber: stops while the hog runs and all others wait.
+[[gnu::noinline]] void bystander(bool inlined) {
+  while (!hog_runs) std::this_thread::yield();
+  if (inlined)
+    inlined_stop();
+  else
+    stop_here();
+  over = true;
+}
+[[gnu::noinline]] void hogs(bool stops) {
+  heddle::go({.name = "fresh"}, [] {});  // finds no processor
+  hog_runs = true;
+  if (stops) {
+    stop_here();
+    over = true;
+  }
+  while (!over) {
+  }
+}
+[[gnu::noinline]] void runs_all(bool hog_stops) {
+  heddle::channel<int> shuttle;
+  heddle::mutex loom;
+  std::stop_source wake;
+  loom.lock();
+  auto warp = heddle::spawn({.name = "warp"}, [&] { return calls_one_that_waits(shuttle, 41); });
+  auto weft = heddle::spawn({.name = "weft"}, [&] { return calls_one_that_waits(shuttle, 42); });
+  auto weaver = heddle::spawn({.name = "weaver"}, [&] { return waits_for_the_loom(loom, 43); });
+  auto dreamer = heddle::spawn({.name = "dreamer"}, [&] { return sleeps(wake.get_token(), 44); });
+  heddle::spawn({.name = "deaf"}, [] { return sleeps_deaf(45); }).detach();
+  for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();  // until all of them wait
+  heddle::channel<int> hog_ends;
+  heddle::go({.name = "hog"}, [&] {
+    hogs(hog_stops);
+    hog_ends.close();
+  });
+  (void)hog_ends.receive();
+  shuttle.close();
+  loom.unlock();
+  wake.request_stop();
+  const int sum = warp.join() + weft.join() + weaver.join() + dreamer.join();
+  std::printf("%d\n", sum);
+  std::fflush(stdout);
+  std::_Exit(0);  // one still sleeps
+}
+
+int main(int argc, char** argv) {
+  const char* const who = argc > 1 ? argv[1] : "fiber";
+  aborts = argc > 2;
+  const bool inlined = std::strcmp(who, "inline") == 0;
+  std::thread other;
+  if (inlined || std::strcmp(who, "thread") == 0) other = std::thread([inlined] { bystander(inlined); });
+  heddle::run([&] { runs_all(!other.joinable()); }, {.procs = 1, .monitor = false});
 }
