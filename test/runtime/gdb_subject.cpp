@@ -48,6 +48,56 @@ std::atomic<bool> hog_runs{false}, over{false};
   return knot;
 }
 
+/// Calls what waits with a known value in each register that a function must keep.
+extern "C" void knows_its_registers(heddle::channel<int>& shuttle);
+extern "C" [[gnu::used, gnu::noinline]] void waits_for_one_that_knows(heddle::channel<int>& shuttle) {
+  std::printf("%d\n", shuttle.receive().value_or(0));
+}
+asm(R"(
+    .macro keeps register
+    pushq %\register
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %\register, 0
+    .endm
+    .text
+    .globl knows_its_registers
+    .type knows_its_registers, @function
+knows_its_registers:
+    .cfi_startproc
+    keeps rbx
+    keeps rbp
+    keeps r12
+    keeps r13
+    keeps r14
+    keeps r15
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    movl $0x1001, %ebx
+    movl $0x1002, %ebp
+    movl $0x1003, %r12d
+    movl $0x1004, %r13d
+    movl $0x1005, %r14d
+    movl $0x1006, %r15d
+    call waits_for_one_that_knows
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    popq %r15
+    .cfi_adjust_cfa_offset -8
+    popq %r14
+    .cfi_adjust_cfa_offset -8
+    popq %r13
+    .cfi_adjust_cfa_offset -8
+    popq %r12
+    .cfi_adjust_cfa_offset -8
+    popq %rbp
+    .cfi_adjust_cfa_offset -8
+    popq %rbx
+    .cfi_adjust_cfa_offset -8
+    ret
+    .cfi_endproc
+    .size knows_its_registers, . - knows_its_registers
+)");
+
 /// Where the debugger stops.
 extern "C" [[gnu::noinline]] void stop_here() {
   if (aborts) std::abort();
@@ -83,6 +133,10 @@ extern "C" [[gnu::noinline]] void stop_here() {
   auto weft = heddle::spawn({.name = "weft"}, [&] { return calls_one_that_waits(shuttle, 42); });
   auto weaver = heddle::spawn({.name = "weaver"}, [&] { return waits_for_the_loom(loom, 43); });
   auto dreamer = heddle::spawn({.name = "dreamer"}, [&] { return sleeps(wake.get_token(), 44); });
+  auto keeper = heddle::spawn({.name = "keeper"}, [&] {
+    knows_its_registers(shuttle);
+    return 46;
+  });
   heddle::spawn({.name = "deaf"}, [] { return sleeps_deaf(45); }).detach();
   for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();  // until all of them wait
   heddle::channel<int> hog_ends;
@@ -94,7 +148,7 @@ extern "C" [[gnu::noinline]] void stop_here() {
   shuttle.close();
   loom.unlock();
   wake.request_stop();
-  const int sum = warp.join() + weft.join() + weaver.join() + dreamer.join();
+  const int sum = warp.join() + weft.join() + weaver.join() + dreamer.join() + keeper.join();
   std::printf("%d\n", sum);
   std::fflush(stdout);
   std::_Exit(0);  // one still sleeps
