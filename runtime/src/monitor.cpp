@@ -31,6 +31,8 @@ void monitor::wake() noexcept {
 void monitor::run() noexcept {
   // Whoever blocks frees a CPU, so that the monitor runs at once when it is needed; who computes is not in a hurry.
   platform::interrupt_nobody();
+  // A handler here could wait for a lock that this thread holds.
+  platform::block_all_signals();
   nanoseconds_t interval = shortest;
   nanoseconds_t idle_since = no_deadline;
   nanoseconds_t given_back = platform::now();

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -9,8 +12,11 @@
 #include <sys/rseq.h>
 #endif
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
 #include <utility>
@@ -212,6 +218,53 @@ void stay_loaded() noexcept {
   const void* const self = reinterpret_cast<const void*>(&stay_loaded);
   if (&::dladdr == nullptr || &::dlopen == nullptr || ::dladdr(self, &here) == 0 || here.dli_fname == nullptr) return;
   (void)::dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+namespace {
+/// What a thread does to itself.
+constexpr std::array<int, 8> faults{SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS, SIGPIPE};
+
+bool has_handler(int signal) noexcept {
+  struct sigaction now {};
+  return ::sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN;
+}
+
+/// Whether a descriptor is to send SIGIO. (Boost.Test has a handler for it in every program.)
+bool descriptor_may_signal() noexcept {
+  DIR* const all = ::opendir("/proc/self/fd");
+  if (all == nullptr) return true;  // unknown
+  bool found = false;
+  while (const dirent* const one = ::readdir(all)) {
+    const int flags = one->d_name[0] == '.' ? 0 : ::fcntl(std::atoi(one->d_name), F_GETFL);
+    found |= flags > 0 && (flags & O_ASYNC) != 0;
+  }
+  ::closedir(all);
+  return found;
+}
+}  // namespace
+
+bool handler_may_come() noexcept {
+  for (int signal = 1; signal != NSIG; ++signal) {
+    if (std::find(faults.begin(), faults.end(), signal) != faults.end()) continue;
+    if (signal == SIGPROF || signal == SIGVTALRM) continue;  // while all sleep, no time of theirs passes
+    if (has_handler(signal) && (signal != SIGIO || descriptor_may_signal())) return true;
+  }
+  return false;
+}
+
+sigset_t blocked_signals() noexcept {
+  sigset_t now;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &now);
+  return now;
+}
+
+void block_signals(const sigset_t& these) noexcept { ::pthread_sigmask(SIG_SETMASK, &these, nullptr); }
+
+void block_all_signals() noexcept {
+  sigset_t all;
+  ::sigfillset(&all);
+  for (const int signal : faults) ::sigdelset(&all, signal);
+  block_signals(all);
 }
 
 }  // namespace platform

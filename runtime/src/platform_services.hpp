@@ -3,6 +3,8 @@
 // What the runtime alone asks of the platform, beside heddle/detail/platform.hpp. The explorer brings its own.
 #pragma once
 
+#include <signal.h>
+
 #include <cstddef>
 
 #include "heddle/detail/locals.hpp"
@@ -26,6 +28,14 @@ void at_end_of_thread(void (*f)() noexcept) noexcept;
 bool main_thread_gone() noexcept;
 /// From now on the module with this code stays loaded until the process ends: threads run in it.
 void stay_loaded() noexcept;
+/// Whether the program has a handler for a signal that can come while every thread sleeps: one that is no fault of the
+/// thread that gets it.
+bool handler_may_come() noexcept;
+/// Which signals the calling thread has blocked.
+sigset_t blocked_signals() noexcept;
+void block_signals(const sigset_t& these) noexcept;
+/// Every signal but those of faults: no handler of the program runs on the calling thread.
+void block_all_signals() noexcept;
 /// Gives the memory of whole pages back; they read as zeros then.
 void drop_pages(void* at, std::size_t bytes) noexcept;
 /// From now on the calling kernel thread takes the next free CPU when it wakes, and interrupts nobody for it.

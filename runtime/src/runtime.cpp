@@ -297,7 +297,8 @@ void scheduler::start() {
 void scheduler::run_machine(machine& m) noexcept {
   // acquire: so that the processor is seen; release half in hand_over() and start().
   while (m.wake_word.load(std::memory_order_acquire) == 0) platform::futex_wait(m.wake_word, 0);
-  usual_words_.load();  // a fiber with others may have made this thread
+  usual_words_.load();  // a fiber with others may have made this thread, or the monitor
+  platform::block_signals(blocked_signals_);
   m.exceptions = thread_exception_state();
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);
@@ -349,7 +350,7 @@ bool scheduler::deadlocked() noexcept {
   const int before = parked();
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());
-  return threads <= ours + static_cast<std::size_t>(always) && all_idle();
+  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come() && all_idle();
 }
 
 bool scheduler::nobody_left() noexcept {

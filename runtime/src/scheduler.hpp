@@ -12,6 +12,7 @@
 #include "heddle/run.hpp"
 #include "machine.hpp"
 #include "monitor.hpp"
+#include "platform_services.hpp"
 #include "report.hpp"
 
 namespace heddle::detail {
@@ -275,8 +276,10 @@ class scheduler {
 #endif
   // What a machine must find to do so that waking it was worth it: what the wake costs the waker.
   static constexpr nanoseconds_t worth_a_wake = 5'000;
-  const bool alone_;                                            // one processor: nobody steals, nobody spins
-  const control_words usual_words_ = control_words::current();  // of the thread that starts the runtime
+  const bool alone_;  // one processor: nobody steals, nobody spins
+  // Of the thread that starts the runtime, for those that it has not made itself.
+  const control_words usual_words_ = control_words::current();
+  const sigset_t blocked_signals_ = platform::blocked_signals();
   monitor monitor_;
   friend class monitor;
 };

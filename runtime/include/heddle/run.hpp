@@ -32,7 +32,8 @@ struct options {
   std::chrono::microseconds slice{10'000};
   /// Kernel threads at most (key `machines`). When so many are blocked, further ones keep their processor.
   unsigned max_machines = 10'000;
-  /// Ends the process with a report when fibers are left that nothing can wake (key `deadlock`, 0 or 1).
+  /// Ends the process with a report when fibers are left that nothing can wake (key `deadlock`, 0 or 1). A handler of
+  /// the program for a signal that others can send counts as something that can.
   bool detect_deadlock = true;
   /// Takes processors from fibers that block or do not let go (key `monitor`, 0 or 1). Without it a blocked
   /// fiber blocks its processor, and deadlock is not seen.
