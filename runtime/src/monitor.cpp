@@ -56,7 +56,10 @@ void monitor::run() noexcept {
       idle_since = now;
     } else if (now - idle_since >= before_deep) {
       if (sched_.settings.detect_deadlock && sched_.deadlocked()) sched_.report_deadlock();
-      if (main_thread_left() && sched_.nobody_left()) exit_by_monitor();
+      if (main_thread_left() && sched_.nobody_left()) {
+        platform::block_signals(sched_.blocked_signals_);  // destructors may start processes, which have them too
+        exit_by_monitor();
+      }
       sleep(deep, ending ? now + while_waiting : kept ? given_back + memory_period : no_deadline);
       idle_since = no_deadline;
       interval = shortest;

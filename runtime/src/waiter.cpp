@@ -50,8 +50,8 @@ void waiter::wake() noexcept {
   if (machine* m = this_machine()) {
     const critical_section in(*m);
     m->sched.ready(*m, f);
-  } else if (const visit s; !HEDDLE_PLANTED(wakes_need_open_runtime) || s.open()) {
-    s->inject_woken(f);  // f lives, so its scheduler is there
+  } else if (const visit s; s && (!HEDDLE_PLANTED(wakes_need_open_runtime) || s.open())) {
+    s->inject_woken(f);  // f lives, so its scheduler is there, but in a forked child if f is its parent's
   }
 }
 
