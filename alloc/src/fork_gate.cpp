@@ -18,6 +18,7 @@ bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
     if (!wait_until_open(p)) return false;
     mine.store(1, std::memory_order_relaxed);
     platform::light_barrier();  // the other half is in close()
+    if (HEDDLE_PLANTED(waiter_looks_once)) return true;
   }
   mine.store(within, std::memory_order_relaxed);
   return false;

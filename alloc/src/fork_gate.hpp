@@ -36,13 +36,15 @@ class fork_gate {
     const std::uint32_t within = mine.load(std::memory_order_relaxed);
     mine.store(within + 1, std::memory_order_relaxed);
     platform::light_barrier();  // the other half is in wait_until_idle()
-    if (closed_.load(std::memory_order_relaxed) == 0 && within == 0) [[likely]]
+    // acquire: so that a fork is over before what comes; release half in open().
+    if ((closed_.load(std::memory_order_acquire) == 0 || HEDDLE_PLANTED(worker_looks_not)) && within == 0) [[likely]]
       return true;
     return enter_slow(mine, self, p);
   }
   void leave(mark& mine) noexcept {
     // release: so that who forks sees what was done; acquire half in wait_until().
-    mine.store(mine.load(std::memory_order_relaxed) - 1, std::memory_order_release);
+    mine.store(mine.load(std::memory_order_relaxed) - 1,
+               HEDDLE_PLANTED(worker_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   }
   /// The same for a thread without a mark. `within`: a number of its own, which only these two change.
   bool enter_as_guest(std::uint32_t& within, const void* self, patience p = patience::bounded) noexcept;

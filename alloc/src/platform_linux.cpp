@@ -2,6 +2,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -29,6 +30,16 @@ bool register_membarrier() noexcept {
   return quiet_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
+/// Takes a page away that has been written: no processor on which the process runs may keep its address, so each is
+/// interrupted. For kernels, and filters of system calls, without membarrier. False: there is no memory.
+bool unmap_a_page() noexcept {
+  constexpr long os_page = 4096;
+  const long at = quiet_call(SYS_mmap, nullptr, os_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+  if (at < 0) return false;
+  *reinterpret_cast<volatile char*>(at) = 1;
+  return quiet_call(SYS_munmap, at, os_page) == 0;
+}
+
 }  // namespace
 
 void heavy_barrier() noexcept {
@@ -38,8 +49,9 @@ void heavy_barrier() noexcept {
     registered.store(true, std::memory_order_relaxed);
   if (quiet_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
   if (quiet_call(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
-  // A kernel without membarrier cannot run this runtime safely.
-  std::fputs("heddle: the kernel refuses membarrier(2), which the scheduler needs\n", stderr);
+  if (unmap_a_page()) return;
+  // Without either neither the scheduler nor fork() is safe.
+  std::fputs("heddle: the kernel refuses membarrier(2), and memory to do without\n", stderr);
   std::abort();
 }
 

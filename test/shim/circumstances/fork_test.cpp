@@ -3,11 +3,18 @@
 // fork while other threads are inside malloc: the child finds a heap that works. (jemalloc#2019, #2402;
 // gperftools#499: row 21.)
 #define BOOST_TEST_MODULE shim_fork
+#include <pwd.h>
+#include <sched.h>
 #include <spawn.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <thread>
 
+#include "shim/circumstances/failing_calls.hpp"
 #include "shim/shim.hpp"
 
 using namespace heddle::testing;
@@ -131,6 +138,157 @@ BOOST_AUTO_TEST_CASE(vfork_and_spawn) {
       BOOST_REQUIRE(status == 0);
     }
   }
+}
+
+/// fork() waits for stdio's list of files, that for a file, and its holder for memory.
+BOOST_AUTO_TEST_CASE(files_are_read_and_flushed_meanwhile) {
+  const death how = fate_of([] {
+    ::alarm(3 * hang_after);
+    std::atomic<bool> stop{false};
+    int ends[2];
+    insist(::pipe(ends) == 0, "no pipe");
+    std::FILE* const pipe = ::fdopen(ends[0], "r");
+    const auto read_line = [](std::FILE* from) {
+      char* line = nullptr;
+      std::size_t n = 0;
+      insist(::getdelim(&line, &n, '\n', from) > 0, "no line");
+      std::free(line);
+    };
+    std::thread reader([&] {
+      std::string text(1'500'000, 'x');  // so large that no cache has the like
+      for (unsigned i = 0; !stop; ++i) {
+        std::FILE* const file = ::fmemopen(text.data(), text.size() - i % 500'000, "r");
+        read_line(file);
+        std::fclose(file);
+        const std::string line = text.substr(0, i % 2'000) + '\n';
+        insist(::write(ends[1], line.data(), line.size()) > 0, "cannot write");
+        read_line(pipe);
+      }
+    });
+    std::thread flusher([&] {
+      while (!stop) std::fflush(nullptr);
+    });
+    for (int i = 0; i != times(400, 10'000); ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        for (std::size_t n : {1'000, 30'000, 3'000'000}) std::free(opaque(std::malloc(n)));
+        ::_exit(0);
+      }
+      int status = -1;
+      ::waitpid(child, &status, 0);
+      insist(status == 0, "a child failed");
+    }
+    stop = true;
+    reader.join(), flusher.join();
+    ::_exit(0);
+  });
+  BOOST_TEST((how.signal == 0 && how.status == 0), "signal " << how.signal << " (14: it hung): " << how.text);
+}
+
+/// The lock of the name service, under which its configuration is read, is taken by fork() as well: behind all
+/// handlers.
+BOOST_AUTO_TEST_CASE(the_name_service_is_configured_meanwhile) {
+  const char* skipped = nullptr;
+  int told[2];
+  BOOST_REQUIRE(::pipe(told) == 0);
+  const death how = fate_of([&] {
+    ::alarm(3 * hang_after);
+    // A file of its own at that place, for this process alone.
+    char name[] = "/tmp/heddle-nsswitch-XXXXXX";
+    const int file = ::mkstemp(name);
+    const bool possible = file >= 0 && ::unshare(CLONE_NEWNS) == 0 &&
+                          ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                          ::mount(name, "/etc/nsswitch.conf", nullptr, MS_BIND, nullptr) == 0;
+    ::unlink(name);
+    if (!possible) {
+      (void)!::write(told[1], "", 1);
+      ::_exit(0);
+    }
+    std::atomic<bool> stop{false};
+    const auto change = [&](unsigned i) {
+      const std::string text = "passwd: files\n#" + std::string(i % 50, 'x') + "\n";
+      insist(::ftruncate(file, 0) == 0 && ::pwrite(file, text.data(), text.size(), 0) > 0, "cannot write");
+    };
+    change(0);
+    std::thread looker([&] {
+      for (unsigned i = 1; !stop; ++i) {
+        change(i);
+        passwd entry{}, *found = nullptr;
+        char buffer[4096];
+        ::getpwnam_r("root", &entry, buffer, sizeof buffer, &found);
+        ::endpwent();
+      }
+    });
+    std::thread other([&] {  // so that the heap has no short paths for the looker
+      for (dice d(1); !stop;) std::free(opaque(std::malloc(some_size(d, 16))));
+    });
+    for (int i = 0; i != times(300, 5'000); ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        std::free(opaque(std::malloc(1'000'000)));
+        ::_exit(0);
+      }
+      int status = -1;
+      ::waitpid(child, &status, 0);
+      insist(status == 0, "a child failed");
+    }
+    stop = true;
+    looker.join(), other.join();
+    ::_exit(0);
+  });
+  ::close(told[1]);
+  char byte = 0;
+  if (::read(told[0], &byte, 1) == 1) skipped = "skipped: no mounts of its own for a process here";
+  ::close(told[0]);
+  if (skipped != nullptr) BOOST_TEST_MESSAGE(skipped);
+  BOOST_TEST((how.signal == 0 && how.status == 0), "signal " << how.signal << " (14: it hung): " << how.text);
+}
+
+namespace {
+
+volatile std::sig_atomic_t handler_forks, handler_failures;
+
+void fork_in_handler(int) {
+  const int error = errno;
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  if (status != 0) handler_failures = 1;
+  handler_forks = handler_forks + 1;
+  errno = error;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(handlers_fork_in_the_middle_of_calls) {
+  BOOST_TEST(ends_well([] {
+    ::alarm(3 * hang_after);
+    ::signal(SIGVTALRM, fork_in_handler);
+    const itimerval often{{0, 1'000}, {0, 1'000}};
+    ::setitimer(ITIMER_VIRTUAL, &often, nullptr);
+    static void* held[4'096];
+    for (dice d(7); handler_forks < times(40, 1'000);) {
+      void*& p = held[d.below(std::size(held))];
+      std::free(p);
+      p = opaque(std::malloc(d.below(8) == 0 ? d.below(2 * MiB) : d.below(3'000)));
+    }
+    insist(handler_failures == 0, "a child failed");
+    ::_exit(0);
+  }));
+}
+
+BOOST_AUTO_TEST_CASE(without_membarrier) {
+  BOOST_TEST(ends_well([] {
+    ::alarm(3 * hang_after);
+    failing_calls calls({SYS_membarrier});
+    if (!calls.installed()) ::_exit(0);
+    failing_calls::percent(100);
+    busy_threads busy(2);
+    for (int i = 0; i != 10; ++i) insist(fork_one(0) == 0, "a child failed");
+    insist(failing_calls::failed() > 0, "nothing was refused");
+    ::_exit(0);
+  }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

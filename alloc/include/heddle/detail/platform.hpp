@@ -59,7 +59,8 @@ inline void fence([[maybe_unused]] std::memory_order order) noexcept {
 inline void light_barrier() noexcept { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 /// A full fence on every running thread of the process: membarrier(PRIVATE_EXPEDITED), about 1-12 us.
-/// Falls back on a signal-free, slower global barrier where the kernel refuses the expedited one.
+/// Falls back on slower ways where the kernel refuses the expedited one: a barrier of all processes, or a page that is
+/// taken away.
 HEDDLE_EXPORT void heavy_barrier() noexcept;
 
 /// Monotonic time.

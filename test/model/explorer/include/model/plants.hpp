@@ -139,6 +139,11 @@ enum class plant : std::uint8_t {
   bytes_without_release,      ///< who sees the size of a collected block need not see that it is another life's
   cleared_when_free,          ///< a collected block is free before it says that it is not in use
   tidied_stay_free,           ///< blocks whose memory was given back stay in the list
+  fork_without_fence,         ///< who forks reads the marks of others without the fence
+  fork_waits_for_nobody,      ///< it does not wait for those who are at work
+  worker_looks_not,           ///< who begins to work does not look whether another forks
+  worker_leaves_relaxed,      ///< who forks need not see what the last one did
+  waiter_looks_once,          ///< who has waited for a fork works without another look
 };
 
 /// The bug planted in the running exploration.
