@@ -85,4 +85,67 @@ BOOST_AUTO_TEST_CASE(threads_from_before_get_the_thread_locals_too) {
   ::dlclose(library);
 }
 
+namespace {
+
+template <class F>
+F* function_of(void* library, const char* name) {
+  F* const f = reinterpret_cast<F*>(::dlsym(library, name));
+  BOOST_REQUIRE(f != nullptr);
+  return f;
+}
+
+/// Blocks go to a library, and come from it.
+void exchange_blocks(void* library) {
+  BOOST_REQUIRE_MESSAGE(library != nullptr, ::dlerror());
+  for (std::size_t n : {10, 1'000, 300'000})
+    function_of<void(char*)>(library, "plugin_take")(static_cast<char*>(opaque(std::malloc(n))));
+  std::free(function_of<void*()>(library, "plugin_call")());
+  if (without_shim()) return;
+  Dl_info found{};
+  BOOST_REQUIRE(::dladdr(::dlsym(RTLD_DEFAULT, "malloc"), &found) != 0);
+  BOOST_TEST(function_of<void*()>(library, "plugin_home")() == found.dli_fbase);
+}
+
+}  // namespace
+
+// Debian's php opens its modules so.
+BOOST_AUTO_TEST_CASE(a_library_that_would_bind_to_what_it_was_linked_with) {
+  plugins all(2);
+  void* const library = ::dlopen(all.paths[0].c_str(), RTLD_LAZY | RTLD_GLOBAL | RTLD_DEEPBIND);
+  exchange_blocks(library);
+  ::dlclose(library);
+  void* const in_base = ::dlmopen(LM_ID_BASE, all.paths[1].c_str(), RTLD_NOW | RTLD_DEEPBIND);
+  exchange_blocks(in_base);
+  ::dlclose(in_base);
+}
+
+BOOST_AUTO_TEST_CASE(a_library_is_looked_for_where_its_opener_says) {
+  plugins all(2);
+  std::filesystem::create_directory(all.folder / "inner");
+  std::filesystem::rename(all.paths[1], all.folder / "inner" / "heddle-inner.so");
+  BOOST_TEST(::dlopen("heddle-inner.so", RTLD_NOW) == nullptr);
+  void* const outer = ::dlopen(all.paths[0].c_str(), RTLD_NOW);
+  BOOST_REQUIRE(outer != nullptr);
+  // It has a RUNPATH of $ORIGIN/inner.
+  void* const inner = function_of<void*(const char*, int)>(outer, "plugin_open")("heddle-inner.so", RTLD_NOW);
+  exchange_blocks(inner);
+  ::dlclose(inner);
+  ::dlclose(outer);
+}
+
+BOOST_AUTO_TEST_CASE(what_dlopen_says_as_ever) {
+  BOOST_TEST(::dlopen(nullptr, RTLD_NOW) != nullptr);
+  BOOST_TEST(::dlopen("/nowhere.so", RTLD_NOW | RTLD_DEEPBIND) == nullptr);
+  BOOST_TEST(std::string(::dlerror()).find("/nowhere.so") != std::string::npos);
+  plugins all(1);
+  BOOST_TEST(::dlopen(all.paths[0].c_str(), RTLD_NOW | RTLD_NOLOAD | RTLD_DEEPBIND) == nullptr);
+  BOOST_TEST(::dlopen(all.paths[0].c_str(), 0) == nullptr);  // neither lazy nor now
+  void* const apart = ::dlmopen(LM_ID_NEWLM, all.paths[0].c_str(), RTLD_NOW | RTLD_DEEPBIND);
+  BOOST_REQUIRE(apart != nullptr);
+  Lmid_t space = LM_ID_BASE;
+  BOOST_TEST(::dlinfo(apart, RTLD_DI_LMID, &space) == 0);
+  BOOST_TEST(space != LM_ID_BASE);
+  ::dlclose(apart);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // A library to be loaded and unloaded: with thread-locals, which the dynamic linker allocates, and blocks of its own.
+#include <dlfcn.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -26,4 +28,21 @@ extern "C" void* plugin_call() {
   const bool right = large[sizeof large / 2] == 1;
   std::memset(large, 0, sizeof large);
   return right ? std::malloc(500) : nullptr;
+}
+
+/// What libc has allocated, freed here; what it frees that came from elsewhere; and where its malloc comes from.
+extern "C" void plugin_take(char* block) {
+  std::free(::strdup("allocated by libc"));
+  std::free(block);
+}
+extern "C" void* plugin_home() {
+  Dl_info found{};
+  void* (*const allocate)(std::size_t) = std::malloc;
+  return ::dladdr(reinterpret_cast<void*>(allocate), &found) != 0 ? found.dli_fbase : nullptr;
+}
+
+/// Opens a library as one that this library needs.
+extern "C" void* plugin_open(const char* name, int flags) {
+  void* volatile opened = ::dlopen(name, flags);  // no jump: the dynamic linker looks for who calls
+  return opened;
 }

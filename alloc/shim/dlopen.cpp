@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// dlopen() without RTLD_DEEPBIND. A library that is opened with that flag finds malloc() and free() in glibc, beside
+// which it was linked, and not here: what the one heap has given comes back to the other (Debian's php opens its
+// modules so). There is no way to serve such a library but to open it without, as every allocator that is preloaded and
+// AddressSanitizer need it.
+//
+// glibc looks for a library in the namespace, with the RUNPATH and at the $ORIGIN of the one that calls, and knows it
+// by the address to which it returns. So nothing may stand between: these two jump on with that address as it was.
+#include <dlfcn.h>
+
+extern "C" {
+
+using heddle_opener = void();
+/// glibc's dlopen and dlmopen; null until somebody calls.
+__attribute__((visibility("hidden"))) constinit heddle_opener* heddle_next_dlopen = nullptr;
+__attribute__((visibility("hidden"))) constinit heddle_opener* heddle_next_dlmopen = nullptr;
+
+/// Called from the code below.
+__attribute__((visibility("hidden"), used)) heddle_opener* heddle_find_dlopen() noexcept {
+  return heddle_next_dlopen = reinterpret_cast<heddle_opener*>(::dlsym(RTLD_NEXT, "dlopen"));
+}
+__attribute__((visibility("hidden"), used)) heddle_opener* heddle_find_dlmopen() noexcept {
+  return heddle_next_dlmopen = reinterpret_cast<heddle_opener*>(::dlsym(RTLD_NEXT, "dlmopen"));
+}
+
+}  // extern "C"
+
+static_assert(RTLD_DEEPBIND == 8 && LM_ID_BASE == 0);
+
+// dlopen(path, flags); dlmopen(namespace, path, flags), where another namespace than the program's has no preload, so
+// that there the flag stays.
+asm(R"(
+    .text
+    .p2align 4
+    .globl dlopen
+    .type dlopen, @function
+dlopen:
+    .cfi_startproc
+    endbr64
+    andl $-9, %esi
+    movq heddle_next_dlopen(%rip), %rax
+    testq %rax, %rax
+    je 1f
+    jmp *%rax
+1:  pushq %rdi
+    .cfi_adjust_cfa_offset 8
+    pushq %rsi
+    .cfi_adjust_cfa_offset 8
+    subq $8, %rsp
+    .cfi_adjust_cfa_offset 8
+    call heddle_find_dlopen
+    addq $8, %rsp
+    .cfi_adjust_cfa_offset -8
+    popq %rsi
+    .cfi_adjust_cfa_offset -8
+    popq %rdi
+    .cfi_adjust_cfa_offset -8
+    jmp *%rax
+    .cfi_endproc
+    .size dlopen, . - dlopen
+
+    .p2align 4
+    .globl dlmopen
+    .type dlmopen, @function
+dlmopen:
+    .cfi_startproc
+    endbr64
+    testq %rdi, %rdi
+    jne 2f
+    andl $-9, %edx
+2:  movq heddle_next_dlmopen(%rip), %rax
+    testq %rax, %rax
+    je 1f
+    jmp *%rax
+1:  pushq %rdi
+    .cfi_adjust_cfa_offset 8
+    pushq %rsi
+    .cfi_adjust_cfa_offset 8
+    pushq %rdx
+    .cfi_adjust_cfa_offset 8
+    call heddle_find_dlmopen
+    popq %rdx
+    .cfi_adjust_cfa_offset -8
+    popq %rsi
+    .cfi_adjust_cfa_offset -8
+    popq %rdi
+    .cfi_adjust_cfa_offset -8
+    jmp *%rax
+    .cfi_endproc
+    .size dlmopen, . - dlmopen
+)");
