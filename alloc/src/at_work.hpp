@@ -16,11 +16,6 @@ class at_work {
   using patience = fork_gate::patience;
 
   explicit at_work(patience p = patience::bounded) noexcept : at_work(this_mcache, p) {}
-  /// The same for one who has looked at its cache already, and has one.
-  explicit at_work(mcache& mine) noexcept : mark_(&mine.work) {
-    if (!the_fork_gate.enter(*mark_, self())) [[unlikely]]
-      mark_ = nullptr;
-  }
   ~at_work() {
     if (mark_ != nullptr) [[likely]]
       the_fork_gate.leave(*mark_);

@@ -65,7 +65,7 @@ void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept
   return s->start;
 }
 
-void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+[[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
   const at_work here;
   if (!here) [[unlikely]]
     return the_reserve_blocks.allocate(alignment, size);
@@ -158,18 +158,24 @@ void* allocate_slow(std::size_t size) noexcept {
 
 namespace {
 
+[[gnu::noinline]] void deallocate_at_work(void* p, span& s, const void* caller) noexcept {
+  mcache* const c = this_mcache;
+  // Where every call is checked the thread's cache is not to be seen.
+  if (c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]] {
+    const at_work here;
+    here ? c->free_behind(s, p) : defer(p);
+  } else if (extras::wanted()) [[unlikely]] {
+    extras::deallocate(p);
+  } else {
+    plain::deallocate_slow(p, s);
+  }
+  the_scavenger.poll(caller);
+}
+
 /// p lies in a window: what is left to do when its magazine is full, or there is none.
 [[gnu::always_inline]] inline void deallocate_in(span& s, void* p, const void* caller) noexcept {
-  // Where every call is checked the thread's cache is not to be seen.
-  if (mcache* const c = this_mcache; c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]] {
-    if (const at_work here(*c); here) [[likely]]
-      c->free_behind(s, p);
-    else
-      defer(p);
-  } else if (extras::wanted()) [[unlikely]]
-    extras::deallocate(p);
-  else
-    plain::deallocate_slow(p, s);
+  // What needs a frame on the stack stands apart.
+  if (!this_mcache->free_at_once(s, p)) return deallocate_at_work(p, s, caller);
   the_scavenger.poll(caller);
 }
 

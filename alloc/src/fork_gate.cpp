@@ -9,10 +9,8 @@ namespace heddle::detail {
 constinit fork_gate the_fork_gate;
 
 bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
-  const std::uint32_t within = mine.load(std::memory_order_relaxed) - 1;
-  while (within == 0) {
-    // acquire: so that what was done before a fork is seen; release half in open().
-    if (closed_.load(std::memory_order_acquire) == 0 || is_mine(self)) return true;
+  // acquire: as in enter().
+  while (closed_.load(std::memory_order_acquire) != 0 && !is_mine(self)) {
     // release: as in leave().
     mine.store(0, std::memory_order_release);
     if (!wait_until_open(p)) return false;
@@ -20,8 +18,7 @@ bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
     platform::light_barrier();  // the other half is in close()
     if (HEDDLE_PLANTED(waiter_looks_once)) return true;
   }
-  mine.store(within, std::memory_order_relaxed);
-  return false;
+  return true;
 }
 
 bool fork_gate::enter_as_guest(std::uint32_t& within, const void* self, patience p) noexcept {

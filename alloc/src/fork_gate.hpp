@@ -20,7 +20,7 @@ namespace heddle::detail {
 /// that, has all threads execute a fence, then reads the marks. One of the two sees the other.
 class fork_gate {
  public:
-  /// How many calls of a thread are at work, one within the other. Written by that thread.
+  /// 1: a call of the thread is at work. Written by that thread.
   using mark = atomic<std::uint32_t>;
   enum class patience { bounded, endless };
   static constexpr nanoseconds_t longest_wait = 20'000'000;  ///< of one who wants to work, for a fork
@@ -33,18 +33,18 @@ class fork_gate {
   /// The calling thread, which is `self`, begins to work. False: it must not, since another forks, or since a call of
   /// its own is at work, so that this is in a signal's handler. O(1).
   bool enter(mark& mine, const void* self, patience p = patience::bounded) noexcept {
-    const std::uint32_t within = mine.load(std::memory_order_relaxed);
-    mine.store(within + 1, std::memory_order_relaxed);
-    platform::light_barrier();  // the other half is in wait_until_idle()
+    if (mine.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      return false;
+    mine.store(1, std::memory_order_relaxed);
+    platform::light_barrier();  // the other half is in close()
     // acquire: so that a fork is over before what comes; release half in open().
-    if ((closed_.load(std::memory_order_acquire) == 0 || HEDDLE_PLANTED(worker_looks_not)) && within == 0) [[likely]]
+    if (closed_.load(std::memory_order_acquire) == 0 || HEDDLE_PLANTED(worker_looks_not)) [[likely]]
       return true;
     return enter_slow(mine, self, p);
   }
   void leave(mark& mine) noexcept {
     // release: so that who forks sees what was done; acquire half in wait_until().
-    mine.store(mine.load(std::memory_order_relaxed) - 1,
-               HEDDLE_PLANTED(worker_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
+    mine.store(0, HEDDLE_PLANTED(worker_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   }
   /// The same for a thread without a mark. `within`: a number of its own, which only these two change.
   bool enter_as_guest(std::uint32_t& within, const void* self, patience p = patience::bounded) noexcept;
