@@ -25,6 +25,7 @@ constexpr std::size_t absurd = std::size_t{1} << 46;
 }
 
 [[gnu::noinline]] void* allocate_of_empty(size_class c) noexcept {
+  the_scavenger.poll(nullptr);
   void* p = nullptr;
   {
     const at_work here;
@@ -36,7 +37,6 @@ constexpr std::size_t absurd = std::size_t{1} << 46;
     p = cache->refill(c);
   }
   free_deferred_blocks();
-  the_scavenger.poll(nullptr);
   return p;
 }
 
@@ -188,8 +188,10 @@ void deallocate_outside(void* p, const void* caller) noexcept {
   if (const heap_window* const w = the_map.window_of_block(p); w != nullptr)
     return deallocate_tagged(p, w->tag_of(p), [&] { deallocate_in(the_map.span_of(p), p, caller); });
   if (extras::wanted()) [[unlikely]]
-    return extras::deallocate(p);
-  plain::deallocate_outside(p);
+    extras::deallocate(p);
+  else
+    plain::deallocate_outside(p);
+  the_scavenger.poll(nullptr);
 }
 
 void free_deferred_blocks() noexcept {

@@ -80,20 +80,12 @@ class heap_profile {
 
 extern heap_profile the_profile;
 
-/// Blocks out of another list, which stand in a slot in front of that.
-struct feed : block_list {
-  block_list* behind;
-};
-
-/// What a cache has while it is sampled. In its slots stand feeds then, whose lists hold so many blocks as may be
-/// allocated until the next sample, counted as in use in the list which they came from. So the
-/// list runs dry by bytes allocated, whatever is freed meanwhile, and the fast paths know nothing of it.
+/// How far a cache is from its next samples.
 struct cache_sampling {
   cache_sampling() noexcept;
   /// Bytes to the next sample: exponentially distributed.
   std::uint64_t draw() noexcept;
 
-  std::array<feed, class_count> feeds{};               ///< base: how many blocks each was given
   std::array<std::uint64_t, class_count + 1> until{};  ///< bytes to the next sample; the last: of large blocks
   std::uint64_t random;
   std::size_t interval = 0;  ///< for which `until` was drawn

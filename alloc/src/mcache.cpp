@@ -6,14 +6,14 @@
 #include <new>
 #include <utility>
 
+#include "cache_feeds.hpp"
 #include "glimpse.hpp"
 #include "mcentral.hpp"
 #include "misuse.hpp"
 #include "nobody.hpp"
+#include "scavenger.hpp"
 
 namespace heddle::detail {
-
-constinit mcache_pool the_mcache_pool;
 
 namespace {
 
@@ -96,12 +96,12 @@ void mcache::set_slot(size_class c, block_list& l) noexcept {
 }
 
 void* mcache::refill(size_class c) noexcept {
-  if (the_profile.interval() != 0 || sampling_ != nullptr) [[unlikely]]
-    return refill_sampled(c);
-  return refill_unsampled(c);
+  if (the_profile.interval() != 0 || feeds_ != nullptr) [[unlikely]]
+    return refill_fed(c);
+  return refill_unfed(c);
 }
 
-void* mcache::refill_unsampled(size_class c) noexcept {
+void* mcache::refill_unfed(size_class c) noexcept {
   magazine& m = magazines_[c + 1];
   if (&slot(c) == &m) {
     if (m.free == nullptr && !load_spare(c)) {
@@ -268,7 +268,7 @@ void mcache::free_behind(span& s, void* p) noexcept {
       misuse("free", p, &the_map.span_of(p), "it is free already, and was the last block to be freed");
     spare& full = spares_[c];
     // From now on blocks are taken from here and not out of the span, which would never run dry.
-    if (&slot(c) == active_[c]) set_slot(c, m);
+    allocate_from_magazine(c);
     if (full.first != nullptr) {
       full.spilled += full.count;
       spill(c, full.first);
@@ -286,6 +286,8 @@ void mcache::free_behind(span& s, void* p) noexcept {
   block->next = m.free;
   m.free = block;
   --m.live;
+  if (the_scavenger.waits_for_calls()) [[unlikely]]
+    watch_call(c);
 }
 
 /// The magazine is empty. False: so is the other.
@@ -430,11 +432,11 @@ void mcache::empty_magazines(size_class c) noexcept {
 }
 
 void mcache::flush() noexcept {
-  end_sampling();
+  end_feeding();
   for (std::size_t c = 0; c != class_count; ++c) empty_magazines(static_cast<size_class>(c));
   for (batch& b : batches_)
     if (b.of != nullptr) send(b);
-  if (sampling_ != nullptr) begin_sampling();
+  if (feeds_ != nullptr) begin_sampling();
 }
 
 void mcache::send(batch& b) noexcept {
@@ -504,14 +506,27 @@ void mcache::notify(span& s) noexcept {
   if (owner.pooled.load(std::memory_order_relaxed)) the_mcache_pool.reclaim(owner);
 }
 
+namespace {
+
+void add_fed(const cache_feeds& feeds, mcache::class_counts& counts) noexcept {
+  for (std::size_t c = 0; c != class_count; ++c) {
+    const std::uint32_t n = glimpse(feeds.of_class[c].base) - glimpse(feeds.of_class[c].live);
+    if (n <= std::max<std::uint32_t>(class_info[c].capacity, 2 * magazine_bounds[c].most)) counts[c] += n;
+  }
+}
+
+}  // namespace
+
 mcache::class_counts mcache::count_waiting() const noexcept {
   class_counts counts{};
   for (std::size_t c = 0; c != class_count; ++c) {
     const magazine& m = magazines_[c + 1];
     // The one word has been read later than the other: between them the difference may be nonsense.
     const std::uint32_t n = glimpse(m.base) - glimpse(m.live);
-    counts[c] = (n <= magazine_bounds[c].most ? n : 0) + glimpse(spares_[c].count);
+    // After a feed was put back there may be twice as many.
+    counts[c] = (n <= 2 * magazine_bounds[c].most ? n : 0) + glimpse(spares_[c].count);
   }
+  if (const cache_feeds* const feeds = glimpse(feeds_); feeds != nullptr) add_fed(*feeds, counts);
   for (const batch& b : batches_) {
     const span* const s = glimpse(b.of);
     const std::uint32_t n = glimpse(b.limit) - glimpse(b.left);
@@ -524,7 +539,7 @@ mcache::class_counts mcache::count_waiting() const noexcept {
 
 void mcache::drain() noexcept {
   flush();
-  end_sampling();
+  end_feeding();
   collect_returned();
   for (std::size_t c = 0; c != class_count; ++c) {
     const auto klass = static_cast<size_class>(c);
@@ -546,51 +561,6 @@ void mcache::drain() noexcept {
       give_up(*p);
     }
   }
-}
-
-mcache* mcache_pool::take(span_kind kind) noexcept {
-  void* memory = nullptr;
-  {
-    const thread_lock hold(lock_);
-    mcache*& first = first_[index(kind)];
-    if (mcache* const c = first; c != nullptr) {
-      first = c->next;
-      c->pooled.store(false, std::memory_order_relaxed);
-      pooled_.fetch_sub(1, std::memory_order_relaxed);
-      return c;
-    }
-    memory = the_mheap.make_record(sizeof(mcache));
-    if (memory == nullptr) return nullptr;
-    made_[index(kind)].fetch_add(1, std::memory_order_relaxed);
-  }
-  auto* const c = new (memory) mcache(kind);
-  c->next_made = all_.load(std::memory_order_relaxed);
-  // release: so that who walks over them sees it as it was made; acquire half in for_each().
-  while (!all_.compare_exchange_weak(c->next_made, c, std::memory_order_release, std::memory_order_relaxed)) {
-  }
-  return c;
-}
-
-void mcache_pool::give(mcache& c) noexcept {
-  c.drain();
-  const thread_lock hold(lock_);
-  c.pooled.store(true, std::memory_order_relaxed);
-  pooled_.fetch_add(1, std::memory_order_relaxed);
-  c.next = std::exchange(first_[index(c.kind())], &c);
-  if (c.has_returned()) c.drain();  // of which the sender may not have seen `pooled`
-}
-
-void mcache_pool::reclaim(mcache& c) noexcept {
-  const thread_lock hold(lock_);
-  const bool unused = c.pooled.load(std::memory_order_relaxed) || HEDDLE_PLANTED(reclaimed_in_use);
-  if (unused && c.has_returned()) c.drain();
-}
-
-void mcache_pool::reclaim_all() noexcept {
-  const thread_lock hold(lock_);
-  for (mcache* c : first_)
-    for (; c != nullptr; c = c->next)
-      if (c->has_returned()) c->drain();
 }
 
 }  // namespace heddle::detail

@@ -14,6 +14,8 @@
 
 namespace heddle::detail {
 
+struct cache_feeds;
+
 /// What a thread allocates from, and frees into. For each class: a magazine; behind that one active span whose blocks
 /// it hands out; and those of its spans in which blocks have become free since. Used by one at a time; only `returned`
 /// is written by others. All its blocks are of one kind. A cache of a collected kind has no magazines: what a sweeper
@@ -39,6 +41,8 @@ class mcache {
   void count_large(const void* p, std::size_t size) noexcept;
   /// The heap profile has begun: from now on, not only from the next refill on.
   void begin_sampling() noexcept;
+  /// Memory waits to be given back: the next call for each class shall not take the short path.
+  void watch_calls() noexcept;
   /// Where a block is freed whose page has this tag (see address_map), unless it is full. Always full: that of tag 0.
   magazine& magazine_of(std::size_t tag) noexcept {
     static_assert(sizeof(magazine) == tag_step);
@@ -116,7 +120,7 @@ class mcache {
   }
 
   void set_slot(size_class c, block_list& l) noexcept;
-  void* refill_unsampled(size_class c) noexcept;
+  void* refill_unfed(size_class c) noexcept;
   void* refill_from_spans(size_class c) noexcept;
   bool replenish(span& s) noexcept;
   bool set_aside(span& s) noexcept;
@@ -146,12 +150,21 @@ class mcache {
   static void hand_over(span& s, remote_block& first, remote_block& last, std::uint32_t count) noexcept;
   static void notify(span& s) noexcept;
 
-  void* refill_sampled(size_class c) noexcept;
-  bool can_sample() noexcept;
-  void* make_sample(size_class c) noexcept;
-  void end_sampling() noexcept;
-  void feed_slot(size_class c) noexcept;
+  bool make_feeds() noexcept;
+  void* refill_fed(size_class c) noexcept;
+  void end_feeding() noexcept;
+  void watch_call(size_class c) noexcept;
+  void space_calls(size_class c) noexcept;
+  void add_spare(size_class c) noexcept;
+  void feed_slot(size_class c, std::uint64_t most, std::size_t sampled_size) noexcept;
   void unfeed_slot(size_class c) noexcept;
+  void allocate_from_magazine(size_class c) noexcept;
+
+  bool can_sample() noexcept;
+  std::uint64_t blocks_to_sample(size_class c) const noexcept;
+  void pass_by_sample(size_class c) noexcept;
+  void* sample_if_due(size_class c) noexcept;
+  void* make_sample(size_class c) noexcept;
 
   std::array<block_list*, small_slots + class_count - small_classes> slots_{};
   std::array<magazine, class_count + 1> magazines_{};  ///< by tag / tag_step
@@ -160,7 +173,7 @@ class mcache {
   std::array<span_list, class_count> partial_{};
   std::array<batch, batches> batches_{};
   span_kind kind_ = span_kind::manual;
-  cache_sampling* sampling_ = nullptr;  ///< made when the heap profile is on, and then kept
+  cache_feeds* feeds_ = nullptr;  ///< made when they are needed first, and then kept
   alignas(64) atomic<span*> returned_{nullptr};
 };
 
@@ -176,6 +189,8 @@ class mcache_pool {
   void reclaim(mcache& c) noexcept;
   /// The same for all.
   void reclaim_all() noexcept;
+  /// For the first that has something to collect. False: none has.
+  bool reclaim_one() noexcept;
   thread_mutex& lock() noexcept { return lock_; }  // for fork
   /// Calls f with each cache that there is, used or not. Any thread.
   template <class F>

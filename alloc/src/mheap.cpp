@@ -91,7 +91,7 @@ void mheap::trim_to_limit() noexcept {
   if (held <= most) return;
   {
     const thread_lock hold(lock_);
-    drop_kept();  // which count as free pages, but are none yet
+    drop_all_kept();  // which count as free pages, but are none yet
   }
   release(the_scavenger.round() + 1, held - most);
 }
@@ -269,19 +269,28 @@ void mheap::drop_kept_large() noexcept {
   while (kept_large_count_ != 0) drop_kept_large_one();
 }
 
-void mheap::drop_kept_of_classes() noexcept {
+/// Returns how many of those that it may it has not.
+std::size_t mheap::drop_kept_of_classes(std::size_t most) noexcept {
   for (span*& first : kept_) {
-    while (span* const s = first) {
+    for (; first != nullptr && most != 0; --most) {
+      span* const s = first;
       first = s->next;
       kept_pages_ -= s->pages;
       give_pages(*s, true);
     }
   }
+  return most;
 }
 
-void mheap::drop_kept() noexcept {
+void mheap::drop_all_kept() noexcept {
   drop_kept_large();
   drop_kept_of_classes();
+}
+
+bool mheap::drop_kept(std::size_t most) noexcept {
+  const thread_lock hold(lock_);
+  drop_kept_large();
+  return drop_kept_of_classes(most) == 0;
 }
 
 bool mheap::resize(span& s, std::size_t pages) noexcept {
@@ -452,31 +461,32 @@ void* mheap::move_to_huge(span& s, std::size_t bytes) noexcept {
 
 // --- giving back ----------------------------------------------------------------------------------------------------
 
-std::size_t mheap::release(std::uint32_t round, std::size_t bytes) noexcept {
+std::size_t mheap::release(std::uint32_t round, std::size_t bytes, page_walk& along) noexcept {
   std::size_t released = 0;
-  std::size_t from = 0;
-  while (released < bytes) {
+  while (released < bytes && along.page != no_page) {
     std::size_t pages = 0;
+    std::size_t first = 0;
     {
       const thread_lock hold(lock_);
-      from = pages_.take_idle(from, round, pages);
+      first = pages_.take_idle(along.page, round, pages);
     }
-    if (from == no_page) break;
+    along.page = no_page;
+    if (first == no_page) break;
     // They count as used, so the lock is not held meanwhile.
-    const bool gone = os::drop(the_map.address(from), pages << page_shift);
+    const bool gone = os::drop(the_map.address(first), pages << page_shift);
     const thread_lock hold(lock_);
-    pages_.give(from, pages, !gone);
+    pages_.give(first, pages, !gone);
     if (!gone) break;
     released += pages << page_shift;
     figures_.released += pages << page_shift;
-    from += pages;
+    along.page = first + pages;
+    ++along.runs;
   }
   return released;
 }
 
 void mheap::set_round(std::uint32_t r) noexcept {
   const thread_lock hold(lock_);
-  drop_kept();
   pages_.set_round(r);
 }
 

@@ -61,9 +61,17 @@ class mheap {
   /// Memory for records, zeroed, never freed. Null: none left.
   void* make_record(std::size_t bytes) noexcept;
 
-  /// Gives back free pages that nobody has asked for since `round`, at most `bytes`. Returns how many bytes.
-  std::size_t release(std::uint32_t round, std::size_t bytes) noexcept;
+  /// Gives back free pages that nobody has asked for since `round`, at most `bytes` and what makes a run whole. Returns
+  /// how many bytes. `along`: where to begin; becomes where to go on.
+  std::size_t release(std::uint32_t round, std::size_t bytes, page_walk& along) noexcept;
+  std::size_t release(std::uint32_t round, std::size_t bytes) noexcept {
+    page_walk along;
+    return release(round, bytes, along);
+  }
+  /// What is freed from now on counts as freed in this round.
   void set_round(std::uint32_t r) noexcept;
+  /// Makes free pages of what is kept: of so many spans at most. False: nothing is left.
+  bool drop_kept(std::size_t most) noexcept;
   mheap_figures figures() noexcept;
 
   /// On spans, free pages with memory and huge blocks together, in bytes; 0: none.
@@ -102,8 +110,8 @@ class mheap {
   span* take_kept(size_class klass, std::size_t pages) noexcept HEDDLE_REQUIRES(lock_);
   void drop_kept_large_one() noexcept HEDDLE_REQUIRES(lock_);
   void drop_kept_large() noexcept HEDDLE_REQUIRES(lock_);
-  void drop_kept_of_classes() noexcept HEDDLE_REQUIRES(lock_);
-  void drop_kept() noexcept HEDDLE_REQUIRES(lock_);
+  std::size_t drop_kept_of_classes(std::size_t most = ~std::size_t{0}) noexcept HEDDLE_REQUIRES(lock_);
+  void drop_all_kept() noexcept HEDDLE_REQUIRES(lock_);
   huge_block* make_huge_record() noexcept;
   void free_huge_record(huge_block& h) noexcept;
   void list_huge(huge_block& h, char* start, std::size_t bytes) noexcept;

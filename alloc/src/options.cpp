@@ -40,7 +40,7 @@ void complain(const text& option, const char* what) noexcept {
 }
 
 constexpr char all_options[] =
-    "is unknown; there are stats, hardened, zero, junk, scavenger=background|off, pace=MILLISECONDS, "
+    "is unknown; there are stats, hardened, zero, junk, scavenger=background|steps|off, pace=MILLISECONDS, "
     "huge_pages=system|always|never, profile=BYTES, profile_file=PATH";
 
 /// A switch: alone, or =1 or =0.
@@ -75,8 +75,9 @@ void read_option(const text& whole, const text& name, const text& value) noexcep
   if (name.is("junk")) return switched(o.junk);
   if (name.is("scavenger")) {
     if (value.begin != nullptr && value.is("background")) return void(o.scavenger = scavenging::background);
+    if (value.begin != nullptr && value.is("steps")) return void(o.scavenger = scavenging::steps);
     if (value.begin != nullptr && value.is("off")) return void(o.scavenger = scavenging::off);
-    return complain(whole, "must be scavenger=background or scavenger=off");
+    return complain(whole, "must be scavenger=background, =steps or =off");
   }
   if (name.is("pace")) {
     if (!read_number(value, 1, 3'600'000, o.pace_ms)) complain(whole, "must be pace=MILLISECONDS, 1 to 3600000");

@@ -16,7 +16,8 @@ enum class huge_pages : std::uint8_t {
 };
 
 enum class scavenging : std::uint8_t {
-  background,  ///< by a thread, which is there while memory waits to be given back
+  background,  ///< by calls, or by a thread while memory waits in a program that has threads of its own
+  steps,       ///< by calls of the program, never by a thread
   off,         ///< only when release() or malloc_trim() is called
 };
 

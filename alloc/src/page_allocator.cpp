@@ -297,7 +297,7 @@ std::size_t page_allocator::take_idle(std::size_t from, std::uint32_t round, std
     if (here.idle_resident == 0 || static_cast<std::int32_t>(here.freed_at - round) >= 0) continue;
     const std::size_t skip = c == from / chunk_pages ? from % chunk_pages : 0;
     std::size_t begin = chunk_pages, length = 0;
-    for (std::size_t bit = skip; bit != chunk_pages; ++bit) {
+    for (std::size_t bit = skip; bit != chunk_pages && length != longest_idle; ++bit) {
       const bool idle = ((here.used[bit / 64] | here.unbacked[bit / 64]) >> bit % 64 & 1) == 0;
       if (idle && length++ == 0) begin = bit;
       if (!idle && length != 0) break;

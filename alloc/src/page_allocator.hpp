@@ -10,6 +10,12 @@ namespace heddle::detail {
 
 inline constexpr std::size_t no_page = ~std::size_t{0};
 
+/// How far somebody has come who looks for free pages.
+struct page_walk {
+  std::size_t page = 0;  ///< the next to look at; no_page: there is none
+  std::size_t runs = 0;  ///< given back so far
+};
+
 /// Which pages of the heap are free: the first run by address that is long enough is found by a radix tree of
 /// summaries, so the heap stays low and its upper end empties. Pages are numbered as the address_map does it. Not
 /// thread-safe. What is written about them is a mapping of its own, 145 bytes for 4 MiB of the heap, which moves to one
@@ -45,8 +51,9 @@ class page_allocator {
   void give(std::size_t first, std::size_t pages, bool backed = true) noexcept;
 
   /// Takes a run of free pages with memory, so that it can be given back to the kernel: the first at or after `from`
-  /// in chunks in which nothing has been freed since `round`. no_page: there is none.
+  /// in chunks in which nothing has been freed since `round`, or its first `longest_idle`. no_page: there is none.
   std::size_t take_idle(std::size_t from, std::uint32_t round, std::size_t& pages) noexcept;
+  static constexpr std::size_t longest_idle = 128;  ///< 1 MiB: what the kernel takes back in some 100 us
 
   std::size_t free_pages() const noexcept { return free_; }
   std::size_t idle_resident_pages() const noexcept { return idle_resident_; }

@@ -16,6 +16,7 @@
 #include "os.hpp"
 #include "reserve_blocks.hpp"
 #include "scavenger.hpp"
+#include "scavenger_thread.hpp"
 
 // glibc's lock of its list of files: recursive, and taken by fork() behind all handlers if there are threads.
 extern "C" {
@@ -45,11 +46,12 @@ void detach_thread(void* cache) noexcept {
   ending = true;
   this_mcache = &nobodys_mcache;
   hidden_mcache = nullptr;
-  const at_work here;
-  if (!here) return;  // what the caches have is lost
-  the_mcache_pool.give(*static_cast<mcache*>(cache));
-  for (mcache*& c : collected_mcaches)
-    if (c != nullptr) the_mcache_pool.give(*std::exchange(c, nullptr));
+  if (const at_work here; here) {  // else what the caches have is lost
+    the_mcache_pool.give(*static_cast<mcache*>(cache));
+    for (mcache*& c : collected_mcaches)
+      if (c != nullptr) the_mcache_pool.give(*std::exchange(c, nullptr));
+  }
+  the_scavenger_thread.thread_left();
 }
 
 /// The key whose destructor tells of the end of a thread; where there is none to be had, the caches of threads that end
@@ -112,6 +114,7 @@ void after_fork_in_child() noexcept {
   if (std::exchange(holds_stdio_lock, false)) _IO_list_resetlock();
   if (!std::exchange(fork_within_fork, false)) the_fork_gate.open_in_child(guest_calls != 0 ? 1 : 0);
   the_scavenger.forked();
+  the_scavenger_thread.forked(this_mcache != &nobodys_mcache || hidden_mcache != nullptr);
 }
 
 }  // namespace
@@ -145,6 +148,7 @@ mcache* attach_thread() noexcept {
     the_mcache_pool.give(*c);
     return nullptr;
   }
+  the_scavenger_thread.thread_came();
   return c;
 }
 

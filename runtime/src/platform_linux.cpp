@@ -21,6 +21,7 @@
 #include <system_error>
 #include <utility>
 
+#include "heddle/detail/own_thread.hpp"
 #include "heddle/detail/platform.hpp"
 #include "heddle/detail/preemption.hpp"
 #include "heddle/detail/thread_mutex.hpp"
@@ -84,6 +85,7 @@ void* begin(void* raw) {
   delete static_cast<thread_start*>(raw);
   ::pthread_setname_np(::pthread_self(), start.name);
   ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // sleeps end when they should, not up to 50 us later
+  const own_thread counted;
   start.f(start.arg);
   return nullptr;
 }

@@ -314,4 +314,22 @@ BOOST_AUTO_TEST_CASE(rounds_wrap_around) {
   BOOST_TEST(p.take_idle(0, 2, n) == 0u);
 }
 
+/// So that the kernel takes back no more at a time than it does in some 100 us.
+BOOST_AUTO_TEST_CASE(a_long_run_is_idle_in_parts) {
+  both b(1);
+  b.grow(0, 1);
+  page_allocator& p = b.pages();
+  std::size_t fresh = 0;
+  std::size_t n = 0;
+  p.take(300, 1, fresh);
+  p.give(0, 300);
+  BOOST_TEST(p.take_idle(0, 1, n) == 0u);
+  BOOST_TEST(n == 128u);
+  BOOST_TEST(p.take_idle(128, 1, n) == 128u);
+  BOOST_TEST(n == 128u);
+  BOOST_TEST(p.take_idle(256, 1, n) == 256u);
+  BOOST_TEST(n == 44u);
+  BOOST_TEST(p.take_idle(300, 1, n) == no_page);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

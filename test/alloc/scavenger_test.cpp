@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cstdio>
@@ -15,8 +16,10 @@
 #include <vector>
 
 #include "blocks.hpp"
+#include "heddle/run.hpp"
 #include "mcentral.hpp"
 #include "options.hpp"
+#include "support/death.hpp"
 #include "support/leak_check.hpp"
 
 using namespace heddle::detail;
@@ -182,25 +185,215 @@ BOOST_AUTO_TEST_CASE(tidy_leaves_what_is_in_use) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_FIXTURE_TEST_SUITE(scavenger_thread, pace)
+namespace {
+
+constexpr nanoseconds_t unlimited = nanoseconds_t{1} << 60;
+
+std::size_t released_so_far() { return the_mheap.figures().released; }
+
+/// Bytes that a step gives back.
+std::size_t released_by_step(std::uint32_t rounds, nanoseconds_t most = unlimited) {
+  const std::size_t before = released_so_far();
+  the_scavenger.step(rounds, most);
+  return released_so_far() - before;
+}
+
+/// Free pages with memory, all of them in the same state.
+void leave_idle(std::size_t bytes) {
+  free_all(allocate(bytes, 100'000, 100'000, 7));
+  blocks::deallocate(blocks::allocate(3'000'000));
+}
+
+/// As many rounds as make old what is free now, and nothing of it has gone back yet.
+void make_old() {
+  for (std::uint32_t i = 0; i != scavenger::rounds_per_pace; ++i) BOOST_TEST(released_by_step(1) == 0u);
+}
+
+/// A thread of the program that has allocated something, and sleeps.
+class companion {
+ public:
+  companion() {
+    std::atomic<bool> there{false};
+    thread_ = std::thread([&there, this] {
+      blocks::deallocate(blocks::allocate(100));
+      there = true;
+      while (!over_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+    while (!there) std::this_thread::yield();
+  }
+  ~companion() {
+    over_ = true;
+    thread_.join();
+  }
+  companion(const companion&) = delete;
+  companion& operator=(const companion&) = delete;
+
+ private:
+  std::atomic<bool> over_{false};
+  std::thread thread_;
+};
+
+/// Calls the short paths only, until that is so.
+template <class F>
+bool within_calls(std::chrono::seconds limit, F f) {
+  return within(limit, [&] {
+    blocks::deallocate(blocks::allocate(10));
+    return f();
+  });
+}
+
+void wait_until_at_rest() {
+  BOOST_TEST_REQUIRE(within_calls(std::chrono::seconds(20), [] { return !the_scavenger.waits(); }),
+                     "memory waits for ever");
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(scavenger_steps, pace)
+
+/// What has been free for four rounds goes back, and nothing that has not.
+BOOST_AUTO_TEST_CASE(what_was_freed_just_now_stays) {
+  leave_idle(24 * mib);
+  make_old();
+  BOOST_TEST(released_by_step(1) >= 24 * mib);
+}
+
+BOOST_AUTO_TEST_CASE(a_step_after_a_while_counts_for_several_rounds) {
+  leave_idle(24 * mib);
+  BOOST_TEST(released_by_step(4) == 0u);
+  BOOST_TEST(released_by_step(1) >= 24 * mib);
+  leave_idle(24 * mib);
+  BOOST_TEST(released_by_step(5) >= 24 * mib);
+}
+
+/// An eighth, or 32 MiB, for each round for which it counts.
+BOOST_AUTO_TEST_CASE(a_round_gives_back_a_part) {
+  leave_idle(160 * mib);
+  make_old();
+  const std::size_t one = released_by_step(1);
+  BOOST_TEST((one >= 32 * mib && one <= 34 * mib), one << " bytes");
+  const std::size_t three = released_by_step(3);
+  BOOST_TEST((three >= 96 * mib && three <= 98 * mib), three << " bytes");
+}
+
+/// However much there is: nobody is kept waiting.
+BOOST_AUTO_TEST_CASE(a_step_is_short) {
+  constexpr nanoseconds_t most = step_pace::least;
+  const std::size_t at_begin = resident();
+  std::vector<block> all = allocate(64 * mib, 4'097, 40'000, 2);
+  free_all_but(all, 10);
+  flush();
+  std::size_t steps = 0;
+  for (unsigned over = 0; over != 40; ++steps) {
+    const std::size_t at_first = resident();
+    over += the_scavenger.step(8, most);
+    const std::size_t now = resident();
+    BOOST_TEST_REQUIRE(now + 4 * mib >= at_first, "one step has given back " << (at_first - now) / mib << " MiB");
+    BOOST_TEST_REQUIRE(steps < 5'000u);
+  }
+  BOOST_TEST(steps > 40u + 16u);
+  BOOST_TEST(resident() <= at_begin + 64 * mib / 3);
+  for (const block& b : all) BOOST_REQUIRE(b.intact());
+  free_all(all);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(scavenger_calls, pace)
+
+/// A process of one thread stays one, and calls that take the short paths are enough.
+BOOST_AUTO_TEST_CASE(give_back_in_a_process_of_one_thread) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 80;
+  const std::size_t at_first = resident();
+  leave_idle(64 * mib);
+  BOOST_TEST(the_scavenger.waits());
+  const bool low = within_calls(std::chrono::seconds(20), [&] {
+    BOOST_TEST_REQUIRE(!the_scavenger_thread.exists());
+    return resident() <= at_first + 8 * mib;
+  });
+  BOOST_TEST(low, resident() / mib << " MiB are left");
+  wait_until_at_rest();
+}
+
+/// So they are for a program that never sleeps.
+BOOST_AUTO_TEST_CASE(give_back_while_the_program_is_busy) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 80;
+  const std::size_t at_first = resident();
+  leave_idle(64 * mib);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (resident() > at_first + 8 * mib && std::chrono::steady_clock::now() < end)
+    for (int i = 0; i != 100'000; ++i) blocks::deallocate(blocks::allocate(10));
+  BOOST_TEST(resident() <= at_first + 8 * mib, resident() / mib << " MiB are left");
+  wait_until_at_rest();
+}
+
+BOOST_AUTO_TEST_CASE(give_back_if_there_is_to_be_no_thread) {
+  the_options.scavenger = scavenging::steps;
+  the_options.pace_ms = 80;
+  const companion other;
+  const std::size_t at_first = resident();
+  leave_idle(64 * mib);
+  BOOST_TEST(within_calls(std::chrono::seconds(20), [&] { return resident() <= at_first + 8 * mib; }),
+             resident() / mib << " MiB are left");
+  BOOST_TEST(!the_scavenger_thread.exists());
+  wait_until_at_rest();
+}
+
+BOOST_AUTO_TEST_CASE(give_nothing_back_if_it_is_off) {
+  the_options.pace_ms = 1;
+  const std::size_t at_first = released_so_far();
+  leave_idle(64 * mib);
+  BOOST_TEST(!the_scavenger.waits());
+  for (int i = 0; i != 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    blocks::deallocate(blocks::allocate(3'000'000));
+  }
+  BOOST_TEST(released_so_far() == at_first);
+}
+
+/// A program that gives up and takes again the same few spans has nothing to give back.
+BOOST_AUTO_TEST_CASE(do_nothing_for_little) {
+  the_options.scavenger = scavenging::background;
+  mcache& c = *the_mcache_pool.take();
+  constexpr std::size_t size = 16'384;
+  void* const kept = c.refill(class_for(size));
+  for (int i = 0; i != 2'000; ++i) {
+    c.drain();                                  // gives up the span of `kept`
+    void* const p = c.refill(class_for(size));  // and takes it again
+    c.put_back(the_map.span_of(p), p);
+  }
+  BOOST_TEST(!the_scavenger.waits(), "though 64 KiB are all that there is");
+  c.put_back(the_map.span_of(kept), kept);
+  the_mcache_pool.give(c);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_SUITE(scavenger_in_background, pace)
 
 /// By a thread of its own, in which nobody needs to call anything; it ends when nothing is left.
 BOOST_AUTO_TEST_CASE(works_and_ends) {
   the_options.scavenger = scavenging::background;
   the_options.pace_ms = 80;
+  const companion other;
   const std::size_t at_first = resident();
   const std::vector<block> all = allocate(64 * mib, 5'000, 100'000, 6);
   free_all(all);
   blocks::deallocate(blocks::allocate(3'000'000));  // whoever comes by next starts it
+  BOOST_TEST(the_scavenger_thread.exists());
   BOOST_TEST(within(std::chrono::seconds(20), [&] { return resident() <= at_first + 8 * mib; }),
              resident() / mib << " MiB are left");
-  BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }), "the thread does not end");
+  BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger_thread.exists(); }),
+             "the thread does not end");
 }
 
 /// Whenever it is freed: also when the thread has had nothing to do for a while and is about to end.
 BOOST_AUTO_TEST_CASE(nothing_is_left_behind_when_it_ends) {
   the_options.scavenger = scavenging::background;
   the_options.pace_ms = 40;
+  const companion other;
   const std::size_t at_first = resident();
   const auto once = [](std::uint32_t seed) {
     free_all(allocate(40 * mib, 100'000, 100'000, seed));
@@ -210,29 +403,77 @@ BOOST_AUTO_TEST_CASE(nothing_is_left_behind_when_it_ends) {
     once(7);
     std::this_thread::sleep_for(std::chrono::milliseconds(ms));
     once(8);
-    BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }), "the thread does not end");
+    BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger_thread.exists(); }),
+               "the thread does not end");
     BOOST_TEST(resident() <= at_first + 12 * mib, ms << " ms later: " << resident() / mib << " MiB are left");
     the_scavenger.release_all();
   }
 }
 
-/// A program that gives up and takes again the same few spans has nothing to give back.
-BOOST_AUTO_TEST_CASE(does_not_run_for_nothing) {
+/// Before the last but one of the program's threads has ended, whatever it has still to do.
+BOOST_AUTO_TEST_CASE(ends_with_the_threads_of_the_program) {
   the_options.scavenger = scavenging::background;
-  the_options.pace_ms = 80;
-  BOOST_TEST_REQUIRE(within(std::chrono::seconds(20), [] { return !the_scavenger.running(); }));
-  mcache& c = *the_mcache_pool.take();
-  constexpr std::size_t size = 16'384;
-  void* const kept = c.refill(class_for(size));
-  for (int i = 0; i != 2'000; ++i) {
-    c.drain();                                  // gives up the span of `kept`
-    void* const p = c.refill(class_for(size));  // and takes it again
-    c.put_back(the_map.span_of(p), p);
+  the_options.pace_ms = 3'600'000;
+  for (int i = 0; i != 20; ++i) {
+    {
+      const companion other, another;
+      leave_idle(16 * mib);
+      BOOST_TEST(the_scavenger_thread.exists());
+    }
+    BOOST_TEST(!the_scavenger_thread.exists());
+    BOOST_TEST(the_scavenger_thread.own_threads() == 1u);
+    the_scavenger.release_all();
   }
-  the_scavenger.poll(nullptr);
-  BOOST_TEST(!the_scavenger.running(), "started though 64 KiB are all that there is");
-  c.put_back(the_map.span_of(kept), kept);
-  the_mcache_pool.give(c);
+}
+
+/// Though they have never allocated anything.
+BOOST_AUTO_TEST_CASE(threads_of_the_runtime_count) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 3'600'000;
+  const std::uint32_t own = the_scavenger_thread.own_threads();
+  heddle::run([] {
+    BOOST_TEST(the_scavenger_thread.own_threads() >= 2u);
+    leave_idle(16 * mib);
+    BOOST_TEST(the_scavenger_thread.exists());
+  });
+  heddle::shutdown();
+  BOOST_TEST(the_scavenger_thread.own_threads() == own);
+  BOOST_TEST(!the_scavenger_thread.exists());
+}
+
+/// One that has come before a fork may leave in the child: that makes no others of it.
+BOOST_AUTO_TEST_CASE(in_a_child_there_are_no_others) {
+  the_options.scavenger = scavenging::background;
+  const companion other;
+  const auto how = heddle::testing::death_of([] {
+    if (the_scavenger_thread.own_threads() != 1) ::_exit(1);
+    for (int i = 0; i != 3; ++i) the_scavenger_thread.thread_left();
+    if (the_scavenger_thread.own_threads() != 0) ::_exit(2);
+    for (int i = 0; i != 100; ++i) blocks::deallocate(blocks::allocate(20'000'000));
+    if (the_scavenger_thread.exists()) ::_exit(3);
+  });
+  BOOST_TEST(how.signal == 0);
+  BOOST_TEST(how.status == 0);
+}
+
+/// They come and go while it does.
+BOOST_AUTO_TEST_CASE(threads_come_and_go) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 4;
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t != 3; ++t)
+    threads.emplace_back([t] {
+      for (std::uint32_t i = 0; i != 30; ++i)
+        std::thread([t, i] {
+          std::mt19937 random(t * 100 + i);
+          std::vector<void*> all;
+          for (int n = 0; n != 100; ++n) all.push_back(blocks::allocate(100 + random() % 200'000));
+          for (void* const p : all) blocks::deallocate(p);
+        }).join();
+    });
+  for (std::thread& t : threads) t.join();
+  BOOST_TEST(!the_scavenger_thread.exists());
+  wait_until_at_rest();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -34,7 +34,7 @@ alloc_driver::~alloc_driver() = default;
 std::size_t alloc_driver::run() {
   const std::uint8_t choice = byte();
   detail::alloc_options options;
-  options.pace_ms = 0;
+  options.scavenger = detail::scavenging::off;  // it goes by the clock; give_back() has it step
   options.zero = choice % 8 == 4 || choice % 16 == 7;
   options.junk = choice % 8 == 5 || choice % 16 == 15;
   options.hardened = choice % 8 >= 6;
@@ -335,7 +335,8 @@ void alloc_driver::give_back() {
   } else if (how % 4 == 1) {
     for (mcentral& c : the_mcentrals) the_scavenger.tidy_spans(c, how >= 128);
   } else if (how % 4 == 2) {
-    kernel::instance().run_thread();
+    if (this_mcache != &nobodys_mcache && how >= 128) this_mcache->watch_calls();
+    the_scavenger.step(how % 16 + 1, nanoseconds_t{how} << 12);
   } else {
     the_mheap.release(the_scavenger.round() + 1, std::size_t{how} << 14);
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "kernel.hpp"
 
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -12,8 +11,6 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
-#include <utility>
 
 namespace heddle::testing {
 
@@ -89,14 +86,7 @@ std::uint64_t kernel::random() noexcept {
   return z ^ z >> 31;
 }
 
-void kernel::run_thread() {
-  if (run_ == nullptr) return;
-  std::thread(std::exchange(run_, nullptr), argument_).join();
-}
-
 // The names that the linker gives to the functions themselves, and those to which it takes their calls.
-using start_routine = void*(void*);
-
 void* real_mmap(void*, std::size_t, int, int, int, off_t) __asm__("__real_mmap");
 int real_munmap(void*, std::size_t) __asm__("__real_munmap");
 void* real_mremap(void*, std::size_t, std::size_t, int, ...) __asm__("__real_mremap");
@@ -106,7 +96,6 @@ ssize_t real_getrandom(void*, std::size_t, unsigned) __asm__("__real_getrandom")
 int real_getrlimit(int, rlimit*) __asm__("__real_getrlimit");
 ssize_t real_write(int, const void*, std::size_t) __asm__("__real_write");
 [[noreturn]] void real_abort() __asm__("__real_abort");
-int real_pthread_create(pthread_t*, const pthread_attr_t*, start_routine*, void*) __asm__("__real_pthread_create");
 
 void* wrapped_mmap(void*, std::size_t, int, int, int, off_t) __asm__("__wrap_mmap");
 int wrapped_munmap(void*, std::size_t) __asm__("__wrap_munmap");
@@ -117,7 +106,6 @@ ssize_t wrapped_getrandom(void*, std::size_t, unsigned) __asm__("__wrap_getrando
 int wrapped_getrlimit(int, rlimit*) __asm__("__wrap_getrlimit");
 ssize_t wrapped_write(int, const void*, std::size_t) __asm__("__wrap_write");
 [[noreturn]] void wrapped_abort() __asm__("__wrap_abort");
-int wrapped_pthread_create(pthread_t*, const pthread_attr_t*, start_routine*, void*) __asm__("__wrap_pthread_create");
 
 void* wrapped_mmap(void* at, std::size_t bytes, int protection, int flags, int file, off_t offset) {
   kernel& k = kernel::instance();
@@ -195,14 +183,6 @@ void wrapped_abort() {
   kernel& k = kernel::instance();
   if (k.expecting()) k.go_back();
   real_abort();
-}
-
-int wrapped_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, start_routine* run, void* argument) {
-  kernel& k = kernel::instance();
-  if (!k.active()) return real_pthread_create(thread, attributes, run, argument);
-  if (k.refuses()) return EAGAIN;
-  k.keep_thread(run, argument);
-  return 0;
 }
 
 }  // namespace heddle::testing

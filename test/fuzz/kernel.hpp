@@ -45,9 +45,6 @@ class kernel {
     return false;
   }
 
-  /// The thread that the scavenger has asked for runs only now, to its end. Nothing if it has not.
-  void run_thread();
-
   // What the wrapped functions ask.
   bool active() const noexcept { return active_; }
   bool refuses() noexcept;
@@ -60,7 +57,6 @@ class kernel {
   std::size_t address_space() const noexcept { return address_space_; }
   bool expecting() const noexcept { return expecting_; }
   [[noreturn]] void go_back() { std::longjmp(before_, 1); }
-  void keep_thread(void* (*run)(void*), void* argument) noexcept { run_ = run, argument_ = argument; }
 
  private:
   bool active_ = false;
@@ -70,8 +66,6 @@ class kernel {
   std::size_t address_space_ = SIZE_MAX;
   std::uint64_t random_ = 0;
   std::map<std::uintptr_t, std::uintptr_t> mappings_;  ///< begin to end
-  void* (*run_)(void*) = nullptr;
-  void* argument_ = nullptr;
   std::jmp_buf before_;
 };
 

@@ -144,6 +144,7 @@ enum class plant : std::uint8_t {
   worker_looks_not,           ///< who begins to work does not look whether another forks
   worker_leaves_relaxed,      ///< who forks need not see what the last one did
   waiter_looks_once,          ///< who has waited for a fork works without another look
+  rest_without_acquire,       ///< who finds that nothing waits need not see that memory was noticed meanwhile
 };
 
 /// The bug planted in the running exploration.

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What a thread that nobody has asked for must know of its process.
+#include "process.hpp"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <cerrno>
+#include <thread>
+
+#include "support/death.hpp"
+
+namespace process = heddle::detail::process;
+
+namespace {
+
+thread_local volatile char large_thread_local[100'000];
+
+/// A filter that allows everything.
+bool add_filter() {
+  sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  sock_fprog program{1, &allow};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// Ends a child with the number of the line in which something was not so.
+void insist(bool so, int line) {
+  if (!so) ::_exit(line);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(processes)
+
+BOOST_AUTO_TEST_CASE(the_coarse_time_is_a_little_behind) {
+  for (int i = 0; i != 1'000; ++i) {
+    const auto before = heddle::detail::platform::now();
+    const auto coarse = process::coarse_now();
+    const auto after = heddle::detail::platform::now();
+    BOOST_TEST_REQUIRE(coarse <= after);
+    BOOST_TEST_REQUIRE(coarse >= before - 20'000'000);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(thread_locals_of_the_program_count) {
+  large_thread_local[0] = 1;
+  BOOST_TEST(process::thread_locals() >= sizeof large_thread_local);
+  BOOST_TEST(process::thread_locals() < 50 * sizeof large_thread_local);
+}
+
+BOOST_AUTO_TEST_CASE(each_filter_of_calls_is_told) {
+  const auto how = heddle::testing::death_of([] {
+    errno = 77;
+    const process::call_filters first = process::filters();
+    insist(first != process::unknown_filters, __LINE__);
+    insist(process::filters() == first && errno == 77, __LINE__);
+    insist(add_filter(), __LINE__);
+    const process::call_filters second = process::filters();
+    insist(second != first && second != process::no_filters && second != process::unknown_filters, __LINE__);
+    insist(add_filter(), __LINE__);
+    insist(process::filters() != second, __LINE__);
+  });
+  BOOST_TEST(how.signal == 0);
+  BOOST_TEST(how.status == 0, "what is said in line " << how.status << " was not so");
+}
+
+/// As the process was when it began, whatever thread makes it.
+BOOST_AUTO_TEST_CASE(a_thread_is_made_normal) {
+  cpu_set_t first;
+  BOOST_REQUIRE(::sched_getaffinity(0, sizeof first, &first) == 0);
+  cpu_set_t last{};
+  for (std::size_t i = 0; i != CPU_SETSIZE; ++i) {
+    if (!CPU_ISSET(i, &first)) continue;
+    CPU_ZERO(&last);
+    CPU_SET(i, &last);
+  }
+  std::thread([&] {
+    const sched_param none{};
+    BOOST_REQUIRE(::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none) == 0);
+    BOOST_REQUIRE(::sched_setaffinity(0, sizeof last, &last) == 0);
+    std::atomic<bool> over{false};
+    std::thread other([&over] {
+      while (!over) std::this_thread::yield();
+    });
+    int policy = -1;
+    sched_param priority{};
+    cpu_set_t cpus{};
+    ::pthread_getschedparam(other.native_handle(), &policy, &priority);
+    BOOST_TEST(policy == SCHED_BATCH);
+    errno = 77;
+    process::make_normal(other.native_handle());
+    BOOST_TEST(errno == 77);
+    ::pthread_getschedparam(other.native_handle(), &policy, &priority);
+    ::pthread_getaffinity_np(other.native_handle(), sizeof cpus, &cpus);
+    over = true;
+    other.join();
+    BOOST_TEST(policy == SCHED_OTHER);
+    BOOST_TEST(CPU_EQUAL(&cpus, &first));
+  }).join();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
