@@ -4,7 +4,7 @@
 // PERCENT of it, of one size after those of another, which together would be far too much. WAY:
 //   reuse    what was freed serves the next size
 //   trim     malloc_trim() gives it back
-//   wait     so does the allocator by itself, after a while
+//   wait     so does the allocator by itself, after a while in which it is called now and then
 // Ends with status 0 if all went well. What goes wrong may end with the kernel's killing it.
 #include <fcntl.h>
 #include <malloc.h>
@@ -60,7 +60,11 @@ void must_fall_below(std::size_t bytes, const char* how, std::size_t n) {
 
 void wait_below(std::size_t bytes, std::size_t n) {
   const std::time_t end = std::time(nullptr) + 20;
-  while (in_use() >= bytes && std::time(nullptr) < end) ::usleep(50'000);
+  while (in_use() >= bytes && std::time(nullptr) < end) {
+    ::usleep(50'000);
+    void* volatile p = std::malloc(10);
+    std::free(p);
+  }
   must_fall_below(bytes, "waiting", n);
 }
 
