@@ -45,7 +45,7 @@ struct process_state {
   atomic<std::uint32_t> visitors{0};
   atomic<std::int32_t> parked_threads{0};
   atomic<unsigned> processors{1};  // of the running one, for who only wants to know whether spinning helps
-  std::uint8_t era = 1;  // changes in a forked child, before it has a second thread
+  std::uint8_t era = 1;            // changes in a forked child, before it has a second thread
 };
 
 process_state& process() noexcept {
