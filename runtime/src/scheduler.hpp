@@ -101,6 +101,8 @@ class scheduler {
   /// Nothing runs, nothing is pending, and no other thread of the process could change that.
   bool deadlocked() noexcept;
   bool call_with_work_behind() noexcept;
+  /// Those of the thread that started the runtime.
+  const control_words& usual_words() const noexcept { return usual_words_; }
   nanoseconds_t slice() const noexcept { return std::min(time_to_wait(settings.slice), last_deadline / 4); }
   /// No fiber is left, and no thread but ours: the main thread has ended, too.
   bool nobody_left() noexcept;

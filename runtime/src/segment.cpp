@@ -189,7 +189,15 @@ growth heddle_grow(machine& m, std::size_t frame, std::size_t arguments, std::ui
 /// The fiber is past its slice. On a segment of its own.
 void heddle_preempt() noexcept {
   const int error = errno;
-  this_fiber::yield();
+  if constexpr (switch_keeps_control_words) {
+    this_fiber::yield();
+  } else {
+    // It has not asked to be suspended, so it need not be back at the usual ones.
+    const control_words own = control_words::current();
+    this_machine()->sched.usual_words().load();
+    this_fiber::yield();
+    own.load();
+  }
   errno = error;
 }
 

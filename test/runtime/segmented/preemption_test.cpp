@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <cfenv>
 #include <chrono>
 #include <cmath>
 #include <vector>
@@ -47,6 +48,30 @@ BOOST_AUTO_TEST_CASE(a_loop_that_calls_a_function_yields) {
     const double ms = std::chrono::duration<double, std::milli>(waited).count();
     BOOST_TEST_MESSAGE("the other fiber ran after " << ms << " ms");
   }
+}
+
+BOOST_AUTO_TEST_CASE(rounding_stays_with_the_fiber) {  // with either kind of switch: it has not asked to be suspended
+  int of_busy = FE_UPWARD;
+  int of_other = FE_TONEAREST;
+  heddle::run(
+      [&] {
+        std::atomic<bool> stop{false};
+        auto busy = heddle::spawn([&] {
+          std::fesetround(FE_UPWARD);
+          while (!stop.load(std::memory_order_relaxed))
+            if (deep(3) < 0 || std::fegetround() != FE_UPWARD) break;
+          of_busy = std::fegetround();
+        });
+        for (int i = 0; i != 3; ++i) {
+          heddle::this_fiber::yield();
+          if (of_other == FE_TONEAREST) of_other = std::fegetround();
+        }
+        stop = true;
+        busy.join();
+      },
+      {.procs = 1, .max_machines = 1});
+  BOOST_TEST(of_busy == FE_UPWARD);
+  BOOST_TEST(of_other == FE_TONEAREST);
 }
 
 BOOST_AUTO_TEST_CASE(every_register_survives) {
