@@ -22,13 +22,15 @@ class variable_numbers {
   static variable_numbers& instance() noexcept {
     alignas(variable_numbers) static unsigned char space[sizeof(variable_numbers)];
     static variable_numbers* const numbers = [] {
-      ::pthread_atfork(nullptr, nullptr, [] { instance().after_fork_in_child(); });
-      return ::new (space) variable_numbers;
+      auto* const made = ::new (space) variable_numbers;
+      ::pthread_atfork(nullptr, nullptr, [] { reinterpret_cast<variable_numbers*>(space)->after_fork_in_child(); });
+      return made;
     }();
     return *numbers;
   }
   local_variable take() {
     const thread_lock hold(lock_);
+    const work here(*this);
     free_places_.reserve(places_ + 1);  // so that giving back never allocates
     local_variable v{.number = last_number_ + 1, .place = places_};
     if (free_places_.empty()) {
@@ -42,21 +44,41 @@ class variable_numbers {
   }
   void give_back(std::uint32_t place) noexcept {
     const thread_lock hold(lock_);
+    const work here(*this);
     free_places_.push_back(place);
   }
 
  private:
-  /// A thread of the parent may have been at it. Then the free places are lost, and what it may have taken is not given
-  /// out again.
+  /// For its lifetime the members may be half changed.
+  class work {
+   public:
+    explicit work(variable_numbers& n) noexcept : under_way_(n.under_way_) {
+      under_way_.store(true, std::memory_order_relaxed);
+      platform::light_barrier();  // before the changes: a child sees what the thread had done, in this order
+    }
+    ~work() {
+      platform::light_barrier();  // after them, likewise
+      under_way_.store(false, std::memory_order_relaxed);
+    }
+    work(const work&) = delete;
+    work& operator=(const work&) = delete;
+
+   private:
+    atomic<bool>& under_way_;
+  };
+
+  /// A thread of the parent may have held the lock. If it was at work, the free places are lost, and what it may have
+  /// taken is not given out again.
   void after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
-    if (lock_.try_lock()) return lock_.unlock();
     ::new (&lock_) thread_mutex;
+    if (!under_way_.exchange(false, std::memory_order_relaxed)) return;
     ::new (&free_places_) std::vector<std::uint32_t>;
     ++places_;
     ++last_number_;
   }
 
   thread_mutex lock_;
+  atomic<bool> under_way_{false};
   std::uint64_t last_number_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::uint32_t places_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::vector<std::uint32_t> free_places_ HEDDLE_GUARDED_BY(lock_);
