@@ -31,6 +31,8 @@ class fiber_id {
 
 /// Runs f(args...) on a fiber of its own, now or soon, and forgets it. As with std::thread, f and args are
 /// moved or copied into the fiber. Never suspends the caller.
+/// What is larger than 88 bytes, or aligned to more than 16, is built on the heap and called there: it takes no room on
+/// the stack of the caller or the fiber.
 ///
 /// An exception that leaves f ends the process with a report that names the fiber.
 ///
@@ -51,8 +53,7 @@ class fiber_id {
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 void go(F&& f, A&&... args) {
-  auto call = detail::invocation(std::forward<F>(f), std::forward<A>(args)...);
-  detail::start_fiber(detail::detached_closure<decltype(call)>::type, &call, nullptr);
+  detail::start_detached(nullptr, detail::nothing(), std::forward<F>(f), std::forward<A>(args)...);
 }
 
 /// The same for a fiber with a name or a stack size of its own. Throws std::invalid_argument for a stack size out
@@ -60,8 +61,7 @@ void go(F&& f, A&&... args) {
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 void go(const fiber_options& o, F&& f, A&&... args) {
-  auto call = detail::invocation(std::forward<F>(f), std::forward<A>(args)...);
-  detail::start_fiber(detail::detached_closure<decltype(call)>::type, &call, &o);
+  detail::start_detached(&o, detail::nothing(), std::forward<F>(f), std::forward<A>(args)...);
 }
 
 namespace detail {
@@ -113,11 +113,12 @@ class [[nodiscard]] join_handle {
  private:
   friend struct detail::spawning;
 
-  template <class Call>
-  static join_handle start(Call&& c, const fiber_options* o) {
+  template <class F, class... A>
+  static join_handle start(const fiber_options* o, F&& f, A&&... args) {
+    using call = decltype(detail::invocation(std::forward<F>(f), std::forward<A>(args)...));
     join_handle h;
-    h.take_ = [](void* at) -> R { return static_cast<detail::joinable_closure<Call>*>(at)->take(); };
-    h.fiber_ = detail::start_fiber(detail::joinable_type<Call>, &c, o);
+    h.take_ = [](void* at) -> R { return static_cast<detail::joinable_closure_of<call>*>(at)->take(); };
+    h.fiber_ = detail::start_joinable(o, std::forward<F>(f), std::forward<A>(args)...);
     return h;
   }
   // Apart, since calls through pointers make functions compiled for segmented stacks ask for a large one.
@@ -140,7 +141,8 @@ struct spawning {
 };
 }  // namespace detail
 
-/// Like go(), but returns a handle whose join() has the result.
+/// Like go(), but returns a handle whose join() has the result. A large result has its place on the heap too, until
+/// join() moves it out.
 ///
 /// \code
 /// auto size = heddle::spawn([](std::string s) { return s.size(); }, "warp");
@@ -149,8 +151,8 @@ struct spawning {
 template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(F&& f, A&&... args) -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
-  return detail::spawning::start<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>(
-      detail::invocation(std::forward<F>(f), std::forward<A>(args)...), nullptr);
+  return detail::spawning::start<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>(nullptr, std::forward<F>(f),
+                                                                                            std::forward<A>(args)...);
 }
 
 /// The same for a fiber with a name or a stack size of its own.
@@ -158,8 +160,8 @@ template <class F, class... A>
 requires std::is_invocable_v<std::decay_t<F>, std::decay_t<A>...>
 auto spawn(const fiber_options& o, F&& f, A&&... args)
     -> join_handle<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>> {
-  return detail::spawning::start<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>(
-      detail::invocation(std::forward<F>(f), std::forward<A>(args)...), &o);
+  return detail::spawning::start<std::invoke_result_t<std::decay_t<F>, std::decay_t<A>...>>(&o, std::forward<F>(f),
+                                                                                            std::forward<A>(args)...);
 }
 
 }  // namespace heddle

@@ -121,8 +121,7 @@ class group {
         if (core != nullptr) core->leave();
       }
     } unless_started{&core_};
-    child_type child{&core_, std::forward<F>(f)};
-    detail::start_fiber(detail::group_child_type<child_type>, &child, o);
+    detail::start_closure<child_type>([&]() -> child_type { return {&core_, std::forward<F>(f)}; }, o);
     unless_started.core = nullptr;
     return true;
   }

@@ -63,14 +63,9 @@ class wait_group {
         if (group != nullptr) group->done();
       }
     } unless_started{this};
-    heddle::go([this, work = std::decay_t<F>(std::forward<F>(f))]() mutable {
-      // What f holds goes before done() lets somebody believe that all of it is over.
-      {
-        auto last = std::move(work);
-        std::invoke(std::move(last));
-      }
-      done();
-    });
+    // What f holds goes before done() lets somebody believe that all of it is over.
+    detail::start_detached(
+        nullptr, [this] { done(); }, std::forward<F>(f));
     unless_started.group = nullptr;
   }
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -35,11 +37,11 @@ namespace detail {
 
 class fiber;
 
-/// What the runtime knows of a closure: how large it is, how to move it into the fiber, run it, and end it.
+/// What the runtime knows of a closure: how large it is, how to put it into the fiber, run it, and end it.
 struct closure_type {
   std::size_t size;
   std::size_t align;
-  void (*relocate)(void* to, void* from);  ///< move-constructs; may throw
+  void (*relocate)(void* to, void* from);  ///< constructs, of what `from` is to this type; may throw
   void (*run)(void* at);                   ///< runs; a detached one also destroys itself
   void (*destroy)(void* at) noexcept;      ///< a joinable one: when nobody needs the result any more
   bool joinable;
@@ -53,6 +55,13 @@ inline constexpr bool compiled_segmented = true;
 #else
 inline constexpr bool compiled_segmented = false;
 #endif
+
+/// Bytes of a closure that has its place in the fiber's control block, if it needs no more than the usual alignment. A
+/// larger one is built on the heap, and called where it lies: it never stands on a stack.
+inline constexpr std::size_t inline_closure = 88;
+inline constexpr std::size_t inline_alignment = 16;
+template <class Closure>
+inline constexpr bool is_inline = sizeof(Closure) <= inline_closure && alignof(Closure) <= inline_alignment;
 
 /// Makes a fiber of the closure at `from` and makes it runnable. Joinable: the caller must join and release it, or
 /// detach it. Starts the runtime if none runs. Throws std::bad_alloc, std::system_error,
@@ -83,40 +92,51 @@ template <class Call>
 inline constexpr bool moves_as_bytes =
     std::is_trivially_move_constructible_v<Call>&& std::is_trivially_destructible_v<Call>;
 
-/// A closure whose result nobody waits for.
-template <class Call, bool Segmented = compiled_segmented>
+/// As a result: that there is none. As what is called after a call: nothing.
+struct nothing {
+  void operator()() const noexcept {}
+};
+
+/// A closure whose result nobody waits for. `after` is called when the call is over and destroyed.
+template <class Call, class After = nothing, bool Segmented = compiled_segmented>
 struct detached_closure {
   Call call;
+  [[no_unique_address]] After after;
+  static constexpr bool trivial = moves_as_bytes<Call> && moves_as_bytes<After>;
+  static_assert(std::is_trivially_destructible_v<After>);
 
-  static void relocate(void* to, void* from) { ::new (to) Call(std::move(*static_cast<Call*>(from))); }
   static void run(void* at) {
-    Call* call = static_cast<Call*>(at);
+    auto* const self = static_cast<detached_closure*>(at);
     try {
-      (*call)();
-      call->~Call();
+      self->call();
+      self->call.~Call();
     } catch (...) {
       exception_escaped();
     }
+    self->after();
   }
   static void destroy(void*) noexcept {}
-  static constexpr closure_type type{sizeof(Call), alignof(Call),        relocate, run, destroy,
-                                     false,        moves_as_bytes<Call>, Segmented};
+  static constexpr bool joinable = false;
 };
 
-struct nothing {};
+template <class Call>
+struct result_of {
+  using raw = std::invoke_result_t<Call&>;
+  using stored = std::conditional_t<std::is_void_v<raw>, nothing,
+                                    std::conditional_t<std::is_reference_v<raw>, std::remove_reference_t<raw>*, raw>>;
+};
 
-/// A closure with a place for what it returns or throws.
+/// A closure with a place for what it returns or throws, the same place for all.
 template <class Call, bool Segmented = compiled_segmented>
 struct joinable_closure {
-  using raw = std::invoke_result_t<Call&>;
-  using result = std::conditional_t<std::is_void_v<raw>, nothing,
-                                    std::conditional_t<std::is_reference_v<raw>, std::remove_reference_t<raw>*, raw>>;
+  using raw = typename result_of<Call>::raw;
+  using result = typename result_of<Call>::stored;
   // The call, then the result, then (the value moved out) nothing.
   std::variant<Call, result, std::exception_ptr, nothing> content;
+  static constexpr bool trivial = moves_as_bytes<Call>;
 
   explicit joinable_closure(Call&& c) : content(std::in_place_index<0>, std::move(c)) {}
 
-  static void relocate(void* to, void* from) { ::new (to) joinable_closure(std::move(*static_cast<Call*>(from))); }
   static void run(void* at) {
     auto& self = *static_cast<joinable_closure*>(at);
     try {
@@ -134,6 +154,7 @@ struct joinable_closure {
     }
   }
   static void destroy(void* at) noexcept { static_cast<joinable_closure*>(at)->~joinable_closure(); }
+  static constexpr bool joinable = true;
 
   raw take() {
     if (content.index() == 2) {
@@ -151,10 +172,126 @@ struct joinable_closure {
   }
 };
 
-template <class Call, bool Segmented = compiled_segmented, class Closure = joinable_closure<Call, Segmented>>
-inline constexpr closure_type joinable_type{sizeof(Closure),      alignof(Closure), Closure::relocate,
-                                            Closure::run,         Closure::destroy, true,
-                                            moves_as_bytes<Call>, Segmented};
+/// The same with a place for each, so that neither the call nor its result needs one on the stack meanwhile.
+template <class Call, bool Segmented = compiled_segmented>
+struct large_joinable_closure {
+  using raw = typename result_of<Call>::raw;
+  using result = typename result_of<Call>::stored;
+  union {
+    Call call;  ///< until it is over
+  };
+  union {
+    result value;
+  };
+  std::exception_ptr error;
+  bool has_value = false;
+  static constexpr bool joinable = true;
+
+  template <class Make>
+  explicit large_joinable_closure(Make& make) : call(make()) {}
+  large_joinable_closure(const large_joinable_closure&) = delete;
+  large_joinable_closure& operator=(const large_joinable_closure&) = delete;
+  ~large_joinable_closure() {
+    if (has_value) value.~result();
+  }
+
+  static void run(void* at) {
+    auto& self = *static_cast<large_joinable_closure*>(at);
+    try {
+      const struct ending {
+        Call& call;
+        ~ending() { call.~Call(); }
+      } at_end{self.call};
+      if constexpr (std::is_void_v<raw>) {
+        self.call();
+        ::new (static_cast<void*>(std::addressof(self.value))) result();
+      } else if constexpr (std::is_reference_v<raw>) {
+        ::new (static_cast<void*>(std::addressof(self.value))) result(std::addressof(self.call()));
+      } else {
+        ::new (const_cast<void*>(static_cast<const volatile void*>(std::addressof(self.value)))) result(self.call());
+      }
+      self.has_value = true;
+    } catch (...) {
+      self.error = std::current_exception();
+    }
+  }
+  static void destroy(void* at) noexcept { static_cast<large_joinable_closure*>(at)->~large_joinable_closure(); }
+
+  raw take() {
+    if (!has_value) std::rethrow_exception(std::exchange(error, nullptr));
+    if constexpr (std::is_void_v<raw>) {
+      return;
+    } else if constexpr (std::is_reference_v<raw>) {
+      return static_cast<raw>(*value);
+    } else {
+      return std::move(value);
+    }
+  }
+};
+
+/// Which of them a call has.
+template <class Call, bool Segmented = compiled_segmented>
+using joinable_closure_of =
+    std::conditional_t<is_inline<joinable_closure<Call, Segmented>>, joinable_closure<Call, Segmented>,
+                       large_joinable_closure<Call, Segmented>>;
+
+/// Of a closure that is moved: `from` is one, or its call.
+template <class Closure, class From, bool Segmented = compiled_segmented>
+inline constexpr closure_type moved_type{
+    sizeof(Closure),
+    alignof(Closure),
+    [](void* to, void* from) { ::new (to) Closure(std::move(*static_cast<From*>(from))); },
+    Closure::run,
+    Closure::destroy,
+    Closure::joinable,
+    Closure::trivial,
+    Segmented};
+
+/// Of a closure that is built in place: `from` is a function build(place).
+template <class Closure, class Build, bool Segmented = compiled_segmented>
+inline constexpr closure_type built_type{
+    sizeof(Closure), alignof(Closure), [](void* to, void* from) { (*static_cast<Build*>(from))(to); },
+    Closure::run,    Closure::destroy, Closure::joinable,
+    false,           Segmented};
+
+/// start_fiber() for a closure that make() returns; `Closure` is an aggregate of what it moves, or moves itself.
+template <class Closure, class Make>
+fiber* start_closure(Make make, const fiber_options* options) {
+  if constexpr (is_inline<Closure>) {
+    Closure c = make();
+    return start_fiber(moved_type<Closure, Closure>, &c, options);
+  } else {
+    auto build = [&make](void* to) { ::new (to) Closure(make()); };
+    return start_fiber(built_type<Closure, decltype(build)>, &build, options);
+  }
+}
+
+/// The fiber of go(): calls f(args...), and then `after`.
+template <class After, class F, class... A>
+void start_detached(const fiber_options* options, After after, F&& f, A&&... args) {
+  using call = decltype(invocation(std::forward<F>(f), std::forward<A>(args)...));
+  using closure = detached_closure<call, After>;
+  start_closure<closure>(
+      [&]() -> closure {
+        return {invocation(std::forward<F>(f), std::forward<A>(args)...), std::move(after)};
+      },
+      options);
+}
+
+/// The fiber of spawn(), and how to take its result out of fiber_closure().
+template <class F, class... A>
+fiber* start_joinable(const fiber_options* options, F&& f, A&&... args) {
+  using call = decltype(invocation(std::forward<F>(f), std::forward<A>(args)...));
+  using closure = joinable_closure_of<call>;
+  if constexpr (is_inline<closure>) {
+    call c = invocation(std::forward<F>(f), std::forward<A>(args)...);
+    return start_fiber(moved_type<closure, call>, &c, options);
+  } else {
+    auto make = [&]() -> call { return invocation(std::forward<F>(f), std::forward<A>(args)...); };
+    auto build = [&make](void* to) { ::new (to) closure(make); };
+    return start_fiber(built_type<closure, decltype(build)>, &build, options);
+  }
+}
 
 }  // namespace detail
 }  // namespace heddle

@@ -195,8 +195,9 @@ template <class F, bool Segmented = compiled_segmented>
 struct group_child {
   group_core* group;
   F f;
+  static constexpr bool joinable = false;
+  static constexpr bool trivial = moves_as_bytes<F>;
 
-  static void relocate(void* to, void* from) { ::new (to) group_child(std::move(*static_cast<group_child*>(from))); }
   static void run(void* at) {
     auto& child = *static_cast<group_child*>(at);
     group_core& g = *child.group;
@@ -217,12 +218,6 @@ struct group_child {
     g.leave();
   }
   static void destroy(void*) noexcept {}
-  static constexpr bool moves_as_bytes =
-      std::is_trivially_move_constructible_v<F> && std::is_trivially_destructible_v<F>;
 };
-
-template <class Child, bool Segmented = compiled_segmented>
-inline constexpr closure_type group_child_type{sizeof(Child),  alignof(Child), Child::relocate,       Child::run,
-                                               Child::destroy, false,          Child::moves_as_bytes, Segmented};
 
 }  // namespace heddle::detail
