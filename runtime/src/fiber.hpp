@@ -38,14 +38,15 @@ class alignas(64) fiber : public execution {
   fiber* next = nullptr;   ///< in the one list that holds it
   fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
-  bool big = false;  ///< the closure is on the heap, and `space` holds its address
+  bool big = false;                 ///< the closure is on the heap, and `space` holds its address
+  std::uint16_t unpreemptible = 0;  ///< scopes of no_preemption that it is in: 0 again when it ends
 
   std::uint64_t id = 0;
   char* name = nullptr;  ///< malloc'ed, or null
   atomic<waiter*> joiner{nullptr};
 
   locals_base* locals = nullptr;  ///< fiber-local variables, if it has any
-  static constexpr std::size_t inline_space = 88;
+  static constexpr std::size_t inline_space = inline_closure;
   alignas(16) unsigned char space[inline_space];
   const closure_type* closure = nullptr;
 

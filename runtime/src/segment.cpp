@@ -175,7 +175,7 @@ growth heddle_grow(machine& m, std::size_t frame, std::size_t arguments, std::ui
   m.late.store(0, std::memory_order_relaxed);
   set_stack_limit(f.limit);
   if (f.limit == nullptr) return {nullptr, 0};
-  const bool yield = late && !m.is_inside() && unpreemptible == 0;
+  const bool yield = late && !m.is_inside() && unpreemptible == 0 && f.unpreemptible == 0;
   const std::size_t need = frame + (foreign != 0 ? headroom : 0);
   const auto whole = static_cast<std::ptrdiff_t>(need + arguments + HEDDLE_SEGMENT_PAD);
   if (!yield && at - f.limit >= whole) return {nullptr, 0};  // only the mark has brought it here

@@ -3,6 +3,7 @@
 
 #include "heddle/blocking.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/no_preemption.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 
@@ -76,6 +77,14 @@ blocking_section::~blocking_section() {
 }
 
 }  // namespace detail
+
+no_preemption::no_preemption() noexcept {
+  if (detail::fiber* const f = detail::running()) ++f->unpreemptible;
+}
+
+no_preemption::~no_preemption() {
+  if (detail::fiber* const f = detail::running()) --f->unpreemptible;
+}
 
 namespace this_fiber {
 

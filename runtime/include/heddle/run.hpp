@@ -39,8 +39,9 @@ struct options {
   /// fiber blocks its processor, and deadlock is not seen.
   bool monitor = true;
   /// Fibers with segmented stacks yield at the next function that they enter when their slice is over (key `preempt`, 0
-  /// or 1).
-  bool preempt = true;
+  /// or 1), so that they may go on on another kernel thread after any call: see no_preemption. Without it they lose
+  /// their processor when their slice is over, as all others do, and run on beside the next one.
+  bool preempt = false;
   /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (key `overflow`, 0
   /// or 1). While the runtime runs its handler stands before those of the program, and passes on what is not its own.
   bool report_overflow = true;

@@ -20,6 +20,7 @@
 #include "heddle/latch.hpp"
 #include "heddle/memory_resource.hpp"
 #include "heddle/mutex.hpp"
+#include "heddle/no_preemption.hpp"
 #include "heddle/once.hpp"
 #include "heddle/received.hpp"
 #include "heddle/recursive_mutex.hpp"

@@ -7,6 +7,10 @@
 #include <cfenv>
 #include <chrono>
 #include <cmath>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <thread>
 #include <vector>
 
 #include "heddle/heddle.hpp"
@@ -43,7 +47,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_calls_a_function_yields) {
           stop = true;
           busy.join();
         },
-        {.procs = 1, .max_machines = 1});
+        {.procs = 1, .max_machines = 1, .preempt = true});
     BOOST_TEST(sum != 0);
     const double ms = std::chrono::duration<double, std::milli>(waited).count();
     BOOST_TEST_MESSAGE("the other fiber ran after " << ms << " ms");
@@ -102,7 +106,7 @@ BOOST_AUTO_TEST_CASE(every_register_survives) {
           }));
         for (auto& one : all) BOOST_TEST(one.join());
       },
-      {.procs = 1});
+      {.procs = 1, .preempt = true});
 }
 
 BOOST_AUTO_TEST_CASE(not_under_a_lock_of_the_runtime) {
@@ -128,7 +132,7 @@ BOOST_AUTO_TEST_CASE(not_under_a_lock_of_the_runtime) {
             for (int i = 0; i != 2'000; ++i) (void)c.receive();
           }));
       },
-      {.procs = 2, .slice = 1ms});
+      {.procs = 2, .slice = 1ms, .preempt = true});
 }
 
 [[gnu::noinline]] int has_a_frame_for_a_segment(int n) {
@@ -150,20 +154,105 @@ BOOST_AUTO_TEST_CASE(on_the_boundary_of_a_segment) {
             }
           });
       },
-      {.procs = 2, .slice = 1ms});
+      {.procs = 2, .slice = 1ms, .preempt = true});
   BOOST_TEST(sum == 6L * 200 * 20'000);
 }
 
-BOOST_AUTO_TEST_CASE(can_be_turned_off) {
+// --- what belongs to a thread ---------------------------------------------------------------------------------------
+
+/// Whether the caller, who is past its slice while another fiber waits, yields: whether that has run when functions
+/// have been entered for long enough. On the only processor, which cannot be taken away.
+bool lets_others_run(bool in_scope, bool preempt, bool waits_inside = false) {
+  bool let = false;
   heddle::run(
-      [] {
-        bool ran = false;
-        heddle::go([&] { ran = true; });
-        const auto end = std::chrono::steady_clock::now() + 50ms;
-        while (std::chrono::steady_clock::now() < end) (void)works(1);
-        BOOST_TEST(!ran);
+      [&] {
+        std::optional<heddle::no_preemption> stay;
+        std::optional<heddle::no_preemption> nested;
+        if (in_scope) {
+          stay.emplace();
+          nested.emplace();
+          nested.reset();
+        }
+        if (waits_inside) heddle::this_fiber::sleep_for(1ms);
+        std::atomic<bool> ran{false};
+        auto other = heddle::spawn([&] { ran = true; });
+        const auto end = std::chrono::steady_clock::now() + 150ms;
+        while (std::chrono::steady_clock::now() < end && !ran) (void)works(1);
+        let = ran;
+        stay.reset();
+        if (in_scope && preempt)  // it ends with the scope
+          while (!ran) (void)works(1);
+        other.join();
       },
-      {.procs = 1, .monitor = false, .preempt = false});
+      {.procs = 1, .max_machines = 1, .preempt = preempt});
+  return let;
+}
+
+BOOST_AUTO_TEST_CASE(is_off_unless_asked_for) {
+  BOOST_TEST(!heddle::options().preempt);
+  BOOST_TEST(!lets_others_run(false, false));
+  BOOST_TEST(lets_others_run(false, true));
+}
+
+BOOST_AUTO_TEST_CASE(not_in_a_scope_without) {
+  BOOST_TEST(!lets_others_run(true, true));
+  BOOST_TEST(!lets_others_run(true, true, true));  // the scope is the fiber's, not the thread's
+}
+
+BOOST_AUTO_TEST_CASE(a_scope_is_its_fibers_alone) {
+  std::atomic<bool> ran{false};
+  heddle::run(
+      [&] {
+        heddle::channel<int> never;
+        heddle::go([&] {
+          const heddle::no_preemption stay;
+          (void)never.receive();  // leaves the thread to others
+        });
+        heddle::this_fiber::yield();
+        auto other = heddle::spawn([&] { ran = true; });
+        while (!ran) (void)works(1);
+        never.close();
+        other.join();
+      },
+      {.procs = 1, .max_machines = 1, .preempt = true});
+  BOOST_TEST(ran);
+}
+
+/// Fibers hold the lock over many calls, longer than a slice.
+template <class Lock, class Hold>
+void held_over_calls(const heddle::options& o, bool in_scope = false) {
+  Lock lock;
+  long count = 0;
+  heddle::run(
+      [&] {
+        for (int f = 0; f != 4; ++f)
+          heddle::go([&] {
+            for (int k = 0; k != 3; ++k) {
+              std::optional<heddle::no_preemption> stay;
+              if (in_scope) stay.emplace();
+              const std::thread::id here = std::this_thread::get_id();
+              Hold hold(lock);
+              const long before = count;
+              const auto end = std::chrono::steady_clock::now() + 5ms;
+              while (std::chrono::steady_clock::now() < end) (void)works(1);
+              BOOST_CHECK((std::this_thread::get_id() == here));
+              BOOST_CHECK(count == before);
+              count = before + 1;
+            }
+          });
+      },
+      o);
+  BOOST_TEST(count == 12);
+}
+
+BOOST_AUTO_TEST_CASE(standard_locks_may_be_held_over_calls) {
+  const heddle::options by_default{.procs = 2, .slice = 1ms};
+  held_over_calls<std::recursive_mutex, std::lock_guard<std::recursive_mutex>>(by_default);
+  held_over_calls<std::shared_mutex, std::unique_lock<std::shared_mutex>>(by_default);
+  held_over_calls<std::timed_mutex, std::lock_guard<std::timed_mutex>>(by_default);
+  const heddle::options preempting{.procs = 2, .slice = 1ms, .preempt = true};
+  held_over_calls<std::recursive_mutex, std::lock_guard<std::recursive_mutex>>(preempting, true);
+  held_over_calls<std::shared_mutex, std::unique_lock<std::shared_mutex>>(preempting, true);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
