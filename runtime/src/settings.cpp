@@ -7,13 +7,12 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <string_view>
 
+#include "cpu_quota.hpp"
 #include "report.hpp"
 
 namespace heddle::detail {
@@ -115,30 +114,6 @@ void check(const options& o) {
     throw std::invalid_argument("heddle: slice " + std::to_string(o.slice.count()) +
                                 " us is out of range: at least 1000");
   if (o.max_machines == 0) throw std::invalid_argument("heddle: max_machines is 0: at least 1");
-}
-
-/// CPUs' worth of time that a cgroup (version 2) may use; nothing if unlimited.
-std::optional<unsigned> quota_of(const std::string& directory) {
-  std::ifstream file(directory + "/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (!(file >> quota >> period) || quota == "max" || period <= 0) return std::nullopt;
-  const double cpus = std::strtod(quota.c_str(), nullptr) / period;
-  return cpus > 0 ? std::optional(static_cast<unsigned>(cpus + 0.999)) : std::nullopt;
-}
-
-/// The tightest quota from this process's cgroup up to the root.
-std::optional<unsigned> cpu_quota() {
-  std::ifstream file("/proc/self/cgroup");
-  std::optional<unsigned> tightest;
-  for (std::string line; std::getline(file, line);) {
-    if (line.rfind("0::", 0) != 0) continue;
-    for (std::string path = line.substr(3);; path.resize(path.rfind('/'))) {
-      if (const auto q = quota_of("/sys/fs/cgroup" + path)) tightest = std::min(tightest.value_or(*q), *q);
-      if (path.empty() || path.rfind('/') == std::string::npos) break;
-    }
-  }
-  return tightest;
 }
 
 }  // namespace
