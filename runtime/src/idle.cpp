@@ -119,33 +119,37 @@ void scheduler::hand_over(processor& p, bool spinning) noexcept {
   monitor_.work_begins();
 }
 
-/// A machine that waits on its wake word, or null with a report if the limit is reached. Under lock_.
+/// A machine that waits on its wake word. Throws std::system_error if there is no thread, std::bad_alloc. Under lock_.
+machine& scheduler::make_machine() {
+  machine& m = threadless_machine();
+  m.thread = platform::thread(
+      [](void* arg) {
+        machine& self = *static_cast<machine*>(arg);
+        self.sched.run_machine(self);
+      },
+      &m, "heddle");
+  threadless_ = m.next_idle;
+  ++threads_;
+  return m;
+}
+
+/// The same, or null with a report if there is no thread or the limit is reached. Under lock_.
 machine* scheduler::new_machine() noexcept {
-  const char* why = nullptr;
-  if (threads_ < settings.max_machines) {
-    try {
-      machine& m = threadless_machine();
-      m.thread = platform::thread(
-          [](void* arg) {
-            machine& self = *static_cast<machine*>(arg);
-            self.sched.run_machine(self);
-          },
-          &m, "heddle");
-      threadless_ = m.next_idle;
-      ++threads_;
-      return &m;
-    } catch (const std::exception&) {
-      why = "the system has no thread to give";
-    }
-  } else {
-    why = "the limit of the option machines is reached";
+  const auto report = [this](const char* why, const char* more) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    if (std::exchange(machine_limit_reported_, true)) return;
+    std::fprintf(stderr, "heddle: no further machine beside %zu: %s%s; fibers wait for the blocked ones\n", threads_,
+                 why, more);
+  };
+  if (threads_ >= settings.max_machines) {
+    report("the limit of the option machines is reached", "");
+    return nullptr;
   }
-  if (!machine_limit_reported_ && threads_ != 0) {  // without the first there is an exception
-    machine_limit_reported_ = true;
-    std::fprintf(stderr, "heddle: no further machine beside %zu: %s; fibers wait for the blocked ones\n", threads_,
-                 why);
+  try {
+    return &make_machine();
+  } catch (const std::exception& e) {
+    report("the system has no thread to give: ", e.what());
+    return nullptr;
   }
-  return nullptr;
 }
 
 // --- going idle -------------------------------------------------------------------------------------------------
@@ -310,6 +314,23 @@ bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
   ++detached_;
   hand_over(p, false);
   return true;
+}
+
+void scheduler::release(machine& m) noexcept {
+  m.enter();  // from here on nobody else takes it
+  processor* const p = m.p;
+  if (p != nullptr) {
+    {
+      const thread_lock hold(m.handoff);
+      m.p = nullptr;
+      m.revoked.store(1, std::memory_order_relaxed);
+      p->owner.store(nullptr, std::memory_order_relaxed);
+    }
+    lock_.lock();
+    ++detached_;
+    hand_over(*p, false);
+  }
+  m.leave();
 }
 
 void scheduler::balance(nanoseconds_t now, bool stuck) noexcept {

@@ -13,6 +13,7 @@
 #include "fault_chain.hpp"
 #include "report.hpp"
 #include "scheduler.hpp"
+#include "thread_stack.hpp"
 #include "valgrind.hpp"
 
 namespace heddle::detail {
@@ -40,12 +41,9 @@ signal_stack::~signal_stack() = default;
 
 namespace {
 
-constexpr std::size_t signal_stack_size = std::size_t{64} << 10;
-
 /// Whether the address lies in the guard of the stack that f runs on.
 bool below(const fiber* f, const char* address) noexcept {
-  return f != nullptr && f->memory != nullptr && f->memory->pool->guarded() && address < f->memory->bottom &&
-         address >= f->memory->bottom - stack_pool::guard_size;
+  return f != nullptr && f->memory != nullptr && stack_pool::in_guard(*f->memory, address);
 }
 
 void report(const fiber& f, const char* address) noexcept {
@@ -84,13 +82,13 @@ void overflow_watch::begin() noexcept {
 void overflow_watch::end() noexcept { fault_chain::end(); }
 
 signal_stack::signal_stack() noexcept {
-  void* p = ::mmap(nullptr, signal_stack_size + gap_above_stacks(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                   -1, 0);
+  const std::size_t size = signal_stack_size();
+  void* p = ::mmap(nullptr, size + gap_above_stacks(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return;  // an overflow then ends the process without a report
-  close_gap_above(p, signal_stack_size);
+  close_gap_above(p, size);
   stack_t ours{};
   ours.ss_sp = memory_ = p;
-  ours.ss_size = signal_stack_size;
+  ours.ss_size = size;
   ::sigaltstack(&ours, nullptr);
 }
 
@@ -101,7 +99,7 @@ signal_stack::~signal_stack() {
   stack_t none{};
   none.ss_flags = SS_DISABLE;
   ::sigaltstack(&none, nullptr);
-  ::munmap(memory_, signal_stack_size + gap_above_stacks());
+  ::munmap(memory_, signal_stack_size() + gap_above_stacks());
 }
 
 #endif

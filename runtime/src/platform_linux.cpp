@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -27,6 +28,7 @@
 #include "heddle/detail/thread_mutex.hpp"
 #include "heddle/detail/trusted.hpp"
 #include "platform_services.hpp"
+#include "thread_stack.hpp"
 
 #ifdef HEDDLE_TSAN
 #include <sanitizer/tsan_interface.h>
@@ -96,14 +98,18 @@ thread::thread(void (*f)(void*), void* arg, const char* name) {
   std::strncpy(start->name, name, sizeof start->name - 1);
   pthread_attr_t attributes;
   ::pthread_attr_init(&attributes);
-  constexpr std::size_t home_stack = std::size_t{256} << 10;  // address space; a home stack uses a page or two
-  ::pthread_attr_setstacksize(&attributes, home_stack);
-  const int error = ::pthread_create(&handle_, &attributes, begin, start);
+  constexpr std::size_t own = std::size_t{256} << 10;  // address space; a home stack uses a page or two
+  const std::size_t size = own + taken_from_thread_stack();
+  int error = ::pthread_attr_setstacksize(&attributes, size);
+  if (error == 0) error = ::pthread_create(&handle_, &attributes, begin, start);
   ::pthread_attr_destroy(&attributes);
   if (error == 0) return;
   delete start;
   handle_ = 0;
-  throw std::system_error(error, std::generic_category(), "heddle: pthread_create");
+  throw std::system_error(error, std::generic_category(),
+                          "heddle: no kernel thread \"" + std::string(name) + "\" with a stack of " +
+                              std::to_string(size) + " bytes, " + std::to_string(size - own) +
+                              " of them for thread-locals and the C library");
 }
 
 void thread::join() noexcept {
@@ -117,7 +123,15 @@ bool thread::try_join() noexcept {
   return true;
 }
 
-void drop_pages(void* at, std::size_t bytes) noexcept { ::madvise(at, bytes, MADV_DONTNEED); }
+void drop_pages(void* at, std::size_t bytes) noexcept {
+  if (::madvise(at, bytes, MADV_DONTNEED) == 0 || errno != EINVAL) return;
+  // The process has locked its memory. The pages are locked again when they are next touched.
+  constexpr int advice_dontneed_locked = 24;  // MADV_DONTNEED_LOCKED, Linux 5.18
+  if (::madvise(at, bytes, advice_dontneed_locked) == 0) return;
+  ::munlock(at, bytes);
+  ::madvise(at, bytes, MADV_DONTNEED);
+  ::mlock2(at, bytes, MLOCK_ONFAULT);
+}
 
 void interrupt_nobody() noexcept {
   // Threads of real-time policies keep them: they would wait for ever behind their like.

@@ -9,7 +9,6 @@
 #include <new>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "debug_layout.hpp"
@@ -276,10 +275,7 @@ void scheduler::start() {
   machine* first = nullptr;
   {
     const thread_lock hold(lock_);
-    first = new_machine();
-    if (first == nullptr)
-      throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
-                              "heddle: no kernel thread for the first machine");
+    first = &make_machine();
     attach(*first, *pop_processor());
   }
   first->wake_word.store(1, std::memory_order_release);  // release: so that it sees its processor

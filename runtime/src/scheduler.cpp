@@ -221,7 +221,6 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
 void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
   fiber& self = *m.current;
   self.state.store(fiber_state::parked, std::memory_order_relaxed);
-  if (m.call.load(std::memory_order_relaxed) != 0) m.call.store(0, std::memory_order_relaxed);
   fiber* const f = m.p != nullptr ? pick_with_stack(m) : nullptr;
   if (f == nullptr) m.current = nullptr;
   machine::change(m, self, f != nullptr ? prepare(m, f) : m.home, commit, arg).leave();
@@ -245,17 +244,17 @@ inline fiber* scheduler::pick_for_yield(machine& m, processor& p) noexcept {
 
 void scheduler::yield(machine& m) noexcept {
   fiber* const self = m.current;
-  if (m.p != nullptr) [[likely]] {
-    fiber* f = pick_for_yield(m, *m.p);
+  if (processor* const p = m.p; p != nullptr) [[likely]] {
+    fiber* f = pick_for_yield(m, *p);
     if (f == nullptr || f->memory == nullptr) f = pick_slowly(m, f);
     if (f == nullptr) return m.leave();
     if (alone_) {
       // Nobody can resume it before its context is saved: no thief, and the processor is not taken while inside.
       self->state.store(fiber_state::runnable, std::memory_order_relaxed);
-      push_back(*m.p, self);
-      machine::change(m, *self, prepare(m, f), nullptr, nullptr).leave();
+      push_back(*p, self);
+      machine::change(m, *self, prepare(m, *p, f), nullptr, nullptr).leave();
     } else {
-      machine::change(m, *self, prepare(m, f), queue_again, &m).leave();
+      machine::change(m, *self, prepare(m, *p, f), queue_again, &m).leave();
     }
   } else {
     m.current = nullptr;

@@ -52,6 +52,8 @@ class scheduler {
   /// After a blocking call that cost the machine its processor: gets another, or queues the fiber globally.
   /// Returns inside, on the machine that the fiber has then.
   machine& regain(machine& m) noexcept;
+  /// The fiber that m runs is about to block its thread: its processor goes to another machine. From outside.
+  void release(machine& m) noexcept;
   /// Puts t into the heap of the machine's processor, or into another's if it has none. Off the sleeper's stack.
   void add_timer(machine& m, timer& t) noexcept;
 
@@ -153,7 +155,8 @@ class scheduler {
   fiber* steal(machine& m) noexcept;
   fiber* steal_from(processor& mine, processor& victim, bool last) noexcept;
   void run_timers(machine& m, processor& p) noexcept;
-  execution& prepare(machine& m, fiber* f) noexcept;
+  static execution& prepare(machine& m, fiber* f) noexcept { return prepare(m, *m.p, f); }
+  static execution& prepare(machine& m, processor& p, fiber* f) noexcept;
   static void fiber_main(switch_argument raw);
   machine* end_fiber(machine* m, fiber* f) noexcept;
   /// Leaves an ended fiber's stack. Returns the fresh fiber that runs on it next, at once or after the stack has
@@ -209,6 +212,7 @@ class scheduler {
   void attach(machine& m, processor& p) noexcept;
   void detach(machine& m) noexcept;
   void hand_over(processor& p, bool spinning) noexcept HEDDLE_RELEASE(lock_);
+  machine& make_machine() HEDDLE_REQUIRES(lock_);
   machine* new_machine() noexcept HEDDLE_REQUIRES(lock_);
   machine& threadless_machine() HEDDLE_REQUIRES(lock_);
   void dismiss(machine& m) noexcept HEDDLE_REQUIRES(lock_);
@@ -286,10 +290,10 @@ class scheduler {
   friend class monitor;
 };
 
-inline execution& scheduler::prepare(machine& m, fiber* f) noexcept {
+inline execution& scheduler::prepare(machine& m, processor& p, fiber* f) noexcept {
   m.current = f;
   f->state.store(fiber_state::running, std::memory_order_relaxed);
-  atomic<std::uint32_t>& tick = m.p->tick;
+  atomic<std::uint32_t>& tick = p.tick;
   tick.store(tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return *f;
 }

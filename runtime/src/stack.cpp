@@ -2,19 +2,16 @@
 #include "stack.hpp"
 
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <iterator>
 #include <new>
 
+#include "platform_services.hpp"
 #include "valgrind.hpp"
 
 #ifdef HEDDLE_TSAN
@@ -35,42 +32,22 @@
 
 namespace heddle::detail {
 namespace {
-constexpr std::size_t page = 4096;
-constexpr int advice_guard_install = 102;  // MADV_GUARD_INSTALL, absent from older headers
-constexpr int advice_populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14, likewise
+constexpr std::size_t page = page_size;
+constexpr int advice_populate_write = 23;  // MADV_POPULATE_WRITE, Linux 5.14, absent from older headers
 // Tops differ by a few cache lines from slot to slot, else all fibers' hot frames fall into the same cache sets.
 constexpr std::size_t colours = 16;
 constexpr std::size_t colour_step = 128;
 constexpr std::size_t header_size = 64;
 static_assert(sizeof(stack) <= header_size);
 
-// Not a static local with its guard: a thread that forks while another holds the guard leaves it held in the child.
-// Whoever probes finds the same, so relaxed will do.
-constinit std::atomic<guard_kind> known_guard{guard_kind::unknown};
-
-guard_kind probe_guard() noexcept {
-  if (under_valgrind()) return guard_kind::mapping;
-  void* p = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED) return guard_kind::mapping;
-  const bool works = ::madvise(p, page, advice_guard_install) == 0;
-  ::munmap(p, page);
-  return works ? guard_kind::marker : guard_kind::mapping;
-}
-
-guard_kind guard_in_use() noexcept {
-  guard_kind kind = known_guard.load(std::memory_order_relaxed);
-  if (kind != guard_kind::unknown) return kind;
-  kind = probe_guard();
-  known_guard.store(kind, std::memory_order_relaxed);
-  return kind;
-}
-
 /// ASan's shadow outlives munmap, and the last frames of ended fibers never returned: whoever has the addresses next,
 /// be it a thread with its thread-locals, must not find their poison.
 void unmap(char* at, std::size_t bytes) noexcept {
   HEDDLE_UNPOISON(at, bytes);
-  ::munmap(at, bytes);
+  return_address_space(at, bytes);
 }
+
+char* page_up(char* at) noexcept { return at + (page - reinterpret_cast<std::uintptr_t>(at) % page) % page; }
 
 /// The pages from one to the other at once: a page fault each costs half as much again. Where the kernel cannot do that
 /// there will be faults.
@@ -79,33 +56,6 @@ void populate(char* from, char* to) noexcept {
   ::madvise(from, static_cast<std::size_t>(to - from), advice_populate_write);
 }
 
-/// Whether a pool that has cut so many slots goes on without guards.
-bool too_many_for_valgrind(std::size_t made) noexcept {
-  if (made < most_guards_under_valgrind || !under_valgrind()) return false;
-  static constinit std::atomic<bool> said{false};
-  if (!said.exchange(true, std::memory_order_relaxed))
-    std::fprintf(stderr, "heddle: under Valgrind only the first %zu fiber stacks have a guard page\n",
-                 most_guards_under_valgrind);
-  return true;
-}
-
-bool protect(char* at) noexcept {
-  if (guard_in_use() == guard_kind::marker) return ::madvise(at, page, advice_guard_install) == 0;
-  return ::mprotect(at, page, PROT_NONE) == 0;
-}
-
-/// One system call for many guards where the kernel lets a process advise itself; false where it does not.
-bool protect_many(char* slots, std::size_t count, std::size_t stride) noexcept {
-  if (guard_in_use() != guard_kind::marker) return false;
-  std::array<iovec, stack_pool::batch> where;
-  for (std::size_t i = 0; i != count; ++i) where[i] = {slots + i * stride, page};
-  // Opened for each batch: kept, it would be a descriptor left over, and name the parent after a fork.
-  const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
-  if (self < 0) return false;
-  const long done = ::syscall(SYS_process_madvise, self, where.data(), count, advice_guard_install, 0);
-  ::close(self);
-  return done == static_cast<long>(count * page);
-}
 }  // namespace
 
 stack_pool::stack_pool(std::size_t size, growing g) noexcept
@@ -115,13 +65,17 @@ stack_pool::stack_pool(std::size_t size, growing g) noexcept
 
 stack_pool::~stack_pool() {
   while (stack* s = free_.pop()) retire_stack(*s);
-  for (const reservation& r : reservations_) unmap(r.base, r.bytes + gap_above_stacks());
+  for (const reservation& r : reservations_) unmap(r.base, r.bytes);
 }
 
-char* stack_pool::header_of(char* slot) const noexcept {
+char* stack_pool::header_of(char* slot, std::size_t stride) const noexcept {
   // Packed ones differ by themselves.
-  const std::size_t colour = packed_ ? 0 : reinterpret_cast<std::uintptr_t>(slot) / slot_size_ % colours;
-  return slot + slot_size_ - header_size - colour * colour_step;
+  const std::size_t colour = packed_ ? 0 : reinterpret_cast<std::uintptr_t>(slot) / stride % colours;
+  return slot + stride - header_size - colour * colour_step;
+}
+
+std::size_t stack_pool::stride_with(std::size_t guard) const noexcept {
+  return packed_ ? slot_size_ : slot_size_ - page + guard;
 }
 
 stack_pool::reservation& stack_pool::holder(const char* slot) noexcept {
@@ -131,46 +85,49 @@ stack_pool::reservation& stack_pool::holder(const char* slot) noexcept {
 }
 
 bool stack_pool::reserve() noexcept {
-  // The first is small; each one doubles, so that a million stacks need few.
-  const std::size_t first = std::max<std::size_t>(slot_size_ * batch, std::size_t{4} << 20);
-  std::size_t bytes = first << std::min<std::size_t>(reservations_.size(), 8);
-  bytes = bytes / slot_size_ * slot_size_;
-  for (; bytes >= slot_size_; bytes = bytes / 2 / slot_size_ * slot_size_) {
-    void* p = ::mmap(nullptr, bytes + gap_above_stacks(), PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (p == MAP_FAILED) continue;
-    close_gap_above(p, bytes);
-    ::madvise(p, bytes, MADV_NOHUGEPAGE);  // one touched page must not become two megabytes
-    try {
-      char* const base = static_cast<char*>(p);
-      empty_.reserve(empty_.size() + made_ + bytes / slot_size_);
-      const auto after = std::upper_bound(reservations_.begin(), reservations_.end(), base,
-                                          [](const char* at, const reservation& r) { return at < r.base; });
-      reservations_.insert(after, {base, bytes, 0});
-    } catch (const std::bad_alloc&) {
-      ::munmap(p, bytes + gap_above_stacks());
-      return false;
-    }
-    cursor_ = guarded_ = static_cast<char*>(p);
-    end_ = cursor_ + bytes;
-    return true;
-  }
+  const auto all = [this](std::size_t guard) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    // The first is small; each one doubles, so that a million stacks need few.
+    const std::size_t first = std::max<std::size_t>(stride_with(guard) * batch, std::size_t{4} << 20);
+    return first << std::min<std::size_t>(reservations_.size(), 8);
+  };
+  const std::size_t guard = packed_ ? 0 : guard_for(made_);
+  if (guard > page && reserve(guard, all(guard))) return true;
+  const std::size_t least = packed_ ? 0 : page;
+  for (std::size_t bytes = all(least); bytes >= slot_size_; bytes /= 2)
+    if (reserve(least, bytes)) return true;
   return false;
 }
 
-void stack_pool::guard(char* slots, std::size_t count) noexcept {
-  if (packed_ || guard_in_use() == guard_kind::none || too_many_for_valgrind(made_) ||
-      protect_many(slots, count, slot_size_))
-    return;
-  for (std::size_t i = 0; i != count; ++i) {
-    if (protect(slots + i * slot_size_)) continue;
-    std::fprintf(stderr,
-                 "heddle: no guard page for fiber stacks any more after %zu stacks (limit: vm.max_map_count); "
-                 "an overflow from here on is not caught\n",
-                 made_);
-    known_guard.store(guard_kind::none, std::memory_order_relaxed);
-    return;
+/// As many slots as fit into `bytes`, with such guards.
+bool stack_pool::reserve(std::size_t guard, std::size_t bytes) noexcept {
+  const std::size_t stride = stride_with(guard);
+  bytes = bytes / stride * stride;
+  bool locked = false;
+  char* const base = reserve_address_space(bytes, locked);
+  if (base == nullptr) return false;
+  try {
+    empty_.reserve(empty_.size() + made_ + bytes / stride);
+    const auto after = std::upper_bound(reservations_.begin(), reservations_.end(), base,
+                                        [](const char* at, const reservation& r) { return at < r.base; });
+    reservations_.insert(after, {base, bytes, guard, stride, locked, 0});
+  } catch (const std::bad_alloc&) {
+    return_address_space(base, bytes);
+    return false;
   }
+  cursor_ = open_ = base;
+  end_ = base + bytes;
+  return true;
+}
+
+/// Opens the next slots of the newest reservation; false if there is no memory.
+bool stack_pool::open_more() noexcept {
+  const reservation& r = holder(open_);
+  const std::size_t left = static_cast<std::size_t>(end_ - open_) / r.stride;
+  const std::size_t most = packed_ ? packed_batch : r.guard > widest_marker ? closed_batch : batch;
+  const slot_row row{open_, std::min(most, left), r.stride, r.guard};
+  if (!open_slots(row, end_, r.locked)) return false;
+  open_ += row.bytes();
+  return true;
 }
 
 /// A slot with its guard and without a stack: one that was emptied, or else a new one; null if there is no memory.
@@ -182,23 +139,19 @@ char* stack_pool::take_slot() noexcept {
     return slot;
   }
   if (cursor_ == end_ && !reserve()) return nullptr;
-  if (cursor_ == guarded_) {
-    const std::size_t n =
-        std::min(packed_ ? packed_batch : batch, static_cast<std::size_t>(end_ - cursor_) / slot_size_);
-    guard(cursor_, n);
-    guarded_ += n * slot_size_;
-  }
+  if (cursor_ == open_ && !open_more()) return nullptr;
   char* const slot = cursor_;
-  cursor_ += slot_size_;
+  cursor_ += holder(slot).stride;
   ++made_;
   return slot;
 }
 
 /// The header of a new stack in a slot that has its guard; touches its highest page.
-stack* stack_pool::build(char* slot) noexcept {
-  char* const header = header_of(slot);
+stack* stack_pool::build(char* slot, const reservation& r) noexcept {
+  char* const header = header_of(slot, r.stride);
   stack* s = ::new (header) stack;
-  s->bottom = slot + (packed_ ? 0 : guard_size);
+  s->bottom = slot + r.guard;
+  if (!packed_) s->guard_log = static_cast<unsigned>(std::countr_zero(r.guard)) & 0xff;
   s->size = static_cast<std::size_t>(header - s->bottom);
   s->pool = this;
   if (growing_.reserve != 0) s->limit = s->bottom + growing_.reserve;
@@ -211,20 +164,22 @@ stack* stack_pool::build(char* slot) noexcept {
 bool stack_pool::get(stack_list& out, std::size_t n) noexcept {
   char* slot = nullptr;
   char* fresh_end = nullptr;
+  reservation from{};
   {
     const thread_lock hold(lock_);
     std::size_t got = 0;
     for (; got != n && free_.head != nullptr; ++got) out.push(free_.pop());
     least_free_ = std::min(least_free_, free_.count);
     if (got != 0) return true;
-    const char* const before = guarded_;
+    const char* const before = open_;
     slot = take_slot();
-    if (guarded_ != before) fresh_end = guarded_;
+    if (slot == nullptr) return false;
+    if (open_ != before) fresh_end = open_;
+    from = holder(slot);
   }
-  if (slot == nullptr) return false;
   if (packed_ && fresh_end != nullptr) populate(slot, fresh_end);
   // Only one at a time, since its header touches a page; and without the lock, since that is a page fault.
-  out.push(build(slot));
+  out.push(build(slot, from));
   return true;
 }
 
@@ -242,7 +197,7 @@ std::vector<stack_pool::reservation> stack_pool::take_unused(const std::vector<s
   std::erase_if(reservations_, [&](const reservation& r) { return within(gone, r.base); });
   for (const reservation& r : gone) {
     made_ -= cut(r);
-    if (r.base + r.bytes == end_) cursor_ = end_ = guarded_ = nullptr;  // the newest: the next slot begins another
+    if (r.base + r.bytes == end_) cursor_ = end_ = open_ = nullptr;  // the newest: the next slot begins another
   }
   return gone;
 }
@@ -250,7 +205,7 @@ std::vector<stack_pool::reservation> stack_pool::take_unused(const std::vector<s
 /// Slots of the reservation that have been handed out ever.
 std::size_t stack_pool::cut(const reservation& r) const noexcept {
   return static_cast<std::size_t>(r.base + r.bytes == end_ ? cursor_ - r.base : static_cast<std::ptrdiff_t>(r.bytes)) /
-         slot_size_;
+         r.stride;
 }
 
 bool stack_pool::within(const std::vector<reservation>& by_address, const char* at) noexcept {
@@ -287,10 +242,12 @@ bool stack_pool::give_back() noexcept {
   for (stack* s : idle) {
     char* const slot = slot_of(*s);
     retire_stack(*s);
-    if (!within(gone, slot)) emptied.push_back(slot);
+    if (within(gone, slot)) continue;
+    emptied.push_back(slot);
+    if (!packed_) drop(*s);
   }
-  drop(emptied);
-  for (const reservation& r : gone) unmap(r.base, r.bytes + gap_above_stacks());
+  if (packed_) drop_packed(emptied);
+  for (const reservation& r : gone) unmap(r.base, r.bytes);
   const thread_lock hold(lock_);
   for (char* slot : emptied) {
     empty_.push_back(slot);
@@ -299,24 +256,23 @@ bool stack_pool::give_back() noexcept {
   return more;
 }
 
-/// Gives the memory of emptied slots back: of packed ones, that of the pages that only such slots have a part in.
-void stack_pool::drop(std::vector<char*>& slots) noexcept {
-  if (!packed_) {
-    for (char* slot : slots) {
-      HEDDLE_UNPOISON(slot + guard_size, slot_size_ - guard_size);
-      ::madvise(slot + guard_size, slot_size_ - guard_size, MADV_DONTNEED);
-    }
-    return;
-  }
+/// Gives the memory of an emptied stack that is not packed back.
+void stack_pool::drop(const stack& s) noexcept {
+  char* const end = page_up(s.bottom + s.size + header_size);  // above the header only the colour
+  HEDDLE_UNPOISON(s.bottom, static_cast<std::size_t>(end - s.bottom));
+  platform::drop_pages(s.bottom, static_cast<std::size_t>(end - s.bottom));
+}
+
+/// The same for packed slots: the memory of the pages that only such slots have a part in.
+void stack_pool::drop_packed(std::vector<char*>& slots) noexcept {
   std::sort(slots.begin(), slots.end());
-  const auto up = [](char* at) { return at + (page - reinterpret_cast<std::uintptr_t>(at) % page) % page; };
   for (std::size_t i = 0; i != slots.size();) {
     char* const first = slots[i];
     char* end = first;
     for (; i != slots.size() && slots[i] == end; ++i) end += slot_size_;
-    char* const begin = up(first);
+    char* const begin = page_up(first);
     end -= reinterpret_cast<std::uintptr_t>(end) % page;
-    if (begin < end) ::madvise(begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+    if (begin < end) platform::drop_pages(begin, static_cast<std::size_t>(end - begin));
   }
 }
 
@@ -326,18 +282,19 @@ void stack_pool::drop(std::vector<char*>& slots) noexcept {
   const thread_lock hold(lock_);
   std::vector<unsigned char> resident;
   try {
-    resident.resize(slot_size_ / page);
+    resident.resize(slot_size_ / page);  // a stack, and more
   } catch (const std::bad_alloc&) {
     return 0;
   }
   std::size_t most = 0;
   for (const reservation& r : reservations_) {
     const char* const end = r.base + r.bytes == end_ ? cursor_ : r.base + r.bytes;
-    for (char* slot = r.base; slot != end; slot += slot_size_) {
-      if (::mincore(slot, slot_size_, resident.data()) != 0) continue;
-      const char* const top = header_of(slot);
-      const char* at = slot + page;
-      while (at < top && (resident[static_cast<std::size_t>(at - slot) / page] & 1) == 0) at += page;
+    for (char* slot = r.base; slot != end; slot += r.stride) {
+      const char* const bottom = slot + r.guard;
+      if (::mincore(slot + r.guard, r.stride - r.guard, resident.data()) != 0) continue;
+      const char* const top = header_of(slot, r.stride);
+      const char* at = bottom;
+      while (at < top && (resident[static_cast<std::size_t>(at - bottom) / page] & 1) == 0) at += page;
       while (at < top && *reinterpret_cast<const volatile std::uint64_t*>(at) == 0) at += sizeof(std::uint64_t);
       if (at < top) most = std::max(most, static_cast<std::size_t>(top - at));
     }
@@ -363,10 +320,12 @@ void announce_stack(stack& s) noexcept {
 #ifdef HEDDLE_TSAN
   s.tsan_fiber = __tsan_create_fiber(0);
 #endif
-  s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size);
+  s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size) & 0xffffff;
 }
 
-void announce_home_stack(stack& s) noexcept { s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size); }
+void announce_home_stack(stack& s) noexcept {
+  s.valgrind_id = VALGRIND_STACK_REGISTER(s.bottom, s.bottom + s.size) & 0xffffff;
+}
 void retire_home_stack(stack& s) noexcept { VALGRIND_STACK_DEREGISTER(s.valgrind_id); }
 
 void retire_stack(stack& s) noexcept {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "heddle/detail/thread_mutex.hpp"
+#include "stack_memory.hpp"
 
 namespace heddle::detail {
 
@@ -21,8 +22,9 @@ struct stack {
     void* tsan_fiber = nullptr;  ///< ThreadSanitizer's idea of this stack
     void* blocks;                ///< of a segment: its allocas that did not fit; no such under TSan
   };
-  unsigned valgrind_id = 0;      ///< Valgrind's idea of it
-  std::uint32_t next_class = 0;  ///< the least growth class of the segment that would follow
+  unsigned valgrind_id : 24 = 0;  ///< Valgrind's idea of it
+  unsigned guard_log : 8 = 0;     ///< the guard below it has so many bytes, as a power of two
+  std::uint32_t next_class = 0;   ///< the least growth class of the segment that would follow
 };
 
 /// A singly linked list of stacks with a count: a processor's warm cache, or a batch on its way.
@@ -45,18 +47,10 @@ struct stack_list {
   }
 };
 
-/// How the page below a stack is kept from being used.
-enum class guard_kind : std::uint8_t {
-  unknown,  ///< not probed yet
-  marker,   ///< MADV_GUARD_INSTALL: no VMA of its own, Linux 6.13 and later
-  mapping,  ///< mprotect: splits a VMA, so it ends at vm.max_map_count
-  none,     ///< neither could be had: said once on stderr
-};
-
 /// All stacks of one size, cut from large reservations. Thread-safe; a processor comes here only when its own
 /// cache is empty or too full.
 ///
-/// 1. A slot is guard page, usable bytes, header; slots of a reservation lie side by side.
+/// 1. A slot is guard, usable bytes, header; slots of a reservation lie side by side, and have guards of one size.
 /// 2. A cut slot is a stack in somebody's hands, a stack in `free_`, or an address in `empty_`: then it has its guard,
 ///    and no memory.
 /// 3. A reservation all of whose slots are free or empty may be unmapped.
@@ -69,7 +63,8 @@ class stack_pool {
     std::size_t reserve;
     std::uint32_t next_class;
   };
-  /// `size`: bytes of a slot, guard and header included; rounded up to pages, or to cache lines if it is below one.
+  /// `size`: bytes of a slot, the least guard and header included; rounded up to pages, or to cache lines if it is
+  /// below one.
   explicit stack_pool(std::size_t size, growing g = {0, 0}) noexcept;
   ~stack_pool();
   stack_pool(const stack_pool&) = delete;
@@ -95,6 +90,10 @@ class stack_pool {
   bool grows() const noexcept { return growing_.reserve != 0; }
   /// Whether an access right below a stack faults, if guards can be had at all.
   bool guarded() const noexcept { return !packed_; }
+  /// Whether the address lies in the guard of s.
+  static bool in_guard(const stack& s, const char* address) noexcept {
+    return s.pool->guarded() && address < s.bottom && address >= s.bottom - guard_of(s);
+  }
   /// Ends the process with a message if a stack without guard has overflowed: the one below it is damaged.
   void check(const stack& s) const noexcept {
     if (packed_ && canary_of(s) != canary) [[unlikely]]
@@ -103,30 +102,37 @@ class stack_pool {
 
   static constexpr std::size_t batch = 32;
   static constexpr std::size_t packed_batch = 64;
-  static constexpr std::size_t guard_size = 4096;
-  /// What guard, header and colour take of a slot at most.
-  static constexpr std::size_t overhead = guard_size + 64 + 15 * 128;
+  static constexpr std::size_t closed_batch = 8;  ///< with guards that cost a system call each
+  /// What guard, header and colour take of a slot at most, when it has the least guard.
+  static constexpr std::size_t overhead = page_size + 64 + 15 * 128;
 
  private:
   struct reservation {
     char* base;
     std::size_t bytes;
-    std::size_t empty;  ///< slots in empty_
+    std::size_t guard;   ///< below each stack
+    std::size_t stride;  ///< from slot to slot
+    bool locked;         ///< the process locked what it mapped
+    std::size_t empty;   ///< slots in empty_
   };
   std::size_t cut(const reservation& r) const noexcept HEDDLE_REQUIRES(lock_);
   bool reserve() noexcept HEDDLE_REQUIRES(lock_);
-  stack* build(char* slot) noexcept;
+  bool reserve(std::size_t guard, std::size_t bytes) noexcept HEDDLE_REQUIRES(lock_);
+  std::size_t stride_with(std::size_t guard) const noexcept;
+  stack* build(char* slot, const reservation& r) noexcept;
   reservation& holder(const char* slot) noexcept HEDDLE_REQUIRES(lock_);
   std::vector<reservation> take_unused(const std::vector<stack*>& idle) HEDDLE_REQUIRES(lock_);
   static bool within(const std::vector<reservation>& by_address, const char* at) noexcept;
   char* take_slot() noexcept HEDDLE_REQUIRES(lock_);
-  void guard(char* slots, std::size_t count) noexcept HEDDLE_REQUIRES(lock_);
+  bool open_more() noexcept HEDDLE_REQUIRES(lock_);
 
   static std::uint64_t& canary_of(const stack& s) noexcept { return *reinterpret_cast<std::uint64_t*>(s.bottom); }
   [[noreturn]] static void report_damage(const stack& s) noexcept;
-  char* header_of(char* slot) const noexcept;
-  char* slot_of(const stack& s) const noexcept { return s.bottom - (packed_ ? 0 : guard_size); }
-  void drop(std::vector<char*>& slots) noexcept;
+  static std::size_t guard_of(const stack& s) noexcept { return std::size_t{1} << s.guard_log; }
+  char* header_of(char* slot, std::size_t stride) const noexcept;
+  char* slot_of(const stack& s) const noexcept { return s.bottom - (packed_ ? 0 : guard_of(s)); }
+  static void drop(const stack& s) noexcept;
+  void drop_packed(std::vector<char*>& slots) noexcept;
 
   static constexpr std::uint64_t canary = 0x9E3779B97F4A7C15;
   const bool packed_;
@@ -139,7 +145,7 @@ class stack_pool {
   std::vector<char*> empty_ HEDDLE_GUARDED_BY(lock_);               // has room for all that are cut
   char* cursor_ HEDDLE_GUARDED_BY(lock_) = nullptr;                 // next slot of the newest reservation
   char* end_ HEDDLE_GUARDED_BY(lock_) = nullptr;
-  char* guarded_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this have their guard, packed ones their memory
+  char* open_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this are open, but for their guards
   std::size_t made_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
 

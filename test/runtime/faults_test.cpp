@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdarg>
 #include <random>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -45,6 +46,7 @@ struct refusal {
   }
 };
 
+std::atomic<int> refused_thread{EAGAIN};  // why
 refusal of_mmap, of_madvise, of_mprotect, of_thread, of_descriptor, of_patience;
 
 /// Refuses for its lifetime.
@@ -121,7 +123,7 @@ int mprotect(void* at, std::size_t bytes, int protection) noexcept {
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*f)(void*), void* arg) noexcept {
   using function = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   static const auto real = reinterpret_cast<function>(::dlsym(RTLD_NEXT, "pthread_create"));
-  return of_thread.now() ? EAGAIN : real(thread, attributes, f, arg);
+  return of_thread.now() ? refused_thread.load() : real(thread, attributes, f, arg);
 }
 
 long syscall(long number, ...) noexcept {
@@ -293,6 +295,16 @@ BOOST_AUTO_TEST_CASE(no_thread_to_start_with_is_an_exception) {
     {
       const refusing from(of_thread, 100, spared);
       BOOST_CHECK_THROW(heddle::go([] {}), std::system_error);
+    }
+    for (const int error : {EAGAIN, EPERM, ENOMEM}) {
+      const refusing from(of_thread, 100, spared);
+      refused_thread = error;
+      BOOST_CHECK_EXCEPTION(heddle::run([] {}), std::system_error, [&](const std::system_error& e) {
+        const std::string name = spared == 0 ? "\"heddle\"" : "\"heddle-monitor\"";
+        return e.code() == std::error_code(error, std::generic_category()) &&
+               std::string(e.what()).find("no kernel thread " + name + " with a stack of ") != std::string::npos;
+      });
+      refused_thread = EAGAIN;
     }
     BOOST_TEST(heddle::run([] { return 5; }) == 5);
   }

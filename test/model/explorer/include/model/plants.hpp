@@ -36,6 +36,7 @@ enum class plant : std::uint8_t {
   machine_believes_any_wake,  ///< an idle machine takes any return from futex_wait for the end
   timekeeper_stays,           ///< an earlier timer does not replace the one the timekeeper waits for
   timekeeper_stays_late,      ///< one that found all processors busy still counts as the one that keeps the time
+  pinned_keeps_processor,     ///< a fiber that waits inside blocking() keeps its processor
   leaver_forgets,             ///< a machine that is dismissed does not look at what it would have done itself
   revoke_without_barrier,     ///< the monitor reads `inside` without the heavy barrier
 
