@@ -12,6 +12,7 @@
 #include "debug_layout.hpp"
 #include "heddle/detail/trusted.hpp"
 #include "heddle/large_stack.hpp"
+#include "pinned.hpp"
 #include "platform_services.hpp"
 #include "report.hpp"
 #include "scheduler.hpp"
@@ -172,7 +173,7 @@ namespace {
 void fill(fiber& f, const closure_type& type, void* from) {
   f.closure = &type;
   void* to = f.space;
-  if (type.size > fiber::inline_space || type.align > 16) {
+  if (type.size > fiber::inline_space || type.align > inline_alignment) {
     to = f.big_closure() = ::operator new(type.size, std::align_val_t(type.align));
     f.big = true;
   }
@@ -243,7 +244,8 @@ void destroy_closure(fiber& f) noexcept {
 fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options) {
   machine* m = this_machine();
   if (m == nullptr) return start_from_thread(type, from, options);
-  if (options == nullptr && type.trivial && type.size <= fiber::inline_space && type.align <= 16) [[likely]] {
+  if (options == nullptr && type.trivial && type.size <= fiber::inline_space && type.align <= inline_alignment)
+      [[likely]] {
     const critical_section in(*m);
     if (fiber* const f = m->sched.make_fiber_at_hand(*m, type)) [[likely]] {
       f->closure = &type;
@@ -262,7 +264,7 @@ void join_fiber(fiber* f) noexcept {
   // acquire: so that the result is seen; release half in finish_joinable().
   if (f->joiner.load(std::memory_order_acquire) == ended_mark()) return;
   if (f->state.load(std::memory_order_relaxed) == fiber_state::fresh) {
-    machine* const m = this_machine();
+    machine* const m = suspendable();
     if (m != nullptr && m->current != nullptr && m->sched.run_joined(*m, f)) return;
   }
   if (fiber_pool::is_parents(*f)) [[unlikely]]

@@ -325,7 +325,6 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   }
   if (m.p->timers.next_hint() != no_deadline) [[unlikely]]
     run_timers(m, *m.p);
-  if (m.call.load(std::memory_order_relaxed) != 0) m.call.store(0, std::memory_order_relaxed);
   self.state.store(fiber_state::lending, std::memory_order_relaxed);
   self.save_exceptions(*m.exceptions);
   *m.exceptions = {};

@@ -16,6 +16,7 @@
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "overflow.hpp"
+#include "pinned.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 #include "settings.hpp"
@@ -91,6 +92,7 @@ void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQ
   }
   watch_exit();
   watch_exit_of_thread();
+  look_for_openmp();
   const options o = effective_options(given);
   fiber_pool::instance().leave_parents();
   auto made = std::make_unique<scheduler>(o, o.procs);

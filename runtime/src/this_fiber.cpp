@@ -4,6 +4,7 @@
 #include "heddle/blocking.hpp"
 #include "heddle/detail/trusted.hpp"
 #include "heddle/no_preemption.hpp"
+#include "pinned.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
 
@@ -34,8 +35,9 @@ void set_locals(locals_base* of_caller) noexcept {
 nanoseconds_t monotonic_now() noexcept { return platform::now(); }
 
 void sleep_until(nanoseconds_t deadline) noexcept {
-  machine* m = this_machine();
+  machine* m = suspendable();
   if (m == nullptr) {
+    if (deadline > platform::now()) release_processor();
     atomic<std::uint32_t> never{0};
     while (platform::now() < deadline) platform::futex_wait(never, 0, deadline);
     return;
@@ -57,8 +59,10 @@ void sleep_until(nanoseconds_t deadline) noexcept {
 
 blocking_section::blocking_section() noexcept {
   machine* m = this_machine();
-  announced_ = m != nullptr && m->current != nullptr;
+  // Within another one nothing changes: the fiber has not left the thread since.
+  announced_ = m != nullptr && m->current != nullptr && m->call.load(std::memory_order_relaxed) == 0;
   if (!announced_) return;
+  look_for_pins();
   if (++m->calls == 0) ++m->calls;
   m->call.store(m->calls, std::memory_order_relaxed);
   platform::light_barrier();  // the store above before the look at the nap; heavy half in monitor::sleep()
@@ -70,7 +74,7 @@ blocking_section::~blocking_section() {
   machine* m = this_machine();
   if (m == nullptr) return;  // a forked child
   m->call.store(0, std::memory_order_relaxed);
-  if (m->enter())
+  if (m->enter() || is_pinned(*m))
     m->leave();
   else
     m->sched.regain(*m).leave();
@@ -89,8 +93,8 @@ no_preemption::~no_preemption() {
 namespace this_fiber {
 
 void yield() noexcept {
-  detail::machine* m = detail::this_machine();
-  if (m == nullptr) return detail::platform::yield_thread();
+  detail::machine* m = detail::suspendable();
+  if (m == nullptr) return detail::yield_thread();
   m->enter();
   m->sched.yield(*m);
 }

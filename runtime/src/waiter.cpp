@@ -3,12 +3,13 @@
 
 #include "heddle/detail/bounded_wait.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "pinned.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
 
 waiter::waiter() noexcept {
-  machine* m = this_machine();
+  machine* m = suspendable();
   fiber_ = m != nullptr ? m->current : nullptr;
 }
 
@@ -19,10 +20,11 @@ void waiter::park(void (*commit)(void*), void* arg) noexcept {
     return m.sched.park(m, commit, arg);
   }
   signal_.store(0, std::memory_order_relaxed);
-  counted_ = process_era();
-  count_parked_thread(+1);
+  counted_ = this_machine() == nullptr ? process_era() : 0;
+  if (counted_ != 0) count_parked_thread(+1);
   commit(arg);
   if (HEDDLE_PLANTED(wake_before_commit_lost)) signal_.store(0, std::memory_order_relaxed);
+  release_processor();
   sleep_thread();
 }
 
@@ -108,11 +110,12 @@ bool bounded_waiter::falls_asleep() noexcept {
 
 void bounded_waiter::park_thread() noexcept {
   signal_.store(0, std::memory_order_relaxed);
-  counted_ = alarm_.deadline == no_deadline ? process_era() : 0;
+  counted_ = alarm_.deadline == no_deadline && this_machine() == nullptr ? process_era() : 0;
   const bool asleep = falls_asleep();
   if (counted_ != 0 && asleep) count_parked_thread(+1);
   commit_(argument_);
   if (!asleep) return;
+  release_processor();
   // acquire: so that what the waker did before wake() is seen; release half there.
   while (alarm_.deadline != no_deadline && signal_.load(std::memory_order_acquire) == 0) {
     platform::futex_wait(signal_, 0, alarm_.deadline);

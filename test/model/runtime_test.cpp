@@ -297,6 +297,28 @@ void blocks_until_another_runs() {
     while (word.load(std::memory_order_acquire) == 0) platform::futex_wait(word, 0);
   });
 }
+/// Waits inside an announced call: for a lock, a value, a deadline, a join, by yields.
+void waits_inside_a_call() {
+  heddle::mutex m;
+  heddle::channel<int> c;
+  platform::atomic<std::uint32_t> word{0};
+  auto holder = heddle::spawn([&] {
+    const std::lock_guard hold(m);
+    heddle::this_fiber::yield();
+    word.store(1, std::memory_order_release);
+  });
+  auto sender = heddle::spawn([&] { c.send(4); });
+  heddle::blocking([&] {
+    heddle::detail::machine* const mine = heddle::detail::this_machine();
+    model::check(c.receive() == 4, "a value was lost");
+    const std::lock_guard hold(m);
+    auto child = heddle::spawn([&] { return word.load(std::memory_order_acquire); });
+    (void)child.join();
+    model::check(heddle::detail::this_machine() == mine, "the fiber has left its thread");
+  });
+  holder.join();
+  sender.join();
+}
 /// The same without the announcement.
 void blocks_unannounced() {
   platform::atomic<std::uint32_t> word{0};
@@ -524,6 +546,8 @@ BOOST_AUTO_TEST_CASE(sleep_twice) { right(4000, 1, true, sleeps_beside_a_plain_t
 BOOST_AUTO_TEST_CASE(exceptions) { right(1000, 1, true, rethrows); }
 BOOST_AUTO_TEST_CASE(announced_call) { right(4000, 1, true, blocks_until_another_runs); }
 BOOST_AUTO_TEST_CASE(unannounced_call) { right(4000, 1, true, blocks_unannounced); }
+BOOST_AUTO_TEST_CASE(waits_in_a_call) { right(4000, 1, false, waits_inside_a_call); }
+BOOST_AUTO_TEST_CASE(waits_in_a_call_with_monitor) { right(4000, 1, true, waits_inside_a_call); }
 BOOST_AUTO_TEST_CASE(endless_loop) { right(4000, 1, true, loops_until_another_runs); }
 BOOST_AUTO_TEST_CASE(announced_call_after_silence) { right(8000, 1, true, blocks_after_a_long_sleep); }
 BOOST_AUTO_TEST_CASE(one_owner) { right(8000, 1, true, hogs); }
@@ -555,6 +579,8 @@ BOOST_AUTO_TEST_CASE(exceptions) { right(4000, 2, false, rethrows); }
 BOOST_AUTO_TEST_CASE(sleep) { right(4000, 2, false, sleeps); }
 BOOST_AUTO_TEST_CASE(sleep_and_wake) { right(4000, 2, false, sleeps_against_a_wake); }
 BOOST_AUTO_TEST_CASE(announced_call) { right(4000, 2, true, blocks_until_another_runs); }
+BOOST_AUTO_TEST_CASE(waits_in_a_call) { right(4000, 2, false, waits_inside_a_call); }
+BOOST_AUTO_TEST_CASE(waits_in_a_call_with_monitor) { right(4000, 2, true, waits_inside_a_call); }
 BOOST_AUTO_TEST_CASE(one_owner) { right(8000, 2, true, hogs); }
 BOOST_AUTO_TEST_CASE(plain_threads) {
   model::options o = by_chance;
@@ -649,6 +675,9 @@ BOOST_AUTO_TEST_CASE(timekeeper_stays_late) {
 BOOST_AUTO_TEST_CASE(revoke_without_barrier) { wrong(model::plant::revoke_without_barrier, 1, true, hogs); }
 BOOST_AUTO_TEST_CASE(enter_ignores_revoked) { wrong(model::plant::enter_ignores_revoked, 1, true, hogs); }
 BOOST_AUTO_TEST_CASE(leave_without_release) { wrong(model::plant::leave_without_release, 1, true, hogs, "data race"); }
+BOOST_AUTO_TEST_CASE(pinned_keeps_processor) {
+  wrong(model::plant::pinned_keeps_processor, 1, false, waits_inside_a_call, "deadlock");
+}
 BOOST_AUTO_TEST_CASE(deep_sleep_without_look) {
   wrong(model::plant::deep_sleep_without_look, 1, true, blocks_after_a_long_sleep, "deadlock");
 }
