@@ -48,6 +48,7 @@ if(HEDDLE_WERROR MATCHES "^[A-Za-z]+-[0-9]+(,[A-Za-z]+-[0-9]+)*$")
 elseif(NOT heddle_werror MATCHES "^(ON|OFF|TRUE|FALSE|YES|NO|Y|N|1|0)$")
   message(FATAL_ERROR "HEDDLE_WERROR is '${HEDDLE_WERROR}'; it must be ON or OFF, or name compilers as in GNU-12,Clang-14")
 endif()
+heddle_switchable(HEDDLE_STACK_CLASH_PROTECTION ON "Compile code that links heddle with -fstack-clash-protection")
 heddle_choice(HEDDLE_SWITCH boost "How fibers switch: Boost.Context, or our own code that leaves out the FPU control words"
               boost fast)
 heddle_choice(HEDDLE_SEGMENTED "AUTO" "Offer heddle::segmented: AUTO where it can be had" AUTO ON OFF)
