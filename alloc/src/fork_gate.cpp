@@ -14,7 +14,7 @@ bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
     // release: as in leave().
     mine.store(0, std::memory_order_release);
     if (!wait_until_open(p)) return false;
-    mine.store(1, std::memory_order_relaxed);
+    mine.store(place_on_stack(), std::memory_order_relaxed);
     platform::light_barrier();  // the other half is in close()
     if (HEDDLE_PLANTED(waiter_looks_once)) return true;
   }
@@ -22,8 +22,11 @@ bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
 }
 
 bool fork_gate::enter_as_guest(std::uint32_t& within, const void* self, patience p) noexcept {
-  if (within != 0) return false;
-  within = 1;
+  const std::uint32_t place = place_on_stack();
+  const std::uint32_t other = within;
+  if (other != 0 && goes_on(other, place)) return false;
+  within = place;
+  if (other != 0) return true;  // it is counted still
   for (;;) {
     // seq_cst, with the fence in close(): so that the gate is seen closed, or the guest is counted.
     guests_.fetch_add(1, std::memory_order_seq_cst);

@@ -20,7 +20,7 @@ namespace heddle::detail {
 /// that, has all threads execute a fence, then reads the marks. One of the two sees the other.
 class fork_gate {
  public:
-  /// 1: a call of the thread is at work. Written by that thread.
+  /// Not 0: a call of the thread is at work, at that place on its stack. Written by that thread.
   using mark = atomic<std::uint32_t>;
   enum class patience { bounded, endless };
   static constexpr nanoseconds_t longest_wait = 20'000'000;  ///< of one who wants to work, for a fork
@@ -33,9 +33,11 @@ class fork_gate {
   /// The calling thread, which is `self`, begins to work. False: it must not, since another forks, or since a call of
   /// its own is at work, so that this is in a signal's handler. O(1).
   bool enter(mark& mine, const void* self, patience p = patience::bounded) noexcept {
-    if (mine.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    const std::uint32_t place = place_on_stack();
+    if (const std::uint32_t other = mine.load(std::memory_order_relaxed); other != 0 && goes_on(other, place))
+        [[unlikely]]
       return false;
-    mine.store(1, std::memory_order_relaxed);
+    mine.store(place, std::memory_order_relaxed);
     platform::light_barrier();  // the other half is in close()
     // acquire: so that a fork is over before what comes; release half in open().
     if (closed_.load(std::memory_order_acquire) == 0 || HEDDLE_PLANTED(worker_looks_not)) [[likely]]
@@ -73,7 +75,19 @@ class fork_gate {
   void open_in_child(std::uint32_t own_guests) noexcept;
   bool is_open() const noexcept { return closed_.load(std::memory_order_relaxed) == 0; }
 
+  /// Where the calling function is on its stack, in grains; never 0.
+  [[gnu::always_inline]] static std::uint32_t place_on_stack() noexcept {
+    std::uintptr_t pointer = 0;
+    asm volatile("movq %%rsp, %0" : "=r"(pointer));
+    return static_cast<std::uint32_t>(pointer >> 4) | 1;
+  }
+
  private:
+  /// Whether a call at `other` goes on below one at `place`. Else that one is no more: somebody has jumped out of it,
+  /// as handlers of signals do that must not.
+  static bool goes_on(std::uint32_t other, std::uint32_t place) noexcept {
+    return static_cast<std::int32_t>(place - other) < 0;
+  }
   bool enter_slow(mark& mine, const void* self, patience p) noexcept;
   bool begin_closing(const void* self) noexcept;
   bool wait_until_open(patience p) noexcept;

@@ -44,6 +44,9 @@ void forget_all() {
   make_anew(the_collected_spans);
   make_anew(the_scavenger);
   make_anew(the_profile);
+  make_anew(the_fork_gate);
+  make_anew(the_reserve_blocks);
+  guest_calls = 0;
   if (the_options.hardened) {  // they are large
     for (checked_blocks& c : the_checked_blocks) make_anew(c);
     make_anew(the_guarded_blocks);
