@@ -249,17 +249,14 @@ locals_base* thread_locals() noexcept { return nullptr; }
 void set_thread_locals(locals_base*) noexcept {}
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
-<<<<<<< HEAD
 bool is_main_thread() noexcept { return false; }
 void at_end_of_thread(void (*)() noexcept) noexcept {}
 bool main_thread_gone() noexcept { return false; }
 void stay_loaded() noexcept {}
-=======
 bool handler_may_come() noexcept { return false; }
 sigset_t blocked_signals() noexcept { return {}; }
 void block_signals(const sigset_t&) noexcept {}
 void block_all_signals() noexcept {}
->>>>>>> 1b9ddd9 (runtime: a signal handler is a way to be woken)
 void interrupt_nobody() noexcept {}
 void drop_pages(void* at, std::size_t bytes) noexcept { std::memset(at, 0, bytes); }
 
