@@ -90,9 +90,9 @@ BOOST_AUTO_TEST_CASE(a_period_must_be_positive) {
     heddle::ticker t(1h);
     BOOST_CHECK_THROW(t.reset(-1s), std::invalid_argument);
     BOOST_CHECK_THROW(t.reset(0ns), std::invalid_argument);
-    BOOST_CHECK_THROW(heddle::ticker(std::chrono::hours::min()), std::invalid_argument);
-    BOOST_CHECK_THROW(heddle::ticker(std::chrono::duration<double>(-1e-12)), std::invalid_argument);
-    BOOST_CHECK_THROW(heddle::ticker(std::chrono::duration<double>(std::nan(""))), std::invalid_argument);
+    BOOST_CHECK_THROW(heddle::ticker{std::chrono::hours::min()}, std::invalid_argument);
+    BOOST_CHECK_THROW(heddle::ticker{std::chrono::duration<double>(-1e-12)}, std::invalid_argument);
+    BOOST_CHECK_THROW(heddle::ticker{std::chrono::duration<double>(std::nan(""))}, std::invalid_argument);
     BOOST_TEST(!t.channel().try_receive());  // what was refused has changed nothing
   });
 }
