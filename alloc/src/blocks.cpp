@@ -33,7 +33,11 @@ constexpr std::size_t absurd = std::size_t{1} << 46;
       return allocate_of_reserve(c);
     const mcache_hold cache;
     if (!cache) return nullptr;
-    if (block_list& l = cache->slot(c); l.free != nullptr) return pop(l);  // the thread had no cache
+    if (block_list& l = cache->slot(c); l.free != nullptr) {  // the thread had no cache, or somebody has knocked
+      void* const block = pop(l);
+      cache->answer_knock(c);
+      return block;
+    }
     p = cache->refill(c);
   }
   free_deferred_blocks();
@@ -41,7 +45,7 @@ constexpr std::size_t absurd = std::size_t{1} << 46;
 }
 
 void* allocate_of(size_class c) noexcept {
-  block_list& l = this_mcache->slot(c);
+  block_list& l = this_mcache->short_slot(c);
   return l.free != nullptr ? pop(l) : allocate_of_empty(c);
 }
 

@@ -87,12 +87,14 @@ mcache::mcache(span_kind kind) noexcept : mcache(&nobodys_span) {
 // --- allocating -----------------------------------------------------------------------------------------------------
 
 void mcache::set_slot(size_class c, block_list& l) noexcept {
-  if (c >= small_classes) {
-    slots_[slot_of(c)] = &l;
-    return;
-  }
-  const std::size_t first = c == 0 ? 0 : class_info[c - 1].size / grain + 1;
-  std::fill(slots_.begin() + first, slots_.begin() + slot_of(c) + 1, &l);
+  lists_[c] = &l;
+  const std::size_t last = slot_of(c);
+  const std::size_t first = c >= small_classes ? last : c == 0 ? 0 : class_info[c - 1].size / grain + 1;
+  for (std::size_t i = first; i <= last; ++i) write_slot(i, l);
+}
+
+void mcache::knock() noexcept {
+  for (std::size_t i = 0; i != slots_.size(); ++i) write_slot(i, nobodys_span);
 }
 
 void* mcache::refill(size_class c) noexcept {

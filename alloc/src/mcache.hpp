@@ -28,12 +28,21 @@ class mcache {
  public:
   constexpr explicit mcache(block_list* nothing) noexcept {
     for (block_list*& l : slots_) l = nothing;  // and its magazines are full, since they have no room
+    for (block_list*& l : lists_) l = nothing;
   }
   explicit mcache(span_kind kind) noexcept;
 
   /// From which a block of this size may be popped, as far as the list goes. O(1).
-  block_list& small_slot(std::size_t size) const noexcept { return *slots_[grains_of(size)]; }
-  block_list& slot(size_class c) const noexcept { return *slots_[slot_of(c)]; }
+  block_list& small_slot(std::size_t size) const noexcept { return *seen_slot(grains_of(size)); }
+  /// The same by class.
+  block_list& short_slot(size_class c) const noexcept { return *seen_slot(slot_of(c)); }
+  /// The list of the class, also where the short paths do not see it; see knock().
+  block_list& slot(size_class c) const noexcept { return *lists_[c]; }
+  /// Has the short paths find an empty list in each slot, so that the next call for each class takes the long one. Any
+  /// thread, while the owner works. O(classes).
+  void knock() noexcept;
+  /// The owner has come by: gives the slot its list back, and watches the calls for this class while memory waits.
+  void answer_knock(size_class c) noexcept;
 
   /// A block of the class when the slot's list is empty; null: no memory. O(1) beside the kernel's work.
   void* refill(size_class c) noexcept;
@@ -119,6 +128,9 @@ class mcache {
     return c < small_classes ? class_info[c].size / grain : small_slots + c - small_classes;
   }
 
+  // Relaxed: another thread writes one value only, the address of a list that is always empty and never changes.
+  block_list* seen_slot(std::size_t i) const noexcept { return __atomic_load_n(&slots_[i], __ATOMIC_RELAXED); }
+  void write_slot(std::size_t i, block_list& l) noexcept { __atomic_store_n(&slots_[i], &l, __ATOMIC_RELAXED); }
   void set_slot(size_class c, block_list& l) noexcept;
   void* refill_unfed(size_class c) noexcept;
   void* refill_from_spans(size_class c) noexcept;
@@ -166,7 +178,8 @@ class mcache {
   void* sample_if_due(size_class c) noexcept;
   void* make_sample(size_class c) noexcept;
 
-  std::array<block_list*, small_slots + class_count - small_classes> slots_{};
+  std::array<block_list*, small_slots + class_count - small_classes> slots_{};  ///< what the short paths read
+  std::array<block_list*, class_count> lists_{};                                ///< what the owner has put there
   std::array<magazine, class_count + 1> magazines_{};  ///< by tag / tag_step
   std::array<span*, class_count> active_{};
   std::array<spare, class_count> spares_{};
@@ -191,6 +204,8 @@ class mcache_pool {
   void reclaim_all() noexcept;
   /// For the first that has something to collect. False: none has.
   bool reclaim_one() noexcept;
+  /// Knocks at each cache, used or not. Any thread. O(caches).
+  void knock() noexcept;
   thread_mutex& lock() noexcept { return lock_; }  // for fork
   /// Calls f with each cache that there is, used or not. Any thread.
   template <class F>

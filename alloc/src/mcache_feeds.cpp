@@ -75,6 +75,11 @@ void mcache::watch_call(size_class c) noexcept {
   if (make_feeds() && &slot(c) != &feeds_->of_class[c]) feed_slot(c, 0, 0);
 }
 
+void mcache::answer_knock(size_class c) noexcept {
+  set_slot(c, slot(c));
+  if (the_scavenger.waits_for_calls()) watch_call(c);
+}
+
 void mcache::end_feeding() noexcept {
   if (feeds_ == nullptr) return;
   for (std::size_t c = 0; c != class_count; ++c) unfeed_slot(static_cast<size_class>(c));

@@ -53,6 +53,11 @@ void mcache_pool::reclaim_all() noexcept {
       if (c->has_returned()) c->drain();
 }
 
+void mcache_pool::knock() noexcept {
+  // acquire: so that each is seen as it was made; release half in take().
+  for (mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) c->knock();
+}
+
 bool mcache_pool::reclaim_one() noexcept {
   const thread_lock hold(lock_);
   for (mcache* c : first_)

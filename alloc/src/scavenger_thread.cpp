@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "heddle/detail/own_thread.hpp"
+#include "mcache.hpp"
 #include "options.hpp"
 #include "os.hpp"
 #include "scavenger.hpp"
@@ -49,7 +50,10 @@ void scavenger_thread::thread_left() noexcept {
   std::uint32_t n = own_threads();
   while (n != 0 && !own_threads_.compare_exchange_weak(n, n - 1, std::memory_order_relaxed)) {
   }
-  if (n <= 2) stop();
+  if (n > 2) return;
+  stop();
+  // The thread that is left, if there is one, may never leave the short paths by itself.
+  if (the_scavenger.waits()) the_mcache_pool.knock();
 }
 
 own_thread::own_thread() noexcept { the_scavenger_thread.thread_came(); }

@@ -4,12 +4,14 @@
 #include "mcache.hpp"
 
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "mcentral.hpp"
+#include "nobody.hpp"
 #include "options.hpp"
 #include "scavenger.hpp"
 #include "support/death.hpp"
@@ -429,6 +431,29 @@ BOOST_AUTO_TEST_CASE(a_notice_may_come_late) {
 }
 
 /// The cache of a thread that has ended goes to the next one, with the full spans that it has.
+/// After a knock the short paths find nothing, and the lists are as they were; each answer opens one class again.
+BOOST_AUTO_TEST_CASE(a_knock_is_answered_by_class) {
+  cache a;
+  const std::array<std::size_t, 4> sizes{10, 160, 9'000, class_limit};
+  std::vector<void*> all;
+  for (const std::size_t size : sizes) {
+    void* const p = a.allocate(size);
+    all.push_back(a.allocate(size));
+    a.free(p);
+  }
+  const auto has_block = [&](std::size_t size) { return a->short_slot(class_for(size)).free != nullptr; };
+  the_mcache_pool.knock();
+  for (const std::size_t size : sizes) BOOST_TEST(!has_block(size), size);
+  BOOST_TEST(a->small_slot(10).free == nullptr);
+  for (const std::size_t size : sizes) {
+    BOOST_TEST(&a->slot(class_for(size)) != &nobodys_span);
+    a->answer_knock(class_for(size));
+    BOOST_TEST(&a->short_slot(class_for(size)) == &a->slot(class_for(size)));
+  }
+  BOOST_TEST(&a->small_slot(1) == &a->slot(0));
+  a.free(all);
+}
+
 BOOST_AUTO_TEST_CASE(pool) {
   constexpr std::size_t size = 4096;
   cache other;

@@ -456,6 +456,23 @@ BOOST_AUTO_TEST_CASE(in_a_child_there_are_no_others) {
   BOOST_TEST(how.status == 0);
 }
 
+/// Memory waits when the last of them ends, and the one thread that is left never leaves the short paths by itself.
+BOOST_AUTO_TEST_CASE(the_last_thread_hears_that_memory_waits) {
+  for (const scavenging how : {scavenging::background, scavenging::steps}) {
+    std::vector<void*> own;
+    for (int i = 0; i != 20; ++i) own.push_back(blocks::allocate(10));
+    for (void* const p : own) blocks::deallocate(p);
+    the_options.scavenger = how;
+    the_options.pace_ms = 400;
+    const std::size_t at_first = released_so_far();
+    std::thread([] { leave_idle(64 * mib); }).join();
+    BOOST_TEST(!the_scavenger_thread.exists());
+    BOOST_TEST_REQUIRE(the_scavenger.waits());
+    wait_until_at_rest();
+    BOOST_TEST(released_so_far() - at_first >= 56 * mib);
+  }
+}
+
 /// They come and go while it does.
 BOOST_AUTO_TEST_CASE(threads_come_and_go) {
   the_options.scavenger = scavenging::background;
