@@ -10,6 +10,7 @@
 
 #include "stack.hpp"
 #include "switch.hpp"
+#include "valgrind.hpp"
 
 namespace heddle::detail {
 
@@ -61,6 +62,7 @@ void tell_of_contexts() {
   context_words words{};
   heddle_show_context(make_context(room.get() + size, size, heddle_shown_context), words.data());
   retire_home_stack(apart);
+  VALGRIND_MAKE_MEM_DEFINED(words.data(), sizeof words);  // words of the context that nobody has written are among them
 
   constexpr std::uint64_t mark = 0x686564646c650001;  // as in show_context_x86_64.S
   const std::uint64_t places[] = {place_of(mark, words),     place_of(mark + 1, words), place_of(mark + 2, words),

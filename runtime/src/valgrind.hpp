@@ -7,9 +7,10 @@
 
 #include <cstddef>
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #else
+#define VALGRIND_MAKE_MEM_DEFINED(at, bytes) static_cast<void>(0)
 #define VALGRIND_STACK_REGISTER(start, end) 0
 #define VALGRIND_STACK_DEREGISTER(id) (void)(id)
 #define RUNNING_ON_VALGRIND 0

@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(rounding_stays_with_the_fiber) {  // with either kind of sw
         stop = true;
         busy.join();
       },
-      {.procs = 1, .max_machines = 1});
+      {.procs = 1, .max_machines = 1, .preempt = true});
   BOOST_TEST(of_busy == FE_UPWARD);
   BOOST_TEST(of_other == FE_TONEAREST);
 }
