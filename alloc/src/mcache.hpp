@@ -180,7 +180,7 @@ class mcache {
 
   std::array<block_list*, small_slots + class_count - small_classes> slots_{};  ///< what the short paths read
   std::array<block_list*, class_count> lists_{};                                ///< what the owner has put there
-  std::array<magazine, class_count + 1> magazines_{};  ///< by tag / tag_step
+  std::array<magazine, class_count + 1> magazines_{};                           ///< by tag / tag_step
   std::array<span*, class_count> active_{};
   std::array<spare, class_count> spares_{};
   std::array<span_list, class_count> partial_{};
