@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // dlopen() without RTLD_DEEPBIND. A library that is opened with that flag finds malloc() and free() in glibc, beside
-// which it was linked, and not here: what the one heap has given comes back to the other (Debian's php opens its
-// modules so). There is no way to serve such a library but to open it without, as every allocator that is preloaded and
-// AddressSanitizer need it.
+// which it was linked, and not here. So blocks of one heap come back to the other (Debian's php opens its modules so).
+// The only way to serve such a library is to open it without the flag. Every allocator that is preloaded needs that,
+// and so does AddressSanitizer.
 //
-// glibc looks for a library in the namespace, with the RUNPATH and at the $ORIGIN of the one that calls, and knows it
+// glibc looks for a library in the namespace, with the RUNPATH and at the $ORIGIN of its caller, and knows the caller
 // by the address to which it returns. So nothing may stand between: these two jump on with that address as it was.
 #include <dlfcn.h>
 

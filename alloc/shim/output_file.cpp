@@ -19,7 +19,7 @@ int refuse(int file, int error) noexcept {
   return -1;
 }
 
-/// What stands behind a prefix of `path`; null if it begins otherwise.
+/// The rest of `path` behind a prefix; null if it begins otherwise.
 const char* behind(const char* path, const char* prefix) noexcept {
   const std::size_t n = std::strlen(prefix);
   return std::strncmp(path, prefix, n) == 0 ? path + n : nullptr;

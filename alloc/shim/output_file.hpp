@@ -3,8 +3,8 @@
 
 namespace heddle::detail {
 
-/// A file that somebody has named in an option, opened for writing: a descriptor that is closed in programs that this
-/// process executes, or -1 with errno.
+/// Opens a file that an option names, for writing: a descriptor that is closed in programs that this process executes,
+/// or -1 with errno.
 ///
 /// - A file that is not there is made, for its owner alone (mode 0600).
 /// - A regular file is written anew if it belongs to the effective user and has no other name; else EPERM.

@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t os_page = 4096;
 constexpr unsigned tries = 8;
 
-// So long a window may become, and so far the span records may reach. What is not mapped costs nothing.
+// So long a window may become, and so far the span records may reach. Addresses without a mapping cost nothing.
 #ifdef HEDDLE_TSAN  // it wants to know where memory is; there is its lower part for programs
 constexpr std::uintptr_t lowest = std::uintptr_t{1} << 33, highest = std::uintptr_t{1} << 39;
 constexpr std::size_t window_bytes = std::size_t{1} << 37, record_bytes = std::size_t{1} << 34;
@@ -28,7 +28,7 @@ constexpr std::size_t number_bytes = window_pages * sizeof(std::uint32_t);
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
-/// An address with so many bytes above it, a multiple of `align`.
+/// An address with so many free bytes above it, a multiple of `align`.
 std::uintptr_t choose_place(std::size_t bytes, std::size_t align) noexcept {
   return (lowest + os::random_bits() % (highest - lowest - bytes)) & ~(align - 1);
 }
@@ -59,7 +59,7 @@ os::map_result grow_window(heap_window& w, std::size_t pages) noexcept {
   os::map_result result = map_table(w.tags, w.tagged, all * sizeof(class_tag));
   if (result == os::map_result::mapped) result = map_table(w.table, w.tabled, all * sizeof(std::uint32_t));
   if (result == os::map_result::mapped) result = os::map_at(w.end(), pages << page_shift);
-  // release: so that who sees the bound finds the tables; acquire halves in contains_grain() and pages().
+  // release: so that a thread that sees the bound finds the tables; acquire halves in contains_grain() and pages().
   if (result == os::map_result::mapped) w.grains.store(all * heap_window::grains_per_page, std::memory_order_release);
   return result;
 }
@@ -98,7 +98,7 @@ std::size_t address_map::grow(std::size_t pages) noexcept {
     next.first_page = first_page;
     const os::map_result result = grow_window(next, pages);
     if (result == os::map_result::mapped) {
-      // release: so that who sees that there is another window sees where; acquire half in window_elsewhere().
+      // release: so that a thread that sees another window sees where it is; acquire half in window_elsewhere().
       count_.store(n + 1, std::memory_order_release);
       return first_page;
     }
@@ -122,7 +122,7 @@ char* address_map::address(std::size_t page) const noexcept {
 }
 
 const heap_window* address_map::window_elsewhere(const void* p) const noexcept {
-  // acquire: so that what leads to its tables is seen; release half in grow().
+  // acquire: so that the way to its tables is seen; release half in grow().
   for (std::size_t i = count_.load(std::memory_order_acquire); i > 1; --i)
     if (windows_[i - 1].contains(p)) return &windows_[i - 1];
   return nullptr;

@@ -17,12 +17,12 @@ namespace heddle::detail {
 /// program.
 ///
 /// Nothing is reserved, neither of the window nor of the two tables: each is at an address with room above it, and is
-/// mapped as far as it is used. So the bound tells how far the tables may be read. Who frees a block sees a bound above
-/// it, though it is read without order: what has brought the block has brought the growth that made room for it, and
-/// the bound never falls below a block. Who frees anything else sees one of the bounds that there have been: the tables
-/// were mapped before each.
+/// mapped as far as it is used. So the bound tells how far the tables may be read. A thread that frees a block sees a
+/// bound above it, though it reads without order: the growth that made room for the block has come to the thread with
+/// it, and the bound never falls below a block. A thread that frees any other address sees one of the bounds that
+/// there have been: the tables were mapped before each.
 ///
-/// When something else turns out to be mapped where the window or one of its tables would go on, the window stays as it
+/// When something else turns out to be mapped where the window or one of its tables would grow, the window stays as it
 /// is for ever, and the heap goes on in another.
 struct heap_window {
   std::uintptr_t base = 0;
@@ -49,7 +49,7 @@ struct heap_window {
   char* end() const noexcept { return reinterpret_cast<char*>(base + (pages() << page_shift)); }
 };
 
-/// From an address to its span: what free() reads first. There is a window from when the first block is asked for; it
+/// Leads from an address to its span; free() reads it first. With the first block that is asked for comes a window: it
 /// is the one that the short path knows. The others, which hardly any process has, are looked through one by one. Read
 /// by everybody at any time; changed under the lock of the mheap.
 ///
@@ -58,8 +58,8 @@ struct heap_window {
 class address_map {
  public:
   static constexpr std::size_t most_windows = 128;
-  /// Where a window begins: a multiple, as the number of its first page is of as many pages. So pages are as aligned as
-  /// their numbers.
+  /// Windows begin at multiples of this, and the numbers of their first pages are multiples of as many pages. So pages
+  /// are as aligned as their numbers.
   static constexpr std::size_t window_align = std::size_t{32} << 20;
 
   span* spans = nullptr;  ///< [0]: the span of all pages that are in none; nobody owns it
@@ -113,7 +113,7 @@ class address_map {
   /// f(const heap_window&) for each.
   template <class F>
   void for_each_window(F f) const {
-    // acquire: so that what leads to its tables is seen; release half in grow().
+    // acquire: so that the way to its tables is seen; release half in grow().
     for (std::size_t i = 0, n = count_.load(std::memory_order_acquire); i != n; ++i) f(windows_[i]);
   }
 
@@ -124,7 +124,7 @@ class address_map {
   /// Maps so many pages behind the last window's end, or, where that cannot be, in another window. The number of the
   /// first; no_page: there is no memory, or no window left.
   std::size_t grow(std::size_t pages) noexcept;
-  /// Takes the last pages away that grow() has given, of which nobody has been told.
+  /// Takes the last pages of grow() away, of which nobody has been told.
   void shrink(std::size_t pages) noexcept;
   /// Has the page at p lead to the record with this number.
   void set_number(const void* p, std::uint32_t number) noexcept {
@@ -134,7 +134,7 @@ class address_map {
     else
       set_number_elsewhere(p, number);
   }
-  /// What the tables take.
+  /// Bytes of the tables.
   std::size_t table_bytes() const noexcept;
 
  private:

@@ -8,9 +8,9 @@
 
 namespace heddle::detail {
 
-/// While it lives the calling thread may touch what the heap shares: take its locks, go to spans, caches of others and
-/// lists. Every call that does so has one, and what it calls has none. Not admitted: see fork_gate; then nothing of
-/// that may be touched, and blocks come from the_reserve_blocks.
+/// While it lives the calling thread may touch the shared parts of the heap: take locks, go to spans, caches of others
+/// and lists. Every call that does so has one; the functions that it calls have none. If it is not admitted (see
+/// fork_gate), none of that may be touched, and blocks come from the_reserve_blocks.
 class at_work {
  public:
   using patience = fork_gate::patience;
@@ -26,7 +26,7 @@ class at_work {
   at_work& operator=(const at_work&) = delete;
 
   explicit operator bool() const noexcept { return mark_ != nullptr || is_guest_; }
-  /// By which a thread is told from others, also in a child.
+  /// The address that tells a thread from others, also in a child.
   static const void* self() noexcept { return &this_mcache; }
 
  private:

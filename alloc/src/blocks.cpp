@@ -98,7 +98,7 @@ void free_large(span& s) noexcept {
 /// Frees p as soon as the fork is over.
 [[gnu::cold, gnu::noinline]] void defer(void* p) noexcept {
   the_reserve_blocks.defer(p);
-  // The thread that forked has looked through them perhaps already. In a signal's handler: whoever comes next does.
+  // The thread that forked has perhaps looked through them already. In a signal's handler: the next call does it.
   if (the_fork_gate.is_open() && this_mcache->work.load(std::memory_order_relaxed) == 0 && guest_calls == 0)
     free_deferred_blocks();
 }
@@ -176,9 +176,9 @@ namespace {
   the_scavenger.poll(caller);
 }
 
-/// p lies in a window: what is left to do when its magazine is full, or there is none.
+/// p lies in a window, and its magazine is full, or there is none.
 [[gnu::always_inline]] inline void deallocate_in(span& s, void* p, const void* caller) noexcept {
-  // What needs a frame on the stack stands apart.
+  // Code that needs a frame on the stack stands apart.
   if (!this_mcache->free_at_once(s, p)) return deallocate_at_work(p, s, caller);
   the_scavenger.poll(caller);
 }

@@ -18,7 +18,7 @@ namespace heddle::detail::blocks {
 /// here.
 [[gnu::noinline]] void deallocate_outside(void* p, const void* caller) noexcept;
 
-/// What could not be freed while another thread forked.
+/// Frees the blocks that could not be freed while another thread forked.
 void free_deferred_blocks() noexcept;
 
 /// Does not return; that free() need not know, since it may jump there then, and sets up no stack frame.

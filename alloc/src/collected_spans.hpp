@@ -16,7 +16,7 @@ namespace heddle::detail {
 
 class collected_span;
 
-/// What a program's addresses have.
+/// The bits that a program's addresses have.
 inline constexpr unsigned address_bits = 47;
 
 /// A block in use of a collected kind.
@@ -158,7 +158,7 @@ class collected_spans {
   static std::size_t number_of(const void* p) noexcept { return reinterpret_cast<std::uintptr_t>(p) >> page_shift; }
   /// p lies in a span that has been added.
   entry& entry_of(const void* p) const noexcept {
-    // relaxed: what has brought the address has brought that too.
+    // relaxed: the table came to the caller together with the address.
     const leaf* const leaves = leaves_.load(std::memory_order_relaxed);
     return leaves[number_of(p) / entries_per_leaf].load(std::memory_order_relaxed)[number_of(p) % entries_per_leaf];
   }

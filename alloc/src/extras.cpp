@@ -126,7 +126,7 @@ void deallocate(void* p) noexcept {
 
 namespace {
 
-/// What was asked for is known exactly where every call is checked, also of what realloc() gave.
+/// The exact size that was asked for is known where every call is checked, also after realloc().
 void check_exact_size(const void* p, std::size_t size) noexcept {
   const std::size_t known = hardened::size_of(p, "delete");
   if (size != known) wrong_size(p, size, known, the_map.contains(p) ? &the_map.span_of(p) : nullptr);

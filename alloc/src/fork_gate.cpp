@@ -48,7 +48,7 @@ void fork_gate::leave_as_guest(std::uint32_t& within) noexcept {
 bool fork_gate::begin_closing(const void* self) noexcept {
   if (is_mine(self)) return false;
   std::uint32_t expected = 0;
-  // seq_cst: with the fence in close(). acquire: so that what others did before their fork is seen.
+  // seq_cst: with the fence in close(). acquire: so that the work of others before their fork is seen.
   while (!closed_.compare_exchange_strong(expected, 1, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     expected = 0;
     platform::futex_wait(closed_, 1);
@@ -73,7 +73,7 @@ bool fork_gate::wait_until_open(patience p) noexcept {
 void fork_gate::wait_until(const mark& m, std::uint32_t value, nanoseconds_t deadline) noexcept {
   constexpr nanoseconds_t longest_pause = 1'000'000;
   atomic<std::uint32_t> never{0};
-  // acquire: so that what was done is seen; release halves in leave() and its relatives.
+  // acquire: so that the work of others is seen; release halves in leave() and its relatives.
   for (nanoseconds_t pause = 1'000; m.load(std::memory_order_acquire) != value;
        pause = std::min(2 * pause, longest_pause)) {
     const nanoseconds_t now = platform::now();
@@ -85,7 +85,7 @@ void fork_gate::wait_until(const mark& m, std::uint32_t value, nanoseconds_t dea
 void fork_gate::open() noexcept {
   forking_.store(nullptr, std::memory_order_relaxed);
   stuck_.store(false, std::memory_order_relaxed);
-  // release: so that who comes next sees what the thread that forked has done; acquire half in enter_slow().
+  // release: so that the next thread sees the work of the thread that forked; acquire half in enter_slow().
   closed_.store(0, std::memory_order_release);
   platform::futex_wake(closed_, INT_MAX);
 }

@@ -7,31 +7,31 @@
 
 namespace heddle::detail {
 
-/// Between threads that are at work on what the heap shares, and those that fork: a child has none of the other
-/// threads, and must find all that as it should be.
+/// Stands between threads that are at work on the shared parts of the heap and threads that fork. A child has none of
+/// the other threads, and must find the shared parts complete.
 ///
-/// A library cannot hold its locks over a fork, as glibc's malloc does: that takes them inside fork(), behind those of
-/// stdio and of the name service, whose holders allocate; a library's handlers run before fork() takes those, so each
-/// would wait for the other. So the one who forks holds no lock. It closes the gate and waits until nobody is at work.
-/// Whoever comes then waits until the fork is over, but not for long, since it may have what fork() waits for: it is
-/// refused, and served otherwise (reserve_blocks).
+/// A library cannot hold its locks over a fork, as glibc's malloc does. glibc takes those inside fork(), behind the
+/// locks of stdio and of the name service, whose holders allocate. A library's handlers run before fork() takes them,
+/// so each would wait for the other. So the thread that forks holds no lock. It closes the gate and waits until nobody
+/// is at work. A thread that comes then waits until the fork is over, but not for long, since fork() may wait for a
+/// lock of that thread. After a while it is refused, and served otherwise (reserve_blocks).
 ///
-/// The protocol: a thread that begins writes its mark, then reads whether the gate is closed; one that closes it writes
-/// that, has all threads execute a fence, then reads the marks. One of the two sees the other.
+/// The protocol: a thread that begins writes its mark, then reads whether the gate is closed. A thread that forks
+/// closes the gate, has all threads execute a fence, then reads the marks. One of the two sees the other.
 class fork_gate {
  public:
   /// Not 0: a call of the thread is at work, at that place on its stack. Written by that thread.
   using mark = atomic<std::uint32_t>;
   enum class patience { bounded, endless };
-  static constexpr nanoseconds_t longest_wait = 20'000'000;  ///< of one who wants to work, for a fork
-  static constexpr nanoseconds_t longest_drain = nanoseconds_t{10} * 1'000'000'000;  ///< of a fork, for who is at work
+  static constexpr nanoseconds_t longest_wait = 20'000'000;  ///< of a thread that wants to work, for a fork
+  static constexpr nanoseconds_t longest_drain = nanoseconds_t{10} * 1'000'000'000;  ///< of a fork, for others at work
   /// The same in a handler that has interrupted a call of its own: others may wait for a lock which that call holds.
   static constexpr nanoseconds_t longest_drain_within = 20'000'000;
 
   constexpr fork_gate() noexcept = default;
 
-  /// The calling thread, which is `self`, begins to work. False: it must not, since another forks, or since a call of
-  /// its own is at work, so that this is in a signal's handler. O(1).
+  /// The calling thread, which is `self`, begins to work. False: it must not, since another forks, or since this is a
+  /// signal's handler and has interrupted a call of its own that is at work. O(1).
   bool enter(mark& mine, const void* self, patience p = patience::bounded) noexcept {
     const std::uint32_t place = place_on_stack();
     if (const std::uint32_t other = mine.load(std::memory_order_relaxed); other != 0 && goes_on(other, place))
@@ -45,7 +45,7 @@ class fork_gate {
     return enter_slow(mine, self, p);
   }
   void leave(mark& mine) noexcept {
-    // release: so that who forks sees what was done; acquire half in wait_until().
+    // release: so that the thread that forks sees the work; acquire half in wait_until().
     mine.store(0, HEDDLE_PLANTED(worker_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   }
   /// The same for a thread without a mark. `within`: a number of its own, which only these two change.
@@ -69,7 +69,7 @@ class fork_gate {
     }
     return true;
   }
-  /// After it, in the parent or where it has failed.
+  /// After the fork, in the parent, or if it has failed.
   void open() noexcept;
   /// In the child, whose only thread is a guest so many times.
   void open_in_child(std::uint32_t own_guests) noexcept;
@@ -83,8 +83,8 @@ class fork_gate {
   }
 
  private:
-  /// Whether a call at `other` goes on below one at `place`. Else that one is no more: somebody has jumped out of it,
-  /// as handlers of signals do that must not.
+  /// Whether a call at `other` goes on below one at `place`. If not, that call is no more: somebody has jumped out of
+  /// it, as handlers of signals do that must not.
   static bool goes_on(std::uint32_t other, std::uint32_t place) noexcept {
     return static_cast<std::int32_t>(place - other) < 0;
   }
@@ -95,8 +95,8 @@ class fork_gate {
   bool is_mine(const void* self) const noexcept { return forking_.load(std::memory_order_relaxed) == self; }
 
   atomic<std::uint32_t> closed_{0};
-  atomic<const void*> forking_{nullptr};  ///< who has closed it; written by that thread
-  atomic<bool> stuck_{false};             ///< somebody has waited as long as one does: others need not
+  atomic<const void*> forking_{nullptr};  ///< the thread that closed the gate; written by it
+  atomic<bool> stuck_{false};             ///< a thread has waited to the limit: others need not
   mark guests_{0};
 };
 

@@ -27,7 +27,7 @@ class guarded_blocks {
   /// called in a handler of SIGSEGV.
   void report_touched(const void* at) noexcept;
 
-  /// Gives back the addresses that are kept out of use, for whoever gets none. False: there are none.
+  /// Gives back the addresses that are kept out of use, for a caller that gets none. False: there are none.
   bool release_all() noexcept;
 
   /// Of blocks in use, in whole pages.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What an mcache does while its slots run dry early: see cache_feeds.
+// The work of an mcache while its slots run dry early: see cache_feeds.
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -38,12 +38,12 @@ void* mcache::refill_fed(size_class c) noexcept {
   return p;
 }
 
-/// Memory waits: sees to it that calls for this class come by again, now and then or at once.
+/// Memory waits: has calls for this class leave the short path again, now and then or at once.
 void mcache::space_calls(size_class c) noexcept {
   if (the_scavenger.is_at_rest()) return feed_slot(c, 0, 0);
   magazine& m = magazines_[c + 1];
-  if (&slot(c) != &m) return;  // what is freed is not what is allocated next
-  // With a few blocks they would come by at each of their calls.
+  if (&slot(c) != &m) return;  // freed blocks are not allocated next
+  // With a few blocks they would leave the short path at each of their calls.
   const std::uint32_t few = magazine_bounds[c].least / 4;
   if (m.count() < few) add_spare(c);
   if (span& s = *active_[c]; m.count() < few && &s != &nobodys_span && replenish(s))
@@ -70,7 +70,7 @@ void mcache::watch_calls() noexcept {
   }
 }
 
-/// The same for one class. If there is a feed already it will run dry.
+/// The same for one class. A feed that is there already will run dry.
 void mcache::watch_call(size_class c) noexcept {
   if (make_feeds() && &slot(c) != &feeds_->of_class[c]) feed_slot(c, 0, 0);
 }
@@ -113,7 +113,7 @@ void mcache::feed_slot(size_class c, std::uint64_t most, std::size_t sampled_siz
   set_slot(c, to);
 }
 
-/// Puts back what was there, with the blocks that are left.
+/// Puts the list back that was there, with the blocks that are left.
 void mcache::unfeed_slot(size_class c) noexcept {
   feed& from = feeds_->of_class[c];
   if (&slot(c) != &from) return;

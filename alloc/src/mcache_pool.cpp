@@ -25,7 +25,7 @@ mcache* mcache_pool::take(span_kind kind) noexcept {
   }
   auto* const c = new (memory) mcache(kind);
   c->next_made = all_.load(std::memory_order_relaxed);
-  // release: so that who walks over them sees it as it was made; acquire half in for_each().
+  // release: so that a thread that walks over them sees it complete; acquire half in for_each().
   while (!all_.compare_exchange_weak(c->next_made, c, std::memory_order_release, std::memory_order_relaxed)) {
   }
   return c;
@@ -37,7 +37,7 @@ void mcache_pool::give(mcache& c) noexcept {
   c.pooled.store(true, std::memory_order_relaxed);
   pooled_.fetch_add(1, std::memory_order_relaxed);
   c.next = std::exchange(first_[index(c.kind())], &c);
-  if (c.has_returned()) c.drain();  // of which the sender may not have seen `pooled`
+  if (c.has_returned()) c.drain();  // the sender may not have seen `pooled`
 }
 
 void mcache_pool::reclaim(mcache& c) noexcept {

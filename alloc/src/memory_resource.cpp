@@ -6,7 +6,7 @@
 namespace heddle::alloc {
 namespace {
 
-/// Of which class an object is: the pointer to its virtual functions, with which it begins (Itanium C++ ABI, section
+/// The class of an object: the pointer to its virtual functions, with which it begins (Itanium C++ ABI, section
 /// 2.4). Not by dynamic_cast: the virtual functions may come from code that was compiled with -fno-rtti.
 const void* class_of(const std::pmr::memory_resource& r) noexcept {
   const void* functions = nullptr;

@@ -32,7 +32,7 @@ constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return 
 // --- growing --------------------------------------------------------------------------------------------------------
 
 bool mheap::grow(std::size_t pages) noexcept {
-  // Before there is a page: what is none of the heap leads to the record with the number 0.
+  // Before there is a page: addresses outside the heap lead to the record with the number 0.
   if (!records_.begin()) return false;
   const std::size_t needed = round_up(pages, page_allocator::chunk_pages);
   // An eighth of what there is, so that a small process stays small, and a large one asks seldom.
@@ -269,7 +269,7 @@ void mheap::drop_kept_large() noexcept {
   while (kept_large_count_ != 0) drop_kept_large_one();
 }
 
-/// Returns how many of those that it may it has not.
+/// Drops `most` spans at most. Returns how many more it might have dropped.
 std::size_t mheap::drop_kept_of_classes(std::size_t most) noexcept {
   for (span*& first : kept_) {
     for (; first != nullptr && most != 0; --most) {

@@ -61,16 +61,16 @@ class mheap {
   /// Memory for records, zeroed, never freed. Null: none left.
   void* make_record(std::size_t bytes) noexcept;
 
-  /// Gives back free pages that nobody has asked for since `round`, at most `bytes` and what makes a run whole. Returns
-  /// how many bytes. `along`: where to begin; becomes where to go on.
+  /// Gives back free pages that nobody has asked for since `round`, at most `bytes` and the rest of the last run.
+  /// Returns how many bytes. `along`: where to begin; becomes where to go on.
   std::size_t release(std::uint32_t round, std::size_t bytes, page_walk& along) noexcept;
   std::size_t release(std::uint32_t round, std::size_t bytes) noexcept {
     page_walk along;
     return release(round, bytes, along);
   }
-  /// What is freed from now on counts as freed in this round.
+  /// Memory that is freed from now on counts as freed in this round.
   void set_round(std::uint32_t r) noexcept;
-  /// Makes free pages of what is kept: of so many spans at most. False: nothing is left.
+  /// Makes free pages of kept spans: of so many at most. False: nothing is left.
   bool drop_kept(std::size_t most) noexcept;
   mheap_figures figures() noexcept;
 

@@ -153,7 +153,7 @@ void read_options() noexcept {
   }
   const int errno_before = errno;
   if (os::is_privileged()) {
-    // Whoever started it would have files written, memory used and words said with rights that are not theirs.
+    // Its starter would have files written, memory used and words said with rights that are not the starter's.
   } else if (environ != nullptr) {
     if (const char* const value = std::getenv(variable); value != nullptr) read_all(value);
   } else {

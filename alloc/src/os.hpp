@@ -26,7 +26,7 @@ enum class map_result {
 map_result map_at(void* at, std::size_t bytes) noexcept;
 /// Memory anywhere, zeroed, aligned to `alignment` (a power of two); null if there is none.
 void* map(std::size_t bytes, std::size_t alignment) noexcept;
-/// Makes what reserve_closed() gave writable. False: no memory.
+/// Makes addresses from reserve_closed() writable. False: no memory.
 bool commit(void* at, std::size_t bytes) noexcept;
 void unmap(void* at, std::size_t bytes) noexcept;
 /// Address space that cannot be touched until it is committed. Null: there is none.

@@ -75,10 +75,10 @@ std::size_t bytes_for(std::size_t chunks) noexcept {
 
 }  // namespace
 
-/// Moves what is written to where there is room for so many chunks, and some.
+/// Moves the records to where there is room for so many chunks, and some more.
 bool page_allocator::make_room(std::size_t chunks) noexcept {
   if (chunks <= room_) return true;
-  constexpr std::size_t least = 28;  // what goes into a page of the kernel's
+  constexpr std::size_t least = 28;  // as many as fit into a page of the kernel's
   static_assert(sizeof(chunk) == 136);
   const std::size_t room = std::max({chunks, room_ + room_ / 2, least});
   const std::size_t bytes = round_up(bytes_for(room), os_page);
@@ -107,7 +107,7 @@ bool page_allocator::grow(std::size_t first, std::size_t pages) noexcept {
   const std::size_t known = (end_ + chunk_pages - 1) / chunk_pages;
   const std::size_t chunks = (first + pages + chunk_pages - 1) / chunk_pages;
   if (!make_room(chunks)) return false;
-  // What is not added is used, be it in between or behind.
+  // Pages that were not added count as used, in between or behind.
   for (std::size_t c = known; c != chunks; ++c)
     std::fill(std::begin(chunks_[c].used), std::end(chunks_[c].used), ~std::uint64_t{0});
   for_chunks(chunks_, first, pages, [](chunk& c, std::size_t bit, std::size_t n) {

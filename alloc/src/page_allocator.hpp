@@ -10,7 +10,7 @@ namespace heddle::detail {
 
 inline constexpr std::size_t no_page = ~std::size_t{0};
 
-/// How far somebody has come who looks for free pages.
+/// How far a search for free pages has come.
 struct page_walk {
   std::size_t page = 0;  ///< the next to look at; no_page: there is none
   std::size_t runs = 0;  ///< given back so far
@@ -18,8 +18,8 @@ struct page_walk {
 
 /// Which pages of the heap are free: the first run by address that is long enough is found by a radix tree of
 /// summaries, so the heap stays low and its upper end empties. Pages are numbered as the address_map does it. Not
-/// thread-safe. What is written about them is a mapping of its own, 145 bytes for 4 MiB of the heap, which moves to one
-/// half as large again when it is full.
+/// thread-safe. The records about them are a mapping of their own, 145 bytes for 4 MiB of the heap. Once full, they
+/// move to one half as large again.
 ///
 /// A leaf is a chunk of 512 pages with a bit each; a node sums up eight of the level below: the free pages at its
 /// start, at its end, and the longest run inside.
@@ -38,7 +38,7 @@ class page_allocator {
   };
 
   /// Adds free pages without memory, at or behind end(); those in between count as used for ever. False: no memory for
-  /// what is written about them.
+  /// the records about them.
   bool grow(std::size_t first, std::size_t pages) noexcept;
   /// As if none had ever been added.
   void clear() noexcept;
@@ -53,12 +53,12 @@ class page_allocator {
   /// Takes a run of free pages with memory, so that it can be given back to the kernel: the first at or after `from`
   /// in chunks in which nothing has been freed since `round`, or its first `longest_idle`. no_page: there is none.
   std::size_t take_idle(std::size_t from, std::uint32_t round, std::size_t& pages) noexcept;
-  static constexpr std::size_t longest_idle = 128;  ///< 1 MiB: what the kernel takes back in some 100 us
+  static constexpr std::size_t longest_idle = 128;  ///< 1 MiB: the kernel takes it back in some 100 us
 
   std::size_t free_pages() const noexcept { return free_; }
   std::size_t idle_resident_pages() const noexcept { return idle_resident_; }
   std::size_t end() const noexcept { return end_; }
-  /// What is mapped for what is written about them.
+  /// Bytes that are mapped for the records about them.
   std::size_t bytes() const noexcept { return bytes_; }
   void set_round(std::uint32_t r) noexcept { round_ = r; }
 

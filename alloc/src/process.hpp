@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What the process is like, as far as a thread that it has not asked for must know. Nothing here allocates or takes a
-// lock, and errno stays as it was.
+// Facts about the process that a thread must know which the program has not asked for. Nothing here allocates or takes
+// a lock, and errno stays as it was.
 #pragma once
 
 #include <pthread.h>

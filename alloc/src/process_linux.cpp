@@ -25,7 +25,7 @@ int add_thread_locals(dl_phdr_info* object, std::size_t, void* sum) noexcept {
   return 0;
 }
 
-/// Now, since nobody holds a lock of the loader's or has changed his thread's affinity yet.
+/// Read now: nobody holds a lock of the loader's yet, or has changed a thread's affinity.
 [[gnu::constructor]] void look_at_beginning() noexcept {
   const os::errno_kept keep;
   std::size_t sum = 0;
@@ -67,7 +67,7 @@ call_filters filters() noexcept {
   text[n > 0 ? n : 0] = '\0';
   const std::uint64_t mode = number_behind(text, "\nSeccomp:", unknown_filters);
   if (mode == unknown_filters) return unknown_filters;
-  // How many they are is told since Linux 5.9.
+  // Linux tells their number since 5.9.
   return mode == 0 ? no_filters : mode | number_behind(text, "\nSeccomp_filters:", 0) << 8;
 }
 

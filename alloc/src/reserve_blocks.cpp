@@ -20,7 +20,7 @@ constexpr std::size_t absurd = std::size_t{1} << 46;
 
 }  // namespace
 
-/// The beginning of one.
+/// The beginning of a chunk.
 struct reserve_blocks::chunk {
   std::size_t bytes;
   std::size_t used;            ///< from its beginning on
@@ -29,7 +29,7 @@ struct reserve_blocks::chunk {
 
 namespace {
 
-/// What stands before a block.
+/// The word before a block.
 struct header {
   void* chunk;
   std::size_t size;
@@ -69,9 +69,9 @@ bool reserve_blocks::finds(const void* p) const noexcept {
   return false;
 }
 
-/// One block less, or no longer the current one.
+/// The chunk has a block less, or is no longer the current one.
 void reserve_blocks::drop(chunk& c) noexcept {
-  // acquire, release: so that the last one comes behind what all others did in it.
+  // acquire, release: so that the last thread comes behind the work of all others in it.
   if (c.live.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   for (atomic<std::uintptr_t>& at : chunks_)
     if ((at.load(std::memory_order_relaxed) & ~(os_page - 1)) == reinterpret_cast<std::uintptr_t>(&c))
@@ -83,7 +83,7 @@ void* reserve_blocks::allocate(std::size_t alignment, std::size_t size) noexcept
   if (size >= absurd || alignment >= absurd) return nullptr;
   alignment = std::max(alignment, grain);
   const std::size_t room = ((size + grain - 1) & ~(grain - 1)) + sizeof(header) + alignment;
-  // acquire: so that current_ is seen as the last one left it; release half below.
+  // acquire: so that current_ is seen as the last thread left it; release half below.
   const bool mine = !busy_.exchange(true, std::memory_order_acquire);
   chunk* c = mine ? current_ : nullptr;
   if (c != nullptr && c->live.load(std::memory_order_relaxed) == 1) c->used = sizeof(chunk);  // all were freed
@@ -99,7 +99,7 @@ void* reserve_blocks::allocate(std::size_t alignment, std::size_t size) noexcept
     c->used = at - begin + ((size + grain - 1) & ~(grain - 1));
     p = reinterpret_cast<void*>(at);
     header_of(p) = {c, size};
-    if (mine) c->live.fetch_add(1, std::memory_order_relaxed);  // else the one it was made with
+    if (mine) c->live.fetch_add(1, std::memory_order_relaxed);  // else it has the count it was made with
   }
   // release: as above.
   if (mine) busy_.store(false, std::memory_order_release);
@@ -113,7 +113,7 @@ void reserve_blocks::deallocate(void* p) noexcept { drop(*static_cast<chunk*>(he
 void reserve_blocks::defer(void* p) noexcept {
   auto* const l = static_cast<link*>(p);
   l->next = deferred_.load(std::memory_order_relaxed);
-  // release: so that who takes it sees the link; acquire half in take_deferred().
+  // release: so that the taker sees the link; acquire half in take_deferred().
   while (!deferred_.compare_exchange_weak(l->next, l, std::memory_order_release, std::memory_order_relaxed)) {
   }
 }

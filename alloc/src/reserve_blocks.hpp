@@ -10,9 +10,9 @@
 namespace heddle::detail {
 
 /// Memory for threads that must not touch the heap at the moment (see fork_gate), and blocks of the heap that they
-/// would have freed. Blocks are cut from the front of chunks of their own, each with its size before it; a chunk goes
-/// when its last block does. From any thread, also in a signal's handler; nobody waits here; a child of a fork finds it
-/// usable whatever other threads were at. Such blocks are neither checked nor counted.
+/// would have freed. Blocks are cut from the front of chunks of their own, each with its size before it. A chunk goes
+/// when its last block does. May be called from any thread, also in a signal's handler. Nobody waits here. A child of a
+/// fork finds it usable whatever other threads were doing. Such blocks are neither checked nor counted.
 class reserve_blocks {
  public:
   constexpr reserve_blocks() noexcept = default;
@@ -21,7 +21,7 @@ class reserve_blocks {
   void* allocate(std::size_t alignment, std::size_t size) noexcept;
   /// Whether p lies in one of its chunks. A load as long as there has never been any.
   bool contains(const void* p) const noexcept { return any_.load(std::memory_order_relaxed) && finds(p); }
-  // Of a block that is one of its own.
+  // For blocks of these chunks only.
   static std::size_t size_of(const void* p) noexcept;
   void deallocate(void* p) noexcept;
 
@@ -38,7 +38,7 @@ class reserve_blocks {
       l = next;
     }
   }
-  /// In a child of a fork: what other threads were about to do is not to be gone on with.
+  /// In a child of a fork: drops work that other threads had begun.
   void forked() noexcept;
 
  private:
@@ -53,7 +53,7 @@ class reserve_blocks {
   void drop(chunk& c) noexcept;
 
   atomic<bool> any_{false};
-  atomic<bool> busy_{false};  ///< somebody uses current_; who finds it so makes a chunk of its own
+  atomic<bool> busy_{false};  ///< a thread uses current_; others make chunks of their own
   chunk* current_ = nullptr;
   /// Address and, in its lowest bits, the logarithm of the length in pages: in one word, so that a child sees all of
   /// it or nothing.

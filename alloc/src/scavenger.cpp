@@ -21,23 +21,23 @@ constinit scavenger the_scavenger;
 namespace {
 
 constexpr std::size_t os_page = 4096;
-/// In a round an eighth of what is idle goes back, or so much.
+/// In a round an eighth of the idle bytes goes back, or so many.
 constexpr std::size_t least_per_round = std::size_t{32} << 20;
-/// So many rounds without work, and nothing waits any more. For a model one is enough.
+/// After so many rounds without work nothing waits any more. For a model one is enough.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
 constexpr std::uint32_t patience = 1;
 #else
 constexpr std::uint32_t patience = 12;
 #endif
-/// A program that has slept for an hour has not had more of them.
+/// No more rounds are counted, however long a program has slept.
 constexpr nanoseconds_t most_rounds = 1000;
-/// What is done in one part of a round.
+/// The work of one part of a round.
 constexpr std::size_t kept_in_a_part = 128;
 constexpr std::size_t bytes_in_a_part = std::size_t{256} << 10;
-/// What a step of the thread costs: for so long others cannot fork.
+/// The cost of a step of the thread: others cannot fork meanwhile.
 constexpr nanoseconds_t step_in_background = 2'000'000;
 
-// What things cost, in nanoseconds, as a rule.
+// Costs in nanoseconds, as a rule.
 constexpr nanoseconds_t cost_of_kept = 100, cost_of_span = 200, cost_of_tidying = 2'000, cost_of_cache = 20'000;
 constexpr nanoseconds_t cost_of_release(std::size_t bytes, std::size_t runs) noexcept {
   return static_cast<nanoseconds_t>(bytes / 16 + runs * 1'000);
@@ -95,12 +95,12 @@ std::size_t tidy(span& s) noexcept {
   return released;
 }
 
-// --- what waits ------------------------------------------------------------------------------------------------------
+// --- memory waits ----------------------------------------------------------------------------------------------------
 
 void scavenger::notice() noexcept {
   if (the_options.scavenger == scavenging::off) return;
   noticed_.store(true, std::memory_order_relaxed);
-  // release: so that whoever takes `waits_` away sees `noticed_`; acquire half in end_round().
+  // release: so that the thread that takes `waits_` away sees `noticed_`; acquire half in end_round().
   waits_.store(true, std::memory_order_release);
 }
 
@@ -110,7 +110,7 @@ void scavenger::notice_sparse(std::size_t bytes) noexcept {
   notice_idle(before > settled ? before - settled : 0);
 }
 
-// --- who steps -------------------------------------------------------------------------------------------------------
+// --- steps -----------------------------------------------------------------------------------------------------------
 
 const void* scavenger::this_thread() noexcept {
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL  // whose threads are all of one kernel thread
@@ -122,20 +122,20 @@ const void* scavenger::this_thread() noexcept {
 
 bool scavenger::try_to_step() noexcept {
   const void* nobody = nullptr;
-  // acquire: so that what the last one did is seen; release half in stop_stepping().
+  // acquire: so that the work of the last thread is seen; release half in stop_stepping().
   return stepping_.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire, std::memory_order_relaxed);
 }
 
 void scavenger::wait_to_step() noexcept {
   constexpr unsigned patient = 16;
   constexpr nanoseconds_t nap = 100'000;
-  // Who waits may be of a class for real time, and whoever steps not: then that one runs only while this one sleeps.
+  // A real-time thread may wait for one of the normal class, which steps: that one runs only while this one sleeps.
   for (unsigned n = 0; !try_to_step(); ++n)
     n < patient ? platform::yield_thread() : platform::futex_wait(never_changes_, 0, platform::now() + nap);
 }
 
 void scavenger::stop_stepping() noexcept {
-  // release: so that the next one sees what this one did; acquire half in try_to_step().
+  // release: so that the next thread sees the work of this one; acquire half in try_to_step().
   stepping_.store(nullptr, std::memory_order_release);
 }
 
@@ -226,7 +226,7 @@ nanoseconds_t scavenger::do_part() noexcept {
 
 void scavenger::begin_round(std::uint32_t rounds) noexcept {
   rounds_ = rounds;
-  // What has been freed since the last round will not be old enough before patience is at its end.
+  // Memory freed since the last round will not be old enough before patience is at its end.
   const bool more = noticed_.exchange(false, std::memory_order_relaxed);
   if (part_ == part::none) {
     more_ = false;
@@ -238,7 +238,7 @@ void scavenger::begin_round(std::uint32_t rounds) noexcept {
   part_ = part::kept;
 }
 
-/// Before the round is another: what is kept has been freed in the one before.
+/// Runs before the round has its number: kept spans were freed in the round before.
 nanoseconds_t scavenger::drop_kept() noexcept {
   constexpr nanoseconds_t cost = kept_in_a_part * cost_of_kept;
   if (the_mheap.drop_kept(kept_in_a_part)) return cost;
@@ -288,7 +288,7 @@ void scavenger::end_round() noexcept {
   if (idle_rounds_ < patience) return;
   resting_ = true;
   settled_.store(sparse_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  // acquire: so that what was noticed meanwhile is seen; release half in notice().
+  // acquire: so that memory noticed meanwhile is seen; release half in notice().
   constexpr std::memory_order order = std::memory_order_acquire;
   waits_.exchange(false, HEDDLE_PLANTED(rest_without_acquire) ? std::memory_order_relaxed : order);
   if (noticed_.load(std::memory_order_relaxed)) waits_.store(true, std::memory_order_relaxed);

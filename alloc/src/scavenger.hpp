@@ -16,36 +16,36 @@ namespace heddle::detail {
 class mcentral;
 
 /// Gives memory back to the kernel that nobody has asked for in a while: free pages of the heap, and free pages inside
-/// of spans that nobody owns. When there is enough of that, memory *waits*, and goes back in rounds, four to a pace.
-/// A round is done in steps, by whoever calls: those who allocate or free and come by where the short paths end; or by
-/// a thread, where the program has threads of its own (scavenger_thread). When some rounds have found nothing to do
-/// nothing waits any more: a program that does not free much pays for none of it.
+/// of spans that nobody owns. When there is enough of it, memory *waits*, and goes back in rounds, four to a pace.
+/// A round is done in steps. Threads do them that allocate or free and come to the end of the short paths; or, where
+/// the program has threads of its own, a thread made for it (scavenger_thread). When some rounds have found nothing to
+/// do, nothing waits any more: a program that does not free much pays for none of it.
 ///
-/// Steps are done by one at a time (`stepping_`), who holds no lock of the allocator's when one begins; others go on.
+/// One thread at a time steps (`stepping_`). It holds no lock of the allocator's when a step begins. Others go on.
 ///
 /// Source: jemalloc's decay and Go's background scavenger; scudo for pages inside of what is in use.
 class scavenger {
  public:
   /// Below so many bytes it is not worth the trouble.
   static constexpr std::size_t worthwhile = std::size_t{8} << 20;
-  /// What has been free for four rounds is given back.
+  /// Memory that has been free for four rounds is given back.
   static constexpr std::uint32_t rounds_per_pace = 4;
 
   constexpr scavenger() noexcept = default;
 
-  /// So many bytes of free pages have memory. Any thread; two loads and a compare.
+  /// Says how many bytes of free pages have memory. Any thread; two loads and a compare.
   void notice_idle(std::size_t bytes) noexcept {
     if (bytes > worthwhile && !(waits() && has_noticed())) notice();
   }
-  /// A span has been given up, or taken again, that is mostly free.
+  /// A span that is mostly free has been given up, or taken again.
   void notice_sparse(std::size_t bytes) noexcept;
   void notice_dense(std::size_t bytes) noexcept { sparse_.fetch_sub(bytes, std::memory_order_relaxed); }
 
   /// Whether memory waits to be given back.
   bool waits() const noexcept { return waits_.load(std::memory_order_relaxed); }
-  /// Whether there was more of it since the last round began.
+  /// Whether more memory has been noticed since the last round began.
   bool has_noticed() const noexcept { return noticed_.load(std::memory_order_relaxed); }
-  /// Whether it is for those who call to do that.
+  /// Whether calls of the program have to give it back.
   bool waits_for_calls() const noexcept { return waits() && !the_scavenger_thread.exists(); }
   /// Whether the program did not call for a while before it did now: then each call may be the only one for long.
   bool is_at_rest() const noexcept { return pace_.was_at_rest(); }
@@ -55,7 +55,7 @@ class scavenger {
     if (waits_for_calls()) [[unlikely]]
       attend(caller);
   }
-  /// What the thread with this number does.
+  /// The body of the thread with this number.
   void work_in_background(std::uint32_t number) noexcept;
 
   /// Gives back all that can be, at once. Returns how many bytes.
@@ -63,8 +63,8 @@ class scavenger {
   /// Looks at each span of a class that nobody owns and that has been left alone since the last round, or at all.
   /// Returns how many bytes it has given back.
   std::size_t tidy_spans(mcentral& central, bool all) noexcept;
-  /// One step: begins a round if none is under way, which counts for so many, and goes on with it until it has cost so
-  /// much (see step_pace), in parts of some 70 us at most. True: the round is over. False also if another is at it.
+  /// One step: begins a round if none is under way, which counts for `count`, and goes on with it until it has cost
+  /// `cost` (see step_pace), in parts of some 70 us at most. True: the round is over. False also if another steps.
   bool step(std::uint32_t rounds, nanoseconds_t most) noexcept;
   /// The number of the round.
   std::uint32_t round() const noexcept { return round_.load(std::memory_order_relaxed); }
@@ -74,11 +74,11 @@ class scavenger {
   void forked() noexcept;
 
  private:
-  /// What there is to do in a round, in this order.
+  /// The parts of a round, in this order.
   enum class part : std::uint8_t {
     none,    ///< no round is under way
-    kept,    ///< what the mheap keeps becomes free pages, freed in the round before
-    caches,  ///< of threads that have ended: what others have freed since
+    kept,    ///< spans that the mheap keeps become free pages, freed in the round before
+    caches,  ///< of threads that have ended: blocks that others have freed since
     pages,   ///< that are free
     spans,   ///< that nobody owns; if it takes long, the next round begins meanwhile, and goes on with those
   };
@@ -91,7 +91,7 @@ class scavenger {
   void wait_to_step() noexcept;
   void stop_stepping() noexcept;
 
-  // What the thread does that steps. Parts of a round return what they have cost.
+  // For the thread that steps. Parts of a round return their cost.
   bool go_on(nanoseconds_t now, nanoseconds_t most) noexcept;
   nanoseconds_t do_part() noexcept;
   void begin_round(std::uint32_t rounds) noexcept;
@@ -106,7 +106,7 @@ class scavenger {
   atomic<bool> noticed_{false};  ///< since the last round began
   atomic<std::uint32_t> round_{0};
   atomic<std::size_t> sparse_{0};   ///< bytes of spans that nobody owns
-  atomic<std::size_t> settled_{0};  ///< what that was when all had been done that could be
+  atomic<std::size_t> settled_{0};  ///< the same, when all had been done that could be
   step_pace pace_;
 
   atomic<const void*> stepping_{nullptr};  ///< a mark of the thread that steps, and alone uses what follows

@@ -39,14 +39,14 @@ void* run(void* number) noexcept {
 // --- threads of the program ------------------------------------------------------------------------------------------
 
 void scavenger_thread::thread_came() noexcept {
-  // A new thread is here, so the filters of this moment allow it to make one.
+  // This is a new thread, so the filters of this moment allow new threads.
   if (own_threads_.fetch_add(1, std::memory_order_relaxed) == 0) return;
   if (knows_filters_.exchange(true, std::memory_order_relaxed)) return;
   filters_.store(process::filters(), std::memory_order_relaxed);
 }
 
 void scavenger_thread::thread_left() noexcept {
-  // A thread that has come before a fork is not counted in the child, and may leave there.
+  // A thread that was counted before a fork is not counted in the child, and may end there.
   std::uint32_t n = own_threads();
   while (n != 0 && !own_threads_.compare_exchange_weak(n, n - 1, std::memory_order_relaxed)) {
   }
@@ -78,7 +78,7 @@ bool scavenger_thread::start(const void* caller, nanoseconds_t now) noexcept {
   if (now < refused_until_.load(std::memory_order_relaxed) || os::in_loader(caller) || !change(none)) return false;
   const bool made = is_allowed() && create();
   if (!made) refused_until_.store(now + nanoseconds_t{the_options.pace_ms} * 1'000'000, std::memory_order_relaxed);
-  // release: so that who has it end sees `thread_`; acquire half in change().
+  // release: so that the thread that ends it sees `thread_`; acquire half in change().
   state_.store(made ? running : none, std::memory_order_release);
   if (made && own_threads() < 2) stop();  // the others have ended meanwhile and saw none that runs
   return made;
@@ -114,11 +114,11 @@ void scavenger_thread::stop() noexcept {
   // A step of it takes a few milliseconds. If it gets no processor it shall not keep the program waiting.
   const timespec limit = tenth_of_a_second_from_now();
   if (::pthread_timedjoin_np(thread_, nullptr, &limit) != 0) ::pthread_detach(thread_);
-  // release: so that who starts the next sees that this one is gone; acquire half in change().
+  // release: so that the starter of the next sees that this one is gone; acquire half in change().
   state_.store(none, std::memory_order_release);
 }
 
-// --- what the thread itself calls ------------------------------------------------------------------------------------
+// --- for the thread itself -------------------------------------------------------------------------------------------
 
 bool scavenger_thread::sleep(std::uint32_t number, nanoseconds_t until) noexcept {
   while (!shall_end(number) && platform::now() < until) platform::futex_wait(number_, number, until);
@@ -127,7 +127,7 @@ bool scavenger_thread::sleep(std::uint32_t number, nanoseconds_t until) noexcept
 
 void scavenger_thread::retire(std::uint32_t number) noexcept {
   while (!change(running)) {
-    if (shall_end(number)) return;  // whoever has it end joins it
+    if (shall_end(number)) return;  // the thread that ends it joins it
     platform::yield_thread();       // it is being started still
   }
   if (shall_end(number)) {  // it was late, and another runs by now
@@ -137,7 +137,7 @@ void scavenger_thread::retire(std::uint32_t number) noexcept {
   }
   number_.fetch_add(1, std::memory_order_relaxed);
   ::pthread_detach(::pthread_self());
-  // release: so that who starts the next sees what this one did; acquire half in change().
+  // release: so that the starter of the next sees this one's work; acquire half in change().
   state_.store(none, std::memory_order_release);
 }
 

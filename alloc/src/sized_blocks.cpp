@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Blocks that are freed by one who says how large they were made: whether that can be true.
+// Blocks that are freed with the size with which they were made: checks whether that can be true.
 #include <algorithm>
 #include <array>
 
@@ -31,14 +31,14 @@ size_class class_of(std::size_t alignment, std::size_t size) noexcept {
   return size <= class_limit ? class_for(size) : size_class{class_count};
 }
 
-/// Whether that is what a block in whole units of `unit` takes; also for all that it may be used for.
+/// Whether a block in whole units of `unit` takes that; also for all that it may be used for.
 bool fills(std::size_t size, std::size_t known, std::size_t unit) noexcept {
   size = std::max<std::size_t>(size, 1);
   return size <= known && size + unit > known;
 }
 
 bool can_be(const span& s, std::size_t alignment, std::size_t size) noexcept {
-  // A block of the largest class may be used for more than one is made of it for.
+  // A block of the largest class may hold more than the largest size for which one is made.
   if (!s.is_large()) return size <= s.size && class_of(alignment, std::min(size, class_limit - page_size)) == s.klass;
   const size_class c = class_of(alignment, size);
   if (fills(size, s.size, page_size)) return true;
@@ -53,7 +53,7 @@ bool can_be(const span& s, std::size_t alignment, std::size_t size) noexcept {
   deallocate(p);
 }
 
-/// Whether p, of which it is said that it is aligned, is in a block of a class made for so many bytes; its tag.
+/// Whether p, said to be aligned, is in a block of a class that is made for so many bytes; its tag.
 inline bool is_of_class(const void* p, std::size_t size, std::size_t& tag) noexcept {
   const std::size_t number = the_map.grain_of(p);
   if (!the_map.contains_grain(number)) [[unlikely]]
@@ -70,7 +70,7 @@ void plain::check_size(const void* p, std::size_t alignment, std::size_t size) n
   if (!the_map.contains(p)) {
     const std::size_t known = the_mheap.huge_size(p);
     if (known != 0 && !fills(size, known, os_page)) wrong_size(p, size, known, nullptr);
-    return;  // what is nothing of ours is found when it is freed
+    return;  // an address that is not ours is found when it is freed
   }
   const span& s = the_map.span_of(p);
   if (!s.begins_manual_block(p)) misuse("delete", p, &s);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t step_bytes = std::size_t{64} << 10;
 constexpr std::size_t step = step_bytes / sizeof(span);
-constexpr std::size_t most = std::size_t{1} << 32;  // what the table of a window can number
+constexpr std::size_t most = std::size_t{1} << 32;  // numbers that fit into the table of a window
 
 }  // namespace
 
@@ -32,7 +32,7 @@ bool span_records::begin() noexcept {
   return false;
 }
 
-/// The last run is as long as there is memory for: the next steps, behind what is in their way.
+/// The last run has no number with memory left: maps a step more, behind any mapping that is in the way.
 bool span_records::map_more() noexcept {
   std::size_t gap = 0;
   for (std::size_t first = mapped_; first + step <= most; first = mapped_ + gap) {

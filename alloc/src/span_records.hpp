@@ -12,17 +12,17 @@ namespace heddle::detail {
 /// something else is mapped their numbers go on behind it. Not thread-safe.
 class span_records {
  public:
-  /// Numbers without one in between that is no record's: from `first` to the one before `last`.
+  /// A run of numbers all of which are records': from `first` to the one before `last`.
   struct run {
     std::size_t first = 0, last = 0;
   };
   static constexpr std::size_t most_runs = 64;
 
-  /// Makes the one with the number 0, if it is not there. False: no memory.
+  /// Makes the record with the number 0, if it is not there. False: no memory.
   bool begin() noexcept;
   /// Null: no memory.
   span* make() noexcept;
-  /// It may become another's.
+  /// The record may become another span's.
   void drop(span& s) noexcept {
     s.next = free_;
     free_ = &s;

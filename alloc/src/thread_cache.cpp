@@ -65,7 +65,7 @@ constinit atomic<int> setup_state{not_begun};
 constinit bool forks_take_stdio_lock = false;
 constinit bool holds_stdio_lock = false;
 
-/// What the thread that forks is at, in a signal's handler: left alone.
+/// Work that the thread that forks has begun, before a signal's handler: left alone.
 constinit bool fork_within_fork = false;
 
 template <class F>
@@ -73,8 +73,8 @@ void for_each_mark(F f) noexcept {
   the_mcache_pool.for_each_mutable([&f](mcache& c) { f(c.work); });
 }
 
-// Around a fork nobody is at work (see fork_gate), so what is shared is as it should be in the child. The caches of the
-// threads that it has not got stay as they are: nobody can tell in the middle of what those were.
+// Around a fork nobody is at work (see fork_gate), so the shared parts are complete in the child. The caches of threads
+// that the child has not got stay as they are: those threads may have been in the middle of anything.
 void before_fork() noexcept {
   const bool takes = forks_take_stdio_lock && _IO_list_lock != nullptr && !__libc_single_threaded;
   if (takes) _IO_list_lock();
@@ -94,7 +94,7 @@ void after_fork() noexcept {
   blocks::free_deferred_blocks();
 }
 
-/// Locks that other threads held while they only looked, or this one in a call that a signal has interrupted.
+/// Frees locks that other threads held while they only looked, or this one in a call that a signal has interrupted.
 void free_all_locks() noexcept {
   the_mheap.lock().become_free();
   the_profile.lock().become_free();
@@ -136,7 +136,7 @@ bool set_up_process() noexcept {
 
 mcache* attach_thread() noexcept {
   if (ending) return nullptr;
-  const os::errno_kept keep;  // what is called here may fail for want of memory
+  const os::errno_kept keep;  // the calls below may fail for want of memory
   if (hidden_mcache != nullptr) return hidden_mcache;
   if (the_extras() == call_extras::unread) read_options();
   mcache* const c = the_mcache_pool.take();

@@ -17,11 +17,11 @@
 ///     heddle::alloc::print(heddle::alloc::get_statistics(), stderr);
 ///
 /// Every function may be called from any thread and from fibers, and a block may be freed by another thread than the
-/// one which allocated it. None blocks for longer than the kernel takes to map memory, or to take back some: what has
-/// been free for a second goes back in steps of 200 us, in up to 50 ms after some seconds without a call (README.md).
-/// Blocks must be given back here and not to free() or delete, unless these are heddle's too (libheddle_malloc). What
-/// cannot be right (a block that is freed twice, an address at which no block begins), where it is seen, ends the
-/// process with a message on stderr.
+/// one which allocated it. None blocks for longer than the kernel takes to map memory or to take back some: memory that
+/// was free for a second goes back in steps of 200 us, in up to 50 ms after some seconds without a call (README.md).
+/// Blocks must be given back here and not to free() or delete, unless these are heddle's too (libheddle_malloc). A call
+/// that cannot be right (a block is freed twice, no block begins at an address) ends the process where it is seen, with
+/// a message on stderr.
 ///
 /// Unlike operator new nothing here calls the new-handler.
 ///

@@ -57,7 +57,7 @@ class HEDDLE_CAPABILITY("mutex") thread_mutex {
         [[unlikely]]
       platform::futex_wake(state_, 1);
   }
-  /// In a child of a fork: whoever held it is not there, and has left what it guards as it was.
+  /// In a child of a fork: the thread that held it is not there, and has left the guarded data as they were.
   void become_free() noexcept { state_.store(free, std::memory_order_relaxed); }
   /// What a commit function calls for the fiber that locked it and has just been suspended.
   void unlock_in_commit() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { unlock(); }
