@@ -115,8 +115,8 @@ gdb.unwinder.register_unwinder(None, unwinder, replace=True)
 
 
 def innermost():
-    """The innermost frame of the fiber that is looked at: the first behind the thread's newest one, and what is inlined
-    there."""
+    """The innermost frame of the fiber that is looked at: the first behind the thread's newest one and the functions
+    inlined there."""
     frame = gdb.newest_frame()
     while frame is not None and frame.type() == gdb.INLINE_FRAME:
         frame = frame.older()
@@ -126,7 +126,7 @@ def innermost():
 class at_fiber:
     """with at_fiber(f) as frame: the frames are those of f, of which the innermost is selected, and given; or None."""
 
-    # gdb goes no further than main and the entry, even if that is where the thread is which lends its place.
+    # gdb goes no further than main and the entry, even if the thread that lends its place is there.
     LIMITS = ('backtrace past-main', 'backtrace past-entry')
 
     def __init__(self, fiber):
@@ -150,18 +150,18 @@ class at_fiber:
         gdb.execute('frame %d' % self.selected, False, True)
 
 
-# How the names of functions begin that are not the user's, and what is in the names of files that are not.
+# Names of functions that are not the user's begin so, and names of files that are not the user's contain this.
 OURS = ('heddle::', 'heddle_', 'jump_fcontext', 'make_fcontext', '__morestack', 'boost::context')
 STANDARD = ('std::', '__gnu_cxx::')
 NO_USERS_FILE = ('include/heddle/', '/include/c++/')
-# What every suspended fiber is in.
+# The functions that every suspended fiber is in.
 HOW_IT_WAITS = ('heddle_', 'jump_fcontext', 'heddle::detail::scheduler::', 'heddle::detail::waiter::',
                 'heddle::detail::bounded_waiter::')
 
 
 def waiting_place(frame):
     """The innermost frame that is the user's, from this one on; if there is none (the user's last call took the place of
-    its caller), what of heddle was called."""
+    its caller), the function of heddle that was called."""
     called = ''
     for _ in range(64):
         if frame is None:
@@ -194,7 +194,7 @@ class InfoFibers(gdb.Command):
 
 
 def without_thread(text, first):
-    """What a command said, without frames below that number, which are of the thread that lends its place."""
+    """The output of a command, without frames below that number, which are of the thread that lends its place."""
     kept, keep = [], True
     for line in text.splitlines(True):
         number = re.match(r'#(\d+) ', line)

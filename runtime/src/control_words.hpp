@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// How the processor rounds: what a fiber inherits from the one that makes it, as a thread does.
+// How the processor rounds. A fiber inherits this from its maker, as a thread does.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@ namespace heddle::detail {
 ///    that started the runtime.
 /// 2. They stay with the fiber while it is suspended: Boost.Context's switch carries them. The fast switch does not;
 ///    there they are restored when a fiber ends, and a fiber must not suspend with others than the runtime's.
-/// 3. Who lends its stack to the fiber that it joins has its own again afterwards.
+/// 3. A fiber that lends its stack to the fiber that it joins has its own words again afterwards.
 ///
 /// The x87 status word is not among them: to load it costs as much as ten switches.
-/// Sources: ISO C 7.6, for what a thread begins with; the System V ABI, AMD64 supplement, section 3.2.1.
+/// Sources: ISO C 7.6, for the words of a new thread; the System V ABI, AMD64 supplement, section 3.2.1.
 struct control_words {
   std::uint32_t sse;
   std::uint16_t x87;
 
-  /// In place, since who reads them back in other pieces waits until they are in memory.
+  /// In place, since reading them back in other pieces waits until they are in memory.
   void take() noexcept {
     asm volatile(
         "stmxcsr %0\n\t"

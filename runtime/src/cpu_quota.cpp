@@ -17,7 +17,7 @@ quota tighter(quota a, quota b) noexcept {
   return std::min(*a, *b);
 }
 
-/// Part of a CPU is one.
+/// Part of a CPU counts as a CPU.
 quota cpus(double used, double period) noexcept {
   if (!(used > 0) || !(period > 0)) return std::nullopt;
   const double n = used / period;

@@ -31,14 +31,14 @@ using context_words = std::array<std::uint64_t, 16>;
 
 constexpr std::uint64_t nowhere = ~std::uint64_t{0};
 
-/// Where the word lies that is `value`, in bytes from the context.
+/// Where the word `value` lies, in bytes from the context.
 std::uint64_t place_of(std::uint64_t value, const context_words& words) noexcept {
   for (std::size_t i = 0; i != words.size(); ++i)
     if (words[i] == value) return 8 * i;
   return nowhere;
 }
 
-/// The same for the first word that points into the switch, or into who called it, both of which are short.
+/// The same for the first word that points into the switch, or into its caller, both of which are short.
 std::uint64_t place_of_return(const context_words& words) noexcept {
   constexpr std::uint64_t longest = 128;
   for (std::size_t i = 0; i != words.size(); ++i)
@@ -52,7 +52,7 @@ std::uint64_t place_of_return(const context_words& words) noexcept {
 
 void tell_of_contexts() {
   if (debug_layout.context_rip != 0) return;
-  // As large as a signal may need that comes just now.
+  // Large enough for a signal that comes just now.
   constexpr std::size_t size = 64 * 1024;
   const auto room = std::make_unique_for_overwrite<char[]>(size);
   stack apart{};

@@ -19,15 +19,15 @@ struct debug_layout_table {
   std::uint64_t slab_size, slab_fibers, slab_used;
   std::uint64_t fiber_size, fiber_state, fiber_id, fiber_name, fiber_context, fiber_memory;
   std::uint64_t stack_bottom, stack_size;
-  // Since version 2: where the registers of a suspended context lie, from its address; found out when a runtime starts,
-  // since it is Boost.Context's to say, and other versions of it say otherwise. context_rip is 0 until then. Above that
-  // word the stack goes on.
+  // Since version 2: where the registers of a suspended context lie, from its address. A runtime that starts finds it
+  // out, since Boost.Context decides it, and differently in each version. context_rip is 0 until then. Above that word
+  // the stack goes on.
   std::uint64_t context_rbx, context_rbp, context_r12, context_r13, context_r14, context_r15, context_rip;
 };
 
 extern HEDDLE_EXPORT debug_layout_table debug_layout;
 
-/// Suspends a context to look at it, and fills in what the table says of contexts, unless that has been done. Before
+/// Suspends a context to look at it, and fills in the table's entries on contexts, unless that has been done. Before
 /// any fiber is made; throws std::bad_alloc.
 void tell_of_contexts();
 

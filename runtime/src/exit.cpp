@@ -10,8 +10,8 @@
 namespace heddle::detail {
 namespace {
 
-/// Static objects may be needed by fibers, and fibers be ended by the destructors of static objects: the first look at
-/// exit waits for fibers that go on by themselves, and the last one, when all destructors have run, does so again.
+/// Fibers may need static objects, and destructors of static objects may end fibers. So the first look at exit waits
+/// for fibers that go on by themselves, and the last one, when all destructors have run, does so again.
 constexpr nanoseconds_t grace = 1'000'000'000;
 
 struct exit_state {
@@ -23,7 +23,7 @@ struct exit_state {
 };
 constinit exit_state state;
 
-/// Whether the caller may wait for fibers: it is none itself, and not the monitor.
+/// Whether the caller may wait for fibers: it is no fiber itself, and not the monitor.
 bool may_wait() noexcept { return !this_fiber::is_fiber() && state.by_monitor.load(std::memory_order_relaxed) == 0; }
 
 void leave_process() noexcept {
@@ -42,7 +42,7 @@ void leave_process() noexcept {
 struct thread_watch {
   bool armed = false;
   ~thread_watch() {
-    // A machine that ends is none any more by then.
+    // The thread of a machine that ends is no machine any more by then.
     if (this_machine() != nullptr || platform::is_main_thread()) state.exits.store(1, std::memory_order_relaxed);
   }
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// The ways out of the process, as far as the runtime has a part in them. What happens at each stands in README.md.
+// The ways out of the process, as far as the runtime has a part in them. README.md tells what happens at each.
 #pragma once
 
 #include "heddle/detail/exit.hpp"
@@ -21,8 +21,8 @@ bool main_thread_left() noexcept;
 /// In a forked child: nothing of the above has happened.
 void forget_exit() noexcept;
 
-/// At exit, on a plain thread: waits for what fibers do by themselves, and ends a runtime that go() or spawn() has
-/// started if none is left then. False if some are left that wait or sleep. `grace`: see scheduler::settle().
+/// At exit, on a plain thread: waits for fibers that go on by themselves, and then, if no fiber is left, ends a runtime
+/// that go() or spawn() has started. False if some are left that wait or sleep. `grace`: see scheduler::settle().
 bool wind_up(nanoseconds_t grace) noexcept;
 
 }  // namespace heddle::detail

@@ -9,11 +9,11 @@
 namespace heddle::detail {
 namespace {
 
-/// As many runs may be left by handlers of the program that stay on top of ours; later ones share the last link.
+/// As many runs may end with a handler of the program on top of ours; later runs share the last link.
 constexpr std::size_t most_links = 16;
 constexpr std::size_t no_link = most_links;
 
-/// What is kept of one of the two signals.
+/// The state of one of the two signals.
 struct chain {
   int signal;
   std::array<struct sigaction, most_links> before;
@@ -34,14 +34,14 @@ struct passage {
 };
 constinit thread_local passage of_thread;
 
-/// Whether the call whose frame is at `frame` was made by a handler that has the same fault from us. A passage that
-/// was left by a jump is not mistaken for one under way: the next fault's first call is not below it.
+/// Whether the call whose frame is at `frame` was made by a handler that has the same fault from us. A passage that a
+/// jump has left is not mistaken for one under way: the next fault's first call is not below it.
 bool goes_on(const passage& p, const void* context, const char* frame) noexcept {
   return p.context == context && frame < p.frame;
 }
 
-/// What the kernel does without a handler, as soon as we return. A real fault comes again by itself, with all that a
-/// core shows of it.
+/// Does what the kernel does without a handler, as soon as we return. A real fault comes again by itself, with all that
+/// a core shows of it.
 void die(int signal, const siginfo_t& info) noexcept {
   struct sigaction fatal {};
   fatal.sa_handler = SIG_DFL;
@@ -50,7 +50,7 @@ void die(int signal, const siginfo_t& info) noexcept {
   if (!comes_again) ::raise(signal);
 }
 
-/// Calls what was before a link, with the signals blocked that it asks for.
+/// Calls the handler before a link, with the signals blocked that it asks for.
 void hand_on(chain& c, std::size_t link, siginfo_t* info, void* context) noexcept {
   const struct sigaction& next = c.before[link];
   const bool has_info = (next.sa_flags & SA_SIGINFO) != 0;
@@ -105,7 +105,7 @@ std::size_t link_of(const struct sigaction& a) noexcept {
 void install(chain& c) noexcept {
   struct sigaction now {};
   ::sigaction(c.signal, nullptr, &now);
-  // Installed by a parent that has forked, or by a handler of the program that has put back what it had found.
+  // Installed by a parent that has forked, or put back by a handler of the program that had found it.
   const std::size_t found = link_of(now);
   if (found != no_link) {
     c.link = found;

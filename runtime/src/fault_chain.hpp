@@ -10,13 +10,13 @@ namespace heddle::detail {
 /// Stands before the program's handlers: looks at each fault first, and hands it on as the kernel would have delivered
 /// it. Process-wide; begin() and end() by one thread at a time.
 ///
-/// 1. Handlers of the program may be set before, during and after, and may hand on to the one that they found, which
-/// may
-///    be ours. So each time that ours goes on top of one that may know it, it is another function, a link of its own:
-///    who hands on to an older link gets what was before that one, and a fault goes down the chain, never round.
-/// 2. What is before a link changes only while that link is not installed, nor known to anybody.
-/// 3. A child has what its parent had, in whatever state: begin() believes what is installed.
-/// 4. A program whose own handler hands on to itself, since it was set twice, gets the default action when a link is
+/// 1. Handlers of the program may be set before, during and after a run. They may hand on to the handler that they
+///    found, which may be ours. So each time that ours goes on top of one that may know it, ours is another function, a
+///    link of its own. A handler that hands on to an older link reaches the handler before that link. So a fault goes
+///    down the chain, never round.
+/// 2. The handler before a link changes only while that link is not installed, nor known to anybody.
+/// 3. A child has its parent's handlers, in whatever state: begin() believes those that are installed.
+/// 4. A program's own handler may hand on to itself, since it was set twice. It gets the default action when a link is
 ///    reached again with the same fault.
 class fault_chain {
  public:

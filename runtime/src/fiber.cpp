@@ -59,7 +59,7 @@ void fiber_pool::leave_parents() noexcept {
     for (std::size_t i = 0; i != s.used; ++i) {
       fiber& f = s.fibers[i];
       if (f.state.load(std::memory_order_relaxed) == fiber_state::free) {
-        // Also what a thread of the parent had at hand, or was about to fill: what it owned by then is lost.
+        // Also blocks that a thread of the parent had at hand, or was about to fill: those that it owned are lost.
         f.big = false;
         f.name = nullptr;
         free_.push(&f);
@@ -205,8 +205,8 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
     const visit s;
     if (s && s.open()) f = s->make_fiber(nullptr, type, options);  // else it is just ending
   }
-  // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: nobody
-  // who ends the runtime waits for a visitor meanwhile.
+  // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: no thread
+  // that ends the runtime waits for a visitor meanwhile.
   fill_or_else(*f, type, from, [&] { visit()->take_back(f); });
   visit()->inject(f);
   return f;

@@ -23,7 +23,7 @@ enum class fiber_state : std::uint32_t {
   parked,    ///< waits for a wake
   lending,   ///< joins a fiber that runs on its stack
   ended,     ///< its closure has returned; a join handle still looks at the result. Said by reports: `joiner` tells it
-  parents,   ///< of the process that this one was forked from: it does not run here, whoever wakes it
+  parents,   ///< of the process that this one was forked from: it does not run here, even if woken
 };
 
 /// G: the control block of a fiber. Type-stable: its memory is returned only when the runtime ends, so reports
@@ -58,7 +58,7 @@ class alignas(64) fiber : public execution {
 static_assert(sizeof(fiber) == 192);
 #endif
 
-/// The stack class of a parent's fiber: there is no such stack, so whoever would run it looks at it once more.
+/// The stack class of a parent's fiber: there is no such stack, so a machine that would run it looks at it once more.
 inline constexpr std::uint32_t parents_class = static_cast<std::uint32_t>(-1);
 
 /// What `joiner` holds when the fiber has ended.
@@ -103,7 +103,7 @@ struct fiber_list {
 /// All control blocks of the process. They outlive the runtime, since a join handle may; when a runtime ends and none
 /// is in use, the slabs are given back.
 ///
-/// A child has its parent's blocks, since it may have handles and wake what waits. Before its first runtime those in
+/// A child has its parent's blocks, since it may have handles and wake waiters. Before its first runtime those in
 /// use are marked as the parent's, and are used again only when a handle releases them.
 class fiber_pool {
  public:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// How the threads of machines that nobody needs are ended.
+// Ends the threads of machines that nobody needs.
 //
-// 1. A machine is dismissed while it is in the idle list, under lock_: from then on nobody gives it a processor. What
-//    it would have done itself, had it slept on, it leaves to another (leave_nothing_behind()).
+// 1. A machine is dismissed while it is in the idle list, under lock_: from then on nobody gives it a processor. Work
+//    that it would have done itself, had it slept on, it leaves to another (leave_nothing_behind()).
 // 2. Its thread then ends by itself, which runs destructors of thread-locals: user code, which may start fibers, wait
 //    for them, and wake others as any plain thread may. So nobody holds a lock while it waits for the thread.
 // 3. Its record is used again once the thread has been joined. Records go when the runtime does.

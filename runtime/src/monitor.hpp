@@ -30,7 +30,7 @@ class monitor {
   void call_begins() noexcept {
     if (nap_.load(std::memory_order_relaxed) == doze) wake();
   }
-  /// Whatever it sleeps for: it is to look again.
+  /// Makes it look again, whatever it sleeps for.
   void wake() noexcept;
 
  private:
@@ -77,11 +77,11 @@ class monitor {
   // Ending a thread takes some 20 us, so a burst of hundreds is ended within a second, and nobody is held up by it.
   static constexpr std::size_t machines_at_once = 8;
   static constexpr nanoseconds_t between_machines = 10'000'000;
-  static constexpr nanoseconds_t while_waiting = 200'000'000;  // for what nobody tells of
+  static constexpr nanoseconds_t while_waiting = 200'000'000;  // for events that nobody reports
 
   scheduler& sched_;
   std::vector<sighting> sightings_;
-  std::size_t spare_machines_ = 0;  // to be ended
+  std::size_t spare_machines_ = 0;  // still to end
   nanoseconds_t ended_some_ = 0;    // when
   bool machines_leave_ = false;
   unsigned short_calls_ = 0;

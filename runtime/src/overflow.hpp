@@ -14,8 +14,8 @@ class fiber;
 void report_growth(const fiber& f, std::size_t need, std::size_t has, const char* why) noexcept;
 
 /// Takes SIGSEGV and SIGBUS. A fault on the guard of the running fiber's stack is reported with the fiber's name, the
-/// range and a backtrace; then, as with every other fault, whoever had the signal before has it (fault_chain): the
-/// process dies of it if nobody had. One at a time in a process.
+/// range and a backtrace. Then, as with every other fault, the program's handler has the signal (fault_chain); the
+/// process dies of it if there is none. One at a time in a process.
 class overflow_watch {
  public:
   static void begin() noexcept;

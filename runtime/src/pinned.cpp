@@ -53,7 +53,7 @@ void* slot_unless_pinned() noexcept {
   return m != nullptr && m->current != nullptr && is_pinned(*m) ? nullptr : m;
 }
 
-/// Said once: the program is right, but its fibers cost threads here.
+/// Reported once: the program is right, but its fibers cost threads here.
 void tell_of_region(const machine& m) noexcept {
   if (region_told.exchange(true, std::memory_order_relaxed)) return;
   std::array<char, 128> who;

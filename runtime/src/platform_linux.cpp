@@ -237,7 +237,7 @@ void stay_loaded() noexcept {
 }
 
 namespace {
-/// What a thread does to itself.
+/// Signals that a thread causes itself.
 constexpr std::array<int, 8> faults{SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGSYS, SIGPIPE};
 
 bool has_handler(int signal) noexcept {

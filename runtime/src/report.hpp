@@ -31,7 +31,7 @@ void describe_exception(char* buffer, std::size_t size) noexcept;
 /// A fiber returned in a forked child, where no scheduler is left to go on with.
 [[noreturn]] void forked_child_returned() noexcept;
 
-/// A handle of a parent's fiber that had not ended is joined in a forked child.
+/// In a forked child, a handle is joined of a parent's fiber that had not ended.
 [[noreturn]] void report_join_of_parents(const fiber& f) noexcept;
 
 }  // namespace heddle::detail

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A runtime comes to rest: those who wait for that, and how it is seen.
+// A runtime comes to rest: how threads wait for that, and how it is seen.
 //
 // 1. All is at rest when every processor is idle and no machine runs a fiber without one. Both are seen under lock_,
-//    which every machine takes after it has let go of its last fiber; so what it has counted is seen too.
+//    which every machine takes after it has let go of its last fiber. So the counts of that machine are seen too.
 // 2. One thread at a time waits for that, the one that has the right to end the runtime, in drain() or settle(). A
-//    machine that goes idle looks whether it is to be told.
+//    machine that goes idle looks whether that thread is to be told.
 #include <algorithm>
 #include <cstdio>
 
@@ -30,7 +30,7 @@ bool scheduler::at_end() noexcept {
   return ended_;
 }
 
-/// When the last of those that sleep wakes, 0 if none sleeps. Waits with a deadline do not count: others may end them.
+/// When the last sleeping fiber wakes; 0: none sleeps. Waits with a deadline do not count: others may end them.
 nanoseconds_t scheduler::last_sleep() noexcept {
   nanoseconds_t last = 0;
   for (const auto& p : processors) last = std::max(last, p->timers.last_sleep());
@@ -67,7 +67,7 @@ void scheduler::drain() noexcept {
 }
 
 bool scheduler::settle(nanoseconds_t grace) noexcept {
-  nanoseconds_t patience = no_deadline;  // until when those that sleep are waited for; not known yet
+  nanoseconds_t patience = no_deadline;  // the end of waiting for sleeping fibers; not known yet
   for (bool done = false, ended = false;;) {
     nanoseconds_t deadline = no_deadline;
     {

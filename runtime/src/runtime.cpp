@@ -27,11 +27,11 @@ namespace {
 
 /// The one runtime of the process.
 ///
-/// 1. Starting and ending exclude each other by `life`, which nobody holds while user code runs or is waited for: who
-///    ends the runtime says so in `ending`, and others who want to end it, or start the next, wait for `changes`.
-/// 2. `active` and `present` name it. While it is looked whether all has ended (see end_runtime()) `active` is null, so
-///    that no plain thread starts a fiber meanwhile; if a fiber is left after all, it is set again.
-/// 3. `present` stays until no fiber is left, so whoever is to wake one finds the scheduler there. A scheduler is
+/// 1. Starting and ending exclude each other by `life`. Nobody holds it while user code runs or is waited for: a thread
+///    that ends the runtime says so in `ending`, and others that want to end it, or start the next, wait for `changes`.
+/// 2. `active` and `present` name it. While end_runtime() looks whether all has ended, `active` is null, so that no
+///    plain thread starts a fiber meanwhile; if a fiber is left after all, it is set again.
+/// 3. `present` stays until no fiber is left, so a thread that is to wake one finds the scheduler there. A scheduler is
 ///    deleted when both are null and no visitor is left that may have seen it.
 struct process_state {
   thread_mutex life{lock_rank::life};
@@ -44,7 +44,7 @@ struct process_state {
   atomic<scheduler*> present{nullptr};
   atomic<std::uint32_t> visitors{0};
   atomic<std::int32_t> parked_threads{0};
-  atomic<unsigned> processors{1};  // of the running one, for who only wants to know whether spinning helps
+  atomic<unsigned> processors{1};  // of the running one, only to know whether spinning helps
   std::uint8_t era = 1;            // changes in a forked child, before it has a second thread
 };
 
@@ -76,7 +76,7 @@ void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 void note_change(process_state& s) noexcept {
-  s.changes.fetch_add(1, std::memory_order_release);  // release: so that who waits sees what has changed
+  s.changes.fetch_add(1, std::memory_order_release);  // release: so that a waiter sees the change
   platform::futex_wake(s.changes, static_cast<unsigned>(std::numeric_limits<int>::max()));
 }
 
@@ -112,7 +112,7 @@ void await_visitors(process_state& s) noexcept {
   while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();
 }
 
-/// For who has got the right to by claim_end().
+/// For a thread to which claim_end() has given the right.
 void end_runtime(process_state& s, scheduler* ending) noexcept {
   for (;;) {
     do ending->drain();
@@ -125,7 +125,7 @@ void end_runtime(process_state& s, scheduler* ending) noexcept {
     note_change(s);
   }
   s.present.store(nullptr, std::memory_order_seq_cst);  // seq_cst: as in await_visitors()
-  await_visitors(s);                                    // who only looks at it
+  await_visitors(s);                                    // that only look at it
   s.processors.store(1, std::memory_order_relaxed);
   ending->stop();
   if (ending->settings.report_overflow) overflow_watch::end();
@@ -167,7 +167,7 @@ scheduler* claim_end(process_state& s) noexcept {
   }
 }
 
-/// Starts one for run(), or returns the lazy one that is in the way, and the right to end it.
+/// Starts a runtime for run(), or returns the lazy one that is in the way, and the right to end it.
 scheduler* start_or_claim(process_state& s, const options& o) {
   for (;;) {
     const std::uint32_t seen = s.changes.load(std::memory_order_acquire);  // acquire: as in await_change()
@@ -212,7 +212,7 @@ void ensure_started() {
   process_state& s = process();
   for (;;) {
     const std::uint32_t seen = s.changes.load(std::memory_order_acquire);  // acquire: as in await_change()
-    if (s.active.load(std::memory_order_relaxed) != nullptr) return;       // who uses it looks again, in visit
+    if (s.active.load(std::memory_order_relaxed) != nullptr) return;       // its user looks again, in visit
     {
       const thread_lock hold(s.life);
       if (s.active.load(std::memory_order_relaxed) != nullptr) return;

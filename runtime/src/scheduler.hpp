@@ -77,11 +77,11 @@ class scheduler {
   // --- machines ------------------------------------------------------------------------------------------
   /// The whole life of a machine's thread.
   void run_machine(machine& m) noexcept;
-  /// How many machines have not been needed since the last call, beside those that are kept; `more`: whether there will
-  /// be some if all goes on like this.
+  /// How many machines nobody has needed since the last call, beside those that are kept; `more`: whether there will be
+  /// some if all goes on like this.
   std::size_t spare_machines(bool& more) noexcept;
-  /// Dismisses up to n idle machines beside those that are kept, and joins those that have ended. True if one is left
-  /// to be joined. Never waits.
+  /// Dismisses up to n idle machines beside those that are kept, and joins those that have ended. True if another is
+  /// left to be joined. Never waits.
   bool end_machines(std::size_t n, std::size_t kept) noexcept;
   std::size_t kept_machines() const noexcept { return processors.size() + machines_in_hand; }
 
@@ -103,7 +103,7 @@ class scheduler {
   /// Nothing runs, nothing is pending, and no other thread of the process could change that.
   bool deadlocked() noexcept;
   bool call_with_work_behind() noexcept;
-  /// Those of the thread that started the runtime.
+  /// The control words of the thread that started the runtime.
   const control_words& usual_words() const noexcept { return usual_words_; }
   nanoseconds_t slice() const noexcept { return std::min(time_to_wait(settings.slice), last_deadline / 4); }
   /// No fiber is left, and no thread but ours: the main thread has ended, too.
@@ -117,8 +117,8 @@ class scheduler {
   void start();
   /// Waits until no fiber is left. From a plain thread, one at a time.
   void drain() noexcept;
-  /// The same, but not for fibers that wait for others; and for those that sleep only until the sleeps that have begun
-  /// by now are over, and `grace` longer, or not at all if that is 0. True if none is left.
+  /// The same, but does not wait for fibers that wait for others. Waits for sleeping fibers only until the sleeps that
+  /// have begun by now are over, and `grace` longer, or not at all if that is 0. True if no fiber is left.
   bool settle(nanoseconds_t grace) noexcept;
   /// Ends the threads of all idle machines, and waits for it: user code, the destructors of thread-locals, ends there.
   /// False if a machine is left that is not idle, since a fiber was started meanwhile.
@@ -131,7 +131,7 @@ class scheduler {
   void notice_main_left() noexcept;
   /// Takes back a fiber that make_fiber() has made on a plain thread and that was never made runnable.
   void take_back(fiber* f) noexcept;
-  /// What main has thrown, for the reports: run() waits for the others before it rethrows.
+  /// The exception of main, for the reports: run() waits for the others before it rethrows.
   void note_failure(const char* text) noexcept;
   std::size_t alive() const noexcept;
   statistics count() noexcept;
@@ -239,8 +239,8 @@ class scheduler {
   int detached_ HEDDLE_GUARDED_BY(lock_) = 0;    // machines that run a fiber without a processor
   bool ended_ HEDDLE_GUARDED_BY(lock_) = false;  // nothing is to be woken any more, whatever the monitor sees
   bool draining_ HEDDLE_GUARDED_BY(lock_) = false;
-  bool settling_ HEDDLE_GUARDED_BY(lock_) = false;  // who drains is told too when fibers are left that only wait
-  std::array<char, 256> failure_ HEDDLE_GUARDED_BY(lock_) = {};  // what main has thrown
+  bool settling_ HEDDLE_GUARDED_BY(lock_) = false;               // the drainer is told too if the fibers left only wait
+  std::array<char, 256> failure_ HEDDLE_GUARDED_BY(lock_) = {};  // the exception of main
   bool machine_limit_reported_ HEDDLE_GUARDED_BY(lock_) = false;
 
   // Written under the lock, read by anyone.
@@ -283,7 +283,7 @@ class scheduler {
   // What a machine must find to do so that waking it was worth it: what the wake costs the waker.
   static constexpr nanoseconds_t worth_a_wake = 5'000;
   const bool alone_;  // one processor: nobody steals, nobody spins
-  // Of the thread that starts the runtime, for those that it has not made itself.
+  // From the thread that starts the runtime, for threads that it has not made itself.
   const control_words usual_words_ = control_words::current();
   const sigset_t blocked_signals_ = platform::blocked_signals();
   monitor monitor_;
@@ -311,12 +311,12 @@ inline fiber* scheduler::pick_quickly(processor& p) noexcept {
   return f;
 }
 
-/// A plain thread's licence to use the running scheduler: it is not destroyed meanwhile. Short: who ends the runtime
-/// waits for it, so no user code is called.
+/// A plain thread's licence to use the running scheduler: it is not destroyed meanwhile. Short: a thread that ends the
+/// runtime waits for it, so no user code is called.
 ///
 /// 1. Null if none runs; never while a fiber lives that the caller is to wake or to make runnable.
 /// 2. Fibers may be started only if it is open(), else the runtime may be about to end: start_from_thread() then waits
-///    for what becomes of it.
+///    until the runtime has ended or has been opened again.
 class visit {
  public:
   visit() noexcept;
@@ -333,7 +333,7 @@ class visit {
 
 /// Plain threads that sleep in a primitive: they wake nobody, so the deadlock check leaves them out.
 void count_parked_thread(int change) noexcept;
-/// Differs between a process and its children, and is not 0: what was counted in another one is not counted here.
+/// Differs between a process and its children, and is not 0: a thread counted in another one does not count here.
 std::uint8_t process_era() noexcept;
 
 /// Raises `inside` for a scope that may already be inside (a commit function, a timer that fires).

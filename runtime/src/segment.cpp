@@ -192,7 +192,7 @@ void heddle_preempt() noexcept {
   if constexpr (switch_keeps_control_words) {
     this_fiber::yield();
   } else {
-    // It has not asked to be suspended, so it need not be back at the usual ones.
+    // The fiber has not asked to be suspended, so it need not be back at the usual words.
     const control_words own = control_words::current();
     this_machine()->sched.usual_words().load();
     this_fiber::yield();

@@ -22,8 +22,8 @@
     .cfi_restore %\register
     .endm
 
-// void heddle_show_context(void* to, uint64_t* words): suspends itself, with known values in the registers that a context
-// has, by a switch to `to`, a context of heddle_shown_context.
+// void heddle_show_context(void* to, uint64_t* words): suspends itself by a switch to `to`, a context of
+// heddle_shown_context, with known values in the registers that a context has.
     .globl heddle_show_context
     .hidden heddle_show_context
     .type heddle_show_context, @function
@@ -57,7 +57,7 @@ heddle_show_context:
     .cfi_endproc
     .size heddle_show_context, . - heddle_show_context
 
-// Entered with the context of the one above and its words: copies the first sixteen, and goes back.
+// Entered with the context of the function above and its words: copies the first sixteen, and goes back.
     .globl heddle_shown_context
     .hidden heddle_shown_context
     .type heddle_shown_context, @function

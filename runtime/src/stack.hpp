@@ -103,7 +103,7 @@ class stack_pool {
   static constexpr std::size_t batch = 32;
   static constexpr std::size_t packed_batch = 64;
   static constexpr std::size_t closed_batch = 8;  ///< with guards that cost a system call each
-  /// What guard, header and colour take of a slot at most, when it has the least guard.
+  /// The most that guard, header and colour take of a slot, when it has the least guard.
   static constexpr std::size_t overhead = page_size + 64 + 15 * 128;
 
  private:

@@ -25,12 +25,12 @@ constexpr int advice_guard_install = 102;  // MADV_GUARD_INSTALL, absent from ol
 constexpr int map_flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
 
 // Not a static local with its guard: a thread that forks while another holds the guard leaves it held in the child.
-// Whoever probes finds the same, so relaxed will do.
+// All threads that probe find the same, so relaxed will do.
 constinit std::atomic<guard_kind> known_guard{guard_kind::unknown};
 constinit std::atomic<bool> unguarded_told{false};
 constinit std::atomic<bool> unlocked_told{false};
 
-/// Whether the page is locked, asked by what such a page refuses. It must hold nothing.
+/// Whether the page is locked: tries a call that such a page refuses. The page must hold nothing.
 bool is_locked(char* at) noexcept { return ::madvise(at, page_size, MADV_DONTNEED) != 0 && errno == EINVAL; }
 
 guard_kind probe_guard() noexcept {
@@ -53,7 +53,7 @@ guard_kind guard_in_use() noexcept {
 
 bool open(char* at, std::size_t bytes) noexcept { return ::mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0; }
 
-/// The same where mprotect is refused. Not where it would cut a mapping in two too many: that is refused here too.
+/// The same where mprotect is refused. If it was refused since it would make too many mappings, this is refused too.
 bool open_anew(char* at, std::size_t bytes) noexcept {
   if (::mmap(at, bytes, PROT_READ | PROT_WRITE, map_flags | MAP_FIXED, -1, 0) == MAP_FAILED) return false;
   ::madvise(at, bytes, MADV_NOHUGEPAGE);

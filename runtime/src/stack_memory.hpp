@@ -2,10 +2,10 @@
 //
 // Address space for stacks, and how it becomes memory with a guard below each stack.
 //
-// 1. What is reserved and not opened is closed: touching it faults, nothing fills it, and it costs no page table.
+// 1. Reserved memory that is not opened is closed: touching it faults, nothing fills it, and it costs no page table.
 // 2. In a process that locks its memory (mlockall) the kernel would fill a stack from end to end as soon as it is
 //    opened, and take no guard markers. So slots are unlocked while they are opened, and locked again as they are
-//    touched (MLOCK_ONFAULT): what a fiber uses of its stack stays in memory, what it does not use is none.
+//    touched (MLOCK_ONFAULT): the pages that a fiber uses stay in memory, the others are no memory.
 #pragma once
 
 #include <cstddef>
@@ -40,9 +40,9 @@ struct slot_row {
 char* reserve_address_space(std::size_t bytes, bool& locked) noexcept;
 void return_address_space(char* at, std::size_t bytes) noexcept;
 
-/// Opens the slots of a row but for their guards; `end` is that of the reservation. False: there is no memory.
-/// Where guards cannot be had slots are opened without, which is said once on stderr, with the cause; so it is that
-/// slots cannot be locked. `locked`: what reserve_address_space() said.
+/// Opens the slots of a row but for their guards; `end` is that of the reservation. False: there is no memory. If
+/// guards cannot be had, slots are opened without them; a message on stderr says so once, with the cause. If slots
+/// cannot be locked, a message says that too. `locked`: the answer of reserve_address_space().
 bool open_slots(const slot_row& row, const char* end, bool locked) noexcept;
 
 /// Bytes of the guard below each of the next stacks, a power of two: the more stacks there are, the smaller, since the

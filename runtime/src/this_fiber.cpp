@@ -59,7 +59,7 @@ void sleep_until(nanoseconds_t deadline) noexcept {
 
 blocking_section::blocking_section() noexcept {
   machine* m = this_machine();
-  // Within another one nothing changes: the fiber has not left the thread since.
+  // Within another scope nothing changes: the fiber has not left the thread since.
   announced_ = m != nullptr && m->current != nullptr && m->call.load(std::memory_order_relaxed) == 0;
   if (!announced_) return;
   look_for_pins();

@@ -40,7 +40,7 @@ std::size_t thread_locals() noexcept {
 }  // namespace
 
 std::size_t taken_from_thread_stack() noexcept {
-  // glibc's own answer, not declared by any header: what it refuses stacks below of.
+  // glibc's own answer, not declared by any header: it refuses smaller stacks.
   using minimum = std::size_t (*)(const pthread_attr_t*);
   if (dlsym != nullptr)
     if (const auto ask = reinterpret_cast<minimum>(::dlsym(RTLD_DEFAULT, "__pthread_get_minstack"))) {

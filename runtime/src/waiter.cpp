@@ -53,7 +53,7 @@ void waiter::wake() noexcept {
     const critical_section in(*m);
     m->sched.ready(*m, f);
   } else if (const visit s; s && (!HEDDLE_PLANTED(wakes_need_open_runtime) || s.open())) {
-    s->inject_woken(f);  // f lives, so its scheduler is there, but in a forked child if f is its parent's
+    s->inject_woken(f);  // f lives, so its scheduler is there, except in a forked child if f is its parent's
   }
 }
 

@@ -24,11 +24,11 @@ class HEDDLE_EXPORT blocking_section {
 /// fibers wait, they get the processor within a millisecond. (A call that was not announced costs its processor
 /// too, within 20 ms.) Returns what f returns.
 ///
-/// f stays on this kernel thread to its end. What would suspend the fiber (a channel, a heddle::mutex, join, sleep_for)
-/// blocks the thread instead while f runs, as it does on a plain thread: the processor is given up first, so that other
+/// f stays on this kernel thread to its end. A call in f that would suspend the fiber (of a channel, a heddle::mutex,
+/// join, sleep_for) blocks the thread instead, as on a plain thread. The processor is given up first, so that other
 /// fibers run, and the fiber gets one again after f. yield() gives it up if others wait. So f may use anything of
-/// heddle; for what only waits for fibers no blocking() is needed, and a thread for each is a high price. Such a wait
-/// inside f is left out of the search for deadlocks, and needs a machine to take the processor (options::max_machines).
+/// heddle. Code that only waits for fibers needs no blocking(), and a thread for each wait is a high price. A wait in
+/// f is left out of the search for deadlocks, and needs a machine to take the processor (options::max_machines).
 ///
 /// Calls may be nested: the outermost counts. Cost when it does not block: about 5 ns. From a plain thread it just
 /// calls f.

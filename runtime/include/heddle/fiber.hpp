@@ -31,14 +31,14 @@ class fiber_id {
 
 /// Runs f(args...) on a fiber of its own, now or soon, and forgets it. As with std::thread, f and args are
 /// moved or copied into the fiber. Never suspends the caller.
-/// What is larger than 88 bytes, or aligned to more than 16, is built on the heap and called there: it takes no room on
+/// A call larger than 88 bytes, or aligned to more than 16, is built on the heap and called there: it takes no room on
 /// the stack of the caller or the fiber.
 ///
 /// An exception that leaves f ends the process with a report that names the fiber.
 ///
 /// f begins with the caller's floating-point environment (rounding, flush to zero, exception masks and flags of SSE;
-/// rounding, precision and masks of x87), as a std::thread does. What it sets is its own: kept while it is suspended,
-/// and gone when it has ended. Built with HEDDLE_SWITCH=fast it is not kept: there a fiber must be back at the
+/// rounding, precision and masks of x87), as a std::thread does. Its settings are its own: kept while it is suspended,
+/// and gone when it has ended. Built with HEDDLE_SWITCH=fast they are not kept: there a fiber must be back at the
 /// environment of the thread that started the runtime whenever it may be suspended.
 ///
 /// \throws std::bad_alloc; std::system_error if the runtime must be started and no kernel thread can be had; what
@@ -94,8 +94,8 @@ class [[nodiscard]] join_handle {
 
   /// Waits until the fiber has ended; blocks the fiber or the plain thread. Returns its value.
   /// A fiber that has not begun may run on the stack of its joiner, if fifteen sixteenths of that are free. The
-  /// caller's floating-point environment stays as it was, whatever the fiber has done to its own. \throws what the
-  /// fiber threw; std::logic_error if not joinable.
+  /// caller's floating-point environment stays as it was, whatever the fiber has done to its own. \throws the
+  /// exception of the fiber; std::logic_error if not joinable.
   R join() {
     if (fiber_ == nullptr) throw std::logic_error("heddle::join_handle::join: nothing to join");
     detail::join_fiber(fiber_);
@@ -132,7 +132,7 @@ class [[nodiscard]] join_handle {
 };
 
 namespace detail {
-/// What spawn() is a friend by: clang 16 knows a friend with constraints of its own for another function.
+/// For spawn(), which is a friend by it: clang 16 takes a friend with its own constraints for another function.
 struct spawning {
   template <class R, class... A>
   static join_handle<R> start(A&&... a) {

@@ -6,7 +6,7 @@
 namespace heddle {
 
 /// While it lives, the fiber that made it stays on its kernel thread over calls of functions, also where prologues are
-/// asked to yield (HEDDLE=preempt=1, for fibers with segmented stacks). For what belongs to a thread:
+/// asked to yield (HEDDLE=preempt=1, for fibers with segmented stacks). It protects things that belong to a thread:
 /// std::recursive_mutex and std::shared_mutex, which know the thread that locked them, handles of libraries that are
 /// bound to a thread, addresses of thread-locals, errno. Without preempt=1 no fiber leaves its thread at a call of a
 /// function, and the scope does nothing.
@@ -16,8 +16,8 @@ namespace heddle {
 /// fiber goes on, perhaps on another thread, its scope goes on with it. So a lock as above must not be held over a
 /// wait, scope or not.
 ///
-/// Scopes nest. They begin and end on the same fiber, in the order of a stack: a local variable. On a plain thread one
-/// does nothing. About 2 ns. Compare: preempt_disable() in the Linux kernel.
+/// Scopes nest. They begin and end on the same fiber, in the order of a stack: a local variable. On a plain thread a
+/// scope does nothing. About 2 ns. Compare: preempt_disable() in the Linux kernel.
 ///
 /// \code
 /// heddle::no_preemption stay;

@@ -67,7 +67,7 @@ class HEDDLE_EXPORT runtime_scope {
  public:
   explicit runtime_scope(const options& o);
   ~runtime_scope();
-  /// In the handler of what main has thrown: reports name it if other fibers are left that do not end.
+  /// In the handler of an exception of main: reports name it if other fibers are left that do not end.
   void main_has_thrown() noexcept;
   runtime_scope(const runtime_scope&) = delete;
   runtime_scope& operator=(const runtime_scope&) = delete;
@@ -76,8 +76,8 @@ class HEDDLE_EXPORT runtime_scope {
 
 /// Runs `main` as the first fiber, and returns what it returns, once it and every other fiber have ended.
 /// The calling thread only waits. A second run may follow the first. `main` begins with the floating-point environment
-/// of the caller, as go() says; the caller's stays as it was. What main throws is rethrown
-/// when the others have ended, too; if that lasts, or never happens, what it was is said on stderr.
+/// of the caller, as go() says; the caller's stays as it was. An exception of main is rethrown when the other fibers
+/// have ended, too; if that lasts, or never happens, a message on stderr says what it was.
 ///
 /// A runtime that go() or spawn() has started on a plain thread, in the constructor of a static object for instance, is
 /// ended first if its fibers end by themselves; if some wait or sleep there is an error.
@@ -106,9 +106,9 @@ auto run(F&& main, const options& o = {}) -> std::invoke_result_t<std::decay_t<F
   }
 }
 
-/// Waits for every fiber of a runtime that go() or spawn() started from a plain thread, and ends it. Nothing happens if
-/// none runs, or one that run() has started. From a plain thread, several at once too; throws std::logic_error from a
-/// fiber.
+/// Waits for every fiber of a runtime that go() or spawn() started from a plain thread, and ends it. Does nothing if no
+/// runtime runs, or one that run() has started. May be called from plain threads, several at once too; throws
+/// std::logic_error from a fiber.
 ///
 /// It need not be called at the end of a program: exit(), or the return of main, waits for such fibers, too, but not
 /// for those that wait for others, and not long for those that sleep. See "Ways out" in runtime/README.md.

@@ -45,7 +45,7 @@ HEDDLE_EXPORT std::size_t stack_used() noexcept;
 
 /// Suspends the fiber for at least `d` of monotonic time; blocks only the fiber. O(log sleepers). As yield() if `d` is
 /// not positive. This and every other wait of heddle takes any duration and any time: min(), max(), infinities, in any
-/// unit. What lies further ahead than 292 years lasts for ever; what is no number (NaN) has passed.
+/// unit. A time further ahead than 292 years never comes; a time that is no number (NaN) has passed.
 template <class Rep, class Period>
 void sleep_for(std::chrono::duration<Rep, Period> d) {
   detail::sleep_until(detail::deadline_after(d));
@@ -59,8 +59,8 @@ bool sleep_for(std::chrono::duration<Rep, Period> d, const detail::stop_token& s
 }
 
 /// Suspends the fiber until `t` of any clock; as yield() if that has passed. Other clocks than the monotonic one may be
-/// set: one that was set back is waited for again. That one was set forward is seen only when the wait is over that was
-/// right before; so it is with every wait until a time.
+/// set. If a clock was set back, the wait goes on. If it was set forward, that is seen only when the time has passed
+/// for which the wait was begun. All waits until a time do so.
 template <class Clock, class Duration>
 void sleep_until(std::chrono::time_point<Clock, Duration> t) {
   detail::attempt_until(t, [](detail::nanoseconds_t deadline) {

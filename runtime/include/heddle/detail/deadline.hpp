@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// From std::chrono to deadlines: nanoseconds of the monotonic clock. The one place where times that users give are
-// compared and computed with: chrono's own operators overflow for times far away, for clocks of other units, and for
-// those that count without a sign.
+// From std::chrono to deadlines: nanoseconds of the monotonic clock. Only here are times that users give compared and
+// computed with: chrono's own operators overflow for times far away, for clocks of other units, and for those that
+// count without a sign.
 #pragma once
 
 #include <chrono>
@@ -39,7 +39,7 @@ constexpr nanoseconds_t in_nanoseconds(unsigned_wide_int n) noexcept {
   if (n > most) return last_deadline;
   return static_cast<nanoseconds_t>((n * multiplier + (divisor - 1)) / divisor);
 }
-/// The same for nanoseconds with a fraction. 0 for what is not positive, and for what is no number.
+/// The same for nanoseconds with a fraction. 0 for a count that is not positive, or is no number.
 constexpr nanoseconds_t in_nanoseconds(long double ns) noexcept {
   if (!(ns > 0)) return 0;
   if (ns >= static_cast<long double>(last_deadline)) return last_deadline;
@@ -90,7 +90,7 @@ constexpr nanoseconds_t later_by(nanoseconds_t base, nanoseconds_t wait) noexcep
   return wait >= last_deadline - base ? last_deadline : base + wait;
 }
 
-/// The deadline of what may take `d` from now on.
+/// The deadline of a wait that may take `d` from now on.
 template <class Rep, class Period>
 nanoseconds_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   return later_by(monotonic_now(), time_to_wait(d));
@@ -120,7 +120,7 @@ bool reached(std::chrono::time_point<Clock, Duration> t) {
 
 /// attempt(deadline) for a time of any clock, and what it returned last: true, or something that converts to it, for
 /// success. Other clocks than the monotonic one may be set, so a failure is believed only when that clock has reached
-/// `t`. One attempt at least is made, with a deadline in the past if `t` is. What a clock's now() throws comes out.
+/// `t`. One attempt at least is made, with a deadline in the past if `t` is. An exception of a clock's now() comes out.
 template <class Clock, class Duration, class F>
 auto attempt_until(std::chrono::time_point<Clock, Duration> t, F attempt) {
   for (;;) {
@@ -130,7 +130,7 @@ auto attempt_until(std::chrono::time_point<Clock, Duration> t, F attempt) {
   }
 }
 
-/// A duration that any other converts to: what is too long, or too far below zero, is cut off, not wrapped round.
+/// A duration that any other converts to: one too long, or too far below zero, is cut off, not wrapped round.
 struct any_nanoseconds : std::chrono::nanoseconds {
   template <class Rep, class Period>
   constexpr any_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept : duration(cut(d)) {}

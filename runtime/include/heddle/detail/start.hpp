@@ -37,11 +37,11 @@ namespace detail {
 
 class fiber;
 
-/// What the runtime knows of a closure: how large it is, how to put it into the fiber, run it, and end it.
+/// A closure as the runtime knows it: how large it is, how to put it into the fiber, run it, and end it.
 struct closure_type {
   std::size_t size;
   std::size_t align;
-  void (*relocate)(void* to, void* from);  ///< constructs, of what `from` is to this type; may throw
+  void (*relocate)(void* to, void* from);  ///< constructs one from `from`, which is of another type; may throw
   void (*run)(void* at);                   ///< runs; a detached one also destroys itself
   void (*destroy)(void* at) noexcept;      ///< a joinable one: when nobody needs the result any more
   bool joinable;
@@ -92,7 +92,7 @@ template <class Call>
 inline constexpr bool moves_as_bytes =
     std::is_trivially_move_constructible_v<Call>&& std::is_trivially_destructible_v<Call>;
 
-/// As a result: that there is none. As what is called after a call: nothing.
+/// As a result: there is none. As the function to call after a call: there is none.
 struct nothing {
   void operator()() const noexcept {}
 };
@@ -126,7 +126,7 @@ struct result_of {
                                     std::conditional_t<std::is_reference_v<raw>, std::remove_reference_t<raw>*, raw>>;
 };
 
-/// A closure with a place for what it returns or throws, the same place for all.
+/// A closure whose call, result and exception have the same place.
 template <class Call, bool Segmented = compiled_segmented>
 struct joinable_closure {
   using raw = typename result_of<Call>::raw;
@@ -172,7 +172,7 @@ struct joinable_closure {
   }
 };
 
-/// The same with a place for each, so that neither the call nor its result needs one on the stack meanwhile.
+/// The same with a place for each, so that neither the call nor its result needs room on the stack meanwhile.
 template <class Call, bool Segmented = compiled_segmented>
 struct large_joinable_closure {
   using raw = typename result_of<Call>::raw;
