@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 #
-# What a build goes without because something is not installed: said last, and left in the file left_out, one a line, for
-# test/run and perf/run.
+# Lists the parts that a build goes without because something is not installed: printed last, and written to the file
+# left_out, one part a line, for test/run and perf/run.
 
 set_property(GLOBAL PROPERTY HEDDLE_LEFT_OUT "")
 

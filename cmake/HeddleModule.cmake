@@ -44,8 +44,8 @@ function(heddle_add_module name)
     SOVERSION ${PROJECT_VERSION_MAJOR}
     INSTALL_RPATH "$ORIGIN")
   # Initial-exec: reading a thread-local costs one instruction instead of a call, and never allocates.
-  # And with -frtti, whatever the project says that we are a part of: others throw and catch our exceptions, and take
-  # what tells their types from here.
+  # And with -frtti, whatever the project around us says: others throw and catch our exceptions, and need the objects that
+  # tell their types, which are here.
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-fstack-clash-protection;-ftls-model=initial-exec;-frtti>)
   heddle_warnings(${target})

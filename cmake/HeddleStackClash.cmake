@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 #
-# Fibers run on small stacks, below which their guards lie. A function whose frame is larger than the guard meets it only if
-# it touches each page of the frame, which -fstack-clash-protection makes it do. Whoever links heddle gets it.
+# Fibers run on small stacks, below which their guards lie. A function whose frame is larger than the guard meets the guard
+# only if it touches each page of the frame. -fstack-clash-protection makes it do that. All code that links heddle gets it.
 #
 # Off: HEDDLE_STACK_CLASH_PROTECTION=OFF, a variable of heddle's build for all, or of a project that uses an installed
 # heddle, set before its targets are made; or the property of that name of one target.

@@ -42,7 +42,7 @@ class rate_limiter {
     tokens_ -= 1;
     if (tokens_ >= 0) return clock::duration::zero();
     const std::chrono::duration<double> wait(-tokens_ / rate_);
-    // At a rate of 0, or next to it, it never comes.
+    // At a rate of 0, or next to it, the token never comes.
     if (!(wait < clock::duration::max() / 2)) return clock::duration::max();
     return std::chrono::ceil<clock::duration>(wait);
   }

@@ -30,9 +30,9 @@ namespace examples {
 ///       asked.stop();
 ///     });
 ///
-/// Made before there are other threads, which inherit that the signals are blocked: else one of those takes them. A
-/// handler may do little, since it may have interrupted anything; here there is none. One kernel thread sleeps
-/// for it in the system. What comes while the channel is full is lost, as signals are that come twice.
+/// Make it before there are other threads: they inherit that the signals are blocked, and would take them otherwise. A
+/// handler may do little, since it may have interrupted anything; here there is none. One kernel thread sleeps for the
+/// channel in the system. A signal that comes while the channel is full is lost, as it is when it comes twice.
 class signal_channel {
  public:
   explicit signal_channel(std::initializer_list<int> signals) {

@@ -20,9 +20,9 @@ void finish_all(channel_waiter* first, channel_waiter::outcome how) noexcept {
   }
 }
 
-/// A number by the clock that does not show it: channels that are drawn from once each, one after the other, would
-/// choose in a pattern. Not by an address, which is another in each run of the explorer. Source: the finalizer of
-/// SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators").
+/// A random number that is not the clock's own digits: channels that each draw only once, one after the other, would
+/// otherwise choose in a pattern. Not from an address, which differs between runs of the explorer. Source: the
+/// finalizer of SplitMix64 (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators").
 std::uint32_t fresh_luck() noexcept {
   std::uint64_t z = static_cast<std::uint64_t>(platform::now());
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;

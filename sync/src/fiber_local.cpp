@@ -49,12 +49,12 @@ class variable_numbers {
   }
 
  private:
-  /// For its lifetime the members may be half changed.
+  /// While it lives the members may be half changed.
   class work {
    public:
     explicit work(variable_numbers& n) noexcept : under_way_(n.under_way_) {
       under_way_.store(true, std::memory_order_relaxed);
-      platform::light_barrier();  // before the changes: a child sees what the thread had done, in this order
+      platform::light_barrier();  // before the changes: a child sees both in this order
     }
     ~work() {
       platform::light_barrier();  // after them, likewise
@@ -67,8 +67,8 @@ class variable_numbers {
     atomic<bool>& under_way_;
   };
 
-  /// A thread of the parent may have held the lock. If it was at work, the free places are lost, and what it may have
-  /// taken is not given out again.
+  /// A thread of the parent may have held the lock. If it was at work, the free places are lost, and places that it may
+  /// have taken are not given out again.
   void after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     ::new (&lock_) thread_mutex;
     if (!under_way_.exchange(false, std::memory_order_relaxed)) return;

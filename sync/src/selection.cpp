@@ -51,8 +51,8 @@ select_case* selection::ready() noexcept {
     if (is_ready(*order_[i]) && skip-- == 0) return order_[i];
 }
 
-/// With all locks: cases of the same channel into an order of which each is as likely, since whoever comes to the
-/// channel serves the first in its queue. Source: R. Durstenfeld, "Algorithm 235: Random permutation".
+/// With all locks: brings cases of the same channel into a random order, each as likely, since a fiber that comes to
+/// the channel serves the first in its queue. Source: R. Durstenfeld, "Algorithm 235: Random permutation".
 void selection::shuffle() noexcept {
   for (std::size_t begin = 0, end = 0; begin != size_; begin = end) {
     for (end = begin + 1; end != size_ && !first_of_channel(end);) ++end;

@@ -211,16 +211,16 @@ class channel {
   mutable detail::typed_channel<T> inner_;
 };
 
-/// What range-for over a channel uses: an input iterator that owns the value last received. It receives as late as it
-/// can: when it is compared with the end, or dereferenced, or stepped beyond a value that nobody has looked at. So what
-/// a view does not ask for stays in the channel:
+/// The iterator of range-for over a channel: an input iterator that owns the value last received. It receives as late
+/// as it can: when it is compared with the end, or dereferenced, or stepped beyond a value that nobody has looked at.
+/// So a value that a view does not ask for stays in the channel:
 ///
 ///     for (int v : c | std::views::take(3)) ...          // receives three values, and waits for no fourth
 ///     c | std::views::filter(f), transform(f), drop(n)    // receive what they pass over, too
 ///     c | std::views::filter(f) | std::views::take(3)     // filter looks for a fourth one, and drops it
 ///     c | std::views::take_while(f)                       // has received, and drops, the first one that f refuses
 ///
-/// size() is no size of the range but what is in the buffer; std::ranges::size() and empty() do not compile, and
+/// size() counts the values in the buffer, not those of the range; std::ranges::size() and empty() do not compile, and
 /// std::ranges::distance() receives all values until the channel is closed. Views that look at a value twice (split,
 /// reverse, common) do not compile either; lazy_split does. A copy has a copy of the value, and goes its own way.
 template <class T>
@@ -267,7 +267,7 @@ void takes_a_channel(channel<T>&);
 
 }  // namespace heddle
 
-/// Also of what derives from it: size() may change at any time, and is not how many values there are to come.
+/// Also for classes that derive from it: size() may change at any time, and is not how many values there are to come.
 template <class C>
 requires requires(C& c) { heddle::detail::takes_a_channel(c); }
 inline constexpr bool std::ranges::disable_sized_range<C> = true;

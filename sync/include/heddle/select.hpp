@@ -21,8 +21,8 @@
 namespace heddle {
 
 /// Waits for one of several operations of channels, does it, and returns its index among the arguments. If several can
-/// be done, each has the same chance: also if one thing makes several possible while it waits, as one receiver does
-/// that comes to a channel which several cases send to. Blocks the calling fiber only.
+/// be done, each has the same chance. That holds too if one event makes several possible while the select waits: for
+/// instance, several cases send to one channel, and one receiver comes to it. Blocks the calling fiber only.
 ///
 ///     heddle::run([] {
 ///       heddle::channel<int> jobs;
@@ -73,7 +73,7 @@ requires(detail::select_argument<std::remove_cvref_t<Cases>>&&...) std::size_t s
 
 namespace detail {
 
-/// The case that an element of a range is, or points to.
+/// The case that is an element of a range, or to which the element points.
 template <class Case>
 requires std::is_convertible_v<Case*, select_case*> select_case* case_of(Case& c) noexcept { return std::addressof(c); }
 template <class Pointer>

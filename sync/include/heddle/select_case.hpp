@@ -14,7 +14,7 @@
 namespace heddle {
 
 /// The case of receiving from a channel. May take part in one select after another; see select(). Can be moved between
-/// selects, with its result, so that a std::vector of them works; what was moved from is never ready.
+/// selects, with its result, so that a std::vector of them works; a case that was moved from is never ready.
 template <class T>
 class receive_case : public select_case {
  public:
@@ -72,7 +72,7 @@ inline std::exception_ptr* address_of(std::exception_ptr& error) noexcept { retu
 
 /// The case of sending a value to a channel; see select(). It holds the value, which is gone when this case has been
 /// chosen; give it another one by value() before it takes part in another select. Can be moved between selects, with
-/// its value (and assigned if T can); what was moved from is never ready.
+/// its value (and assigned if T can); a case that was moved from is never ready.
 template <class T>
 class send_case : public select_case {
  public:

@@ -25,8 +25,8 @@ namespace detail {
 /// 1. A value is sent under the lock, and only while the deadline for which it is sent stands. So when set() has
 ///    replaced the deadline and taken an old value out, none from before can arrive any more.
 /// 2. `changed_` has a value if the fiber might sleep for a deadline that is no longer the one set.
-/// 3. While a value waits to be received those that follow are left out, and the fiber sleeps until it is received: one
-///    whom nobody listens to costs nothing, however short its period.
+/// 3. While a value waits to be received, those that follow are left out, and the fiber sleeps until it is received. So
+///    a ticker whose values nobody takes costs nothing, however short its period.
 class clockwork {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -61,7 +61,7 @@ class clockwork {
     try {
       while (step()) {
       }
-    } catch (const channel_closed&) {  // the user has closed the channel: nothing can come any more
+    } catch (const channel_closed&) {  // the user has closed the channel: no more ticks
     }
   }
   /// False: the end.
@@ -123,9 +123,9 @@ class clockwork {
 ///       if (done(now)) break;
 ///     }
 ///
-/// The channel has room for one tick; for a slow receiver ticks are left out, so that no period is too short: one of a
-/// nanosecond ticks as fast as somebody receives. Ticks follow the monotonic clock from the
-/// beginning, so they do not drift. As in Go, stop() does not close the channel: who receives then waits for ever.
+/// The channel has room for one tick. For a slow receiver ticks are left out, so no period is too short: a ticker of
+/// one nanosecond ticks as fast as somebody receives. Ticks follow the monotonic clock from the beginning, so they do
+/// not drift. As in Go, stop() does not close the channel: a fiber that receives then waits for ever.
 /// Each ticker has a fiber of its own; the destructor ends and joins it, and nobody may receive by then.
 /// From fibers and plain threads; reset() and stop() from several at once.
 /// Source: Go's time.Ticker (as of 1.23: after stop() and reset() no tick from before is received).
@@ -133,8 +133,8 @@ class ticker {
  public:
   using time_point = std::chrono::steady_clock::time_point;
 
-  /// Ticks every `d`, which is rounded up to nanoseconds, and to 292 years down.
-  /// \throws std::invalid_argument unless d is positive; what spawn() throws.
+  /// Ticks every `d`, which is rounded up to nanoseconds, and down to 292 years.
+  /// \throws std::invalid_argument unless d is positive; exceptions of spawn().
   template <class Rep, class Period>
   explicit ticker(std::chrono::duration<Rep, Period> d) : clock_(detail::deadline_after(d), checked(d)) {}
 

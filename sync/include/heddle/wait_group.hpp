@@ -63,7 +63,7 @@ class wait_group {
         if (group != nullptr) group->done();
       }
     } unless_started{this};
-    // What f holds goes before done() lets somebody believe that all of it is over.
+    // f's own members go before done() lets somebody believe that all work is over.
     detail::start_detached(
         nullptr, [this] { done(); }, std::forward<F>(f));
     unless_started.group = nullptr;

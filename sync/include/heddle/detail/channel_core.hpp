@@ -52,8 +52,8 @@ struct channel_waiter {
       return tell_of_room();
     return HEDDLE_PLANTED(taken_without_claim) || self->claim();
   }
-  /// One that only wants to know of room (room_case) is woken by who would take its value, and is not taken for a
-  /// sender.
+  /// A waiter that only wants to know of room (room_case) is woken by the fiber that would take its value, and is not
+  /// taken for a sender.
   [[gnu::noinline]] bool tell_of_room() noexcept {
     if (self->claim() && !HEDDLE_PLANTED(room_not_told)) finish(outcome::delivered);
     return false;

@@ -6,12 +6,12 @@
 
 namespace heddle::detail {
 
-/// The case of a select that waits for room in a channel with a buffer, and sends nothing: for one who sends only now
-/// and then, and would leave a value out rather than wait with it. Others may have filled the room by the time that the
-/// select returns. Chosen also if the channel is closed.
+/// The case of a select that waits for room in a channel with a buffer, and sends nothing: for a fiber that sends only
+/// now and then, and would leave a value out rather than wait with it. Others may have filled the room by the time that
+/// the select returns. Chosen also if the channel is closed.
 ///
-/// In the queue of senders it is one without a value. Who takes it out, to make room or to close, wakes it, and goes on
-/// to the next (channel_waiter::claim()).
+/// In the queue of senders it is a waiter without a value. A fiber that takes it out, to make room or to close, wakes
+/// it, and goes on to the next (channel_waiter::claim()).
 class room_case : public select_case {
  public:
   explicit room_case(channel_core& in) noexcept : select_case(&in, attempt_of, direction::sends, nullptr), in_(&in) {}

@@ -36,8 +36,8 @@ class select_case {
               std::exception_ptr* error = nullptr) noexcept
       : channel_(channel), attempt_(attempt), place_(slot, nullptr, error), direction_(d) {}
   ~select_case() = default;
-  /// Like `other`, as far as it is not the caller's to move: its own value and error are there. Both ends of a move are
-  /// in no select.
+  /// Takes from `other` the members that are not the caller's to move: its own value and error are there. Neither end
+  /// of a move takes part in a select.
   select_case(const select_case& other, void* slot, std::exception_ptr* error = nullptr) noexcept
       : channel_(other.channel_), attempt_(other.attempt_), place_(slot, nullptr, error), direction_(other.direction_) {
     place_.result = other.place_.result;
@@ -48,7 +48,7 @@ class select_case {
     place_.result = other.place_.result;
     other.lose_channel();
   }
-  /// After it has been moved from: never ready, and nothing came of it.
+  /// For a case that was moved from: never ready, and without a result.
   void lose_channel() noexcept {
     channel_ = nullptr;
     place_.result = detail::channel_waiter::outcome::pending;
@@ -83,11 +83,11 @@ namespace detail {
 /// 4. It does not touch the channel of the case chosen any more (unless it stands in several cases), which others may
 ///    have destroyed.
 ///
-/// 5. Cases of the same channel stand next to each other; in what order is drawn each time that they are queued.
+/// 5. Cases of the same channel stand next to each other; their order is drawn each time that they are queued.
 ///
-/// Source: selectgo in Go's runtime/select.go. Unlike there not all cases are shuffled: those that are ready are
-/// counted, and one of them is drawn, which needs a random number only if there are several; and of those that wait
-/// only the ones that stand in the same queue depend on their order.
+/// Source: selectgo in Go's runtime/select.go. Unlike there not all cases are shuffled. The ready cases are counted,
+/// and one of them is drawn, which needs a random number only if there are several. Of the waiting cases only those
+/// that stand in the same queue depend on their order.
 class HEDDLE_EXPORT selection {
  public:
   /// Room for `order` is the caller's.
