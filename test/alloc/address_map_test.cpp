@@ -39,7 +39,7 @@ struct no_scavenger {
 };
 BOOST_TEST_GLOBAL_FIXTURE(no_scavenger);
 
-/// What Boost.Test shall not take for text.
+/// An address, which Boost.Test shall not take for text.
 const void* address(const void* p) { return p; }
 
 std::vector<const heap_window*> windows_of(const address_map& m) {
@@ -50,7 +50,7 @@ std::vector<const heap_window*> windows_of(const address_map& m) {
 char* end_of_tags(const heap_window& w) { return reinterpret_cast<char*>(w.tags) + w.tagged; }
 char* end_of_table(const heap_window& w) { return reinterpret_cast<char*>(w.table) + w.tabled; }
 
-/// A map of which nobody knows.
+/// A map of the test's own.
 struct own_map {
   own_map() { map.begin(); }
   ~own_map() {
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(grows_in_one_window) {
     BOOST_TEST(m.map.page_of(w.end() - 1) == all - 1);
     BOOST_TEST(address(m.map.address(all - 1)) == w.end() - page_size);
     std::memset(w.end() - n * page_size, 1, n * page_size);
-    // As much as is needed of the tables, and not a page more.
+    // The tables are mapped as far as they are needed, and not a page more.
     const auto whole = [](std::size_t bytes) { return (bytes + 4095) / 4096 * 4096; };
     BOOST_TEST(m.map.table_bytes() == whole(all * sizeof(class_tag)) + whole(all * sizeof(std::uint32_t)));
   }
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(finds_tags_and_numbers) {
   }
 }
 
-/// Behind the window, or one of its tables: then the heap goes on in another.
+/// The page lies behind the window, or one of its tables: then the heap goes on in another window.
 BOOST_AUTO_TEST_CASE(moves_on_where_something_else_is_mapped) {
   for (char* (*const place)(const heap_window&) :
        {+[](const heap_window& w) { return w.end(); }, &end_of_tags, &end_of_table}) {
@@ -173,7 +173,7 @@ BOOST_AUTO_TEST_CASE(moves_on_where_something_else_is_mapped) {
     BOOST_TEST(m.map.window_of(second.end() - 1) == &second);
     BOOST_TEST(!m.map.contains(first.end()));
     BOOST_TEST(!m.map.contains(second.end()));
-    // The first stays as it is, though there may be room again.
+    // The first window stays as it is, though there may be room again.
     BOOST_TEST(m.map.grow(chunk) == number + chunk);
     BOOST_TEST(first.pages() == all);
   }
@@ -226,10 +226,10 @@ BOOST_AUTO_TEST_CASE(without_memory_stays_as_it_is) {
     limit_address_space(1 << 20);
     if (m.map.grow(chunk) != no_page || m.last().pages() != chunk || windows_of(m.map).size() != 1) ::_exit(3);
     if (m.map.grow(16) != chunk || m.last().pages() != chunk + 16) ::_exit(4);
-    // In another window: there is memory for its tables alone.
+    // In another window: there is memory only for its tables.
     const obstacle o(m.last().end());
     limit_address_space(1 << 20);
-    const long at_first = address_space_of_process() + 4096;  // the table of the first grows by a page
+    const long at_first = address_space_of_process() + 4096;  // the table of the first window grows by a page
     for (int i = 0; i != 3; ++i)
       if (m.map.grow(chunk) != no_page) ::_exit(5);
     if (windows_of(m.map).size() != 1 || address_space_of_process() != at_first) ::_exit(6);
@@ -249,12 +249,12 @@ BOOST_FIXTURE_TEST_SUITE(a_heap_near_a_limit, heddle::testing::leak_check)
 namespace {
 
 /// A child process takes blocks until there is no memory, under a limit of so many bytes more. Little may be left then,
-/// and the heap knows what it has.
+/// and the heap knows its own figures.
 void expect_all_is_used(std::size_t heap, long more) {
   const auto died = death_of([heap, more] {
     constexpr long unused = 256 << 10;
     const auto mapped = [] { return the_mheap.figures().mapped; };
-    blocks::deallocate(blocks::allocate(20'000));  // what else that needs is there
+    blocks::deallocate(blocks::allocate(20'000));  // everything else that this needs is there
     while (mapped() < heap) {
       limit_address_space(6 << 20);  // so that it grows by a chunk at a time
       if (the_mheap.make_span(class_count, chunk) == nullptr) ::_exit(2);
@@ -284,7 +284,7 @@ BOOST_AUTO_TEST_CASE(grows_by_little) {
   for (const long more : {1 << 20, 3 << 20, 9 << 20}) expect_all_is_used(std::size_t{8} << 20, more);
 }
 
-/// What the page allocator writes has room for 28 chunks at first, and then for 42.
+/// The records of the page allocator have room for 28 chunks at first, and then for 42.
 BOOST_AUTO_TEST_CASE(gives_back_what_it_cannot_write_about) {
   if (heddle::testing::sanitized) return;
   for (long pages = 0; pages != 8; ++pages)
@@ -331,7 +331,7 @@ struct heap_that_moves : heddle::testing::leak_check {
   heap_that_moves() {
     move_on();
     others = fill_others();
-    // What the cache has is not of the last window.
+    // The blocks in the cache are not of the last window.
     if (this_mcache != &nobodys_mcache) this_mcache->drain();
   }
   void teardown() {
@@ -346,7 +346,7 @@ struct heap_that_moves : heddle::testing::leak_check {
   std::vector<void*> in_the_way;
 };
 
-/// So many blocks in the last window, what is elsewhere left out.
+/// So many blocks in the last window; blocks elsewhere are left out.
 std::vector<char*> blocks_in_last(std::size_t size, std::size_t count) {
   std::vector<char*> all, elsewhere;
   while (all.size() != count) {
@@ -457,7 +457,7 @@ BOOST_AUTO_TEST_CASE(and_what_is_wrong_with_them_is_noticed) {
   for (char* const p : {small, of_no_magazine, large}) blocks::deallocate(p);
 }
 
-/// What is in the way comes while they allocate, free what the others have allocated, and ask about any address.
+/// The obstacle comes while threads allocate, free blocks of the others, and ask about any address.
 BOOST_AUTO_TEST_CASE(come_while_others_use_the_heap) {
   constexpr std::size_t each = 400;
   constexpr int rounds = heddle::testing::times(60, 10);
@@ -489,10 +489,10 @@ BOOST_AUTO_TEST_CASE(come_while_others_use_the_heap) {
   {
     std::vector<std::thread> all;
     for (std::size_t seed : {1, 2, 3}) all.emplace_back(use, seed);
-    if (!heddle::testing::thread_sanitized) all.emplace_back(look);  // nobody has told it what it reads
+    if (!heddle::testing::thread_sanitized) all.emplace_back(look);  // TSan sees no order in its reads
     std::vector<span*> large;
     for (int i = 0; i != rounds; ++i) {
-      // Where it has not grown by itself meanwhile.
+      // Unless the heap has grown by itself meanwhile.
       if (i % 6 == 0) {
         void* const at = windows_of(the_map).back()->end();
         in_the_way.push_back(::mmap(at, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0));
@@ -532,7 +532,7 @@ BOOST_AUTO_TEST_CASE(and_what_came_from_elsewhere_is_recognised) {
   }
 }
 
-/// What is mapped is counted, wherever it is.
+/// Mappings are counted, wherever they are.
 BOOST_AUTO_TEST_CASE(and_runs_of_pages_stay_in_one) {
   std::vector<span*> all;
   for (std::size_t i = 0; i != 60; ++i) {

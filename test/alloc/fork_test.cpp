@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// fork() while others work on the heap, and need it for what fork() waits for. A handler that was registered before the
-// library's own runs behind that one; here it stands for locks that libc takes as late.
+// fork() while other threads work on the heap, and need it before they free locks for which fork() waits. A handler
+// that was registered before the library's own runs behind that one; here it stands for locks that libc takes as late.
 #include <pthread.h>
 #include <sys/time.h>
 #include <sys/wait.h>

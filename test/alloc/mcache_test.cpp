@@ -82,7 +82,7 @@ struct nothing_kept : heddle::testing::leak_check {
   }
 };
 
-/// What the tests of exact behaviour are about is not what caches do while memory waits.
+/// Tests of exact behaviour: none of them is about caches while memory waits.
 struct no_scavenger {
   no_scavenger() { the_options.scavenger = scavenging::off; }
 };
@@ -505,7 +505,7 @@ namespace {
 
 constexpr nanoseconds_t unlimited = nanoseconds_t{1} << 60;
 
-/// Memory waits for those who call, and the program is busy.
+/// Memory waits for calls of the program, which is busy.
 struct waiting : nothing_kept {
   scavenging before_scavenging = the_options.scavenger;
   waiting() {
@@ -551,7 +551,7 @@ BOOST_AUTO_TEST_CASE(each_class_runs_dry_once) {
   }
 }
 
-/// What is freed while slots are empty is found again, and counts as free.
+/// Blocks that are freed while slots are empty are found again, and count as free.
 BOOST_AUTO_TEST_CASE(nothing_is_lost_behind_empty_slots) {
   cache c;
   for (int round = 0; round != 20; ++round)
@@ -567,7 +567,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(mcaches_while_memory_waits, waiting)
 
-/// One that allocates and frees the same block again and again comes by, but not each time.
+/// A thread that allocates and frees the same block again and again comes by, but not each time.
 BOOST_AUTO_TEST_CASE(a_pair_is_seen_now_and_then) {
   for (const std::size_t size : {std::size_t{16}, std::size_t{64}, std::size_t{200}, std::size_t{1'000}}) {
     const size_class k = class_for(size);
@@ -618,7 +618,7 @@ BOOST_AUTO_TEST_CASE(whatever_is_allocated_and_freed) {
   for (const auto& [p, size] : all) c.free(p);
 }
 
-/// What another has freed is used before anything else is.
+/// Blocks that another thread has freed are used before any others.
 BOOST_AUTO_TEST_CASE(the_owner_collects_what_others_have_freed) {
   for (const std::size_t size : sizes) {
     cache owner, other;

@@ -195,7 +195,7 @@ BOOST_AUTO_TEST_CASE(as_the_reference_in_a_larger_heap) {
   for (std::uint64_t seed = 1; seed <= heddle::testing::times(8, 4) + 0u; ++seed) at_random(100 + seed, 20, 1'500);
 }
 
-/// What is written about the pages moves to larger mappings meanwhile.
+/// The records about the pages move to larger mappings meanwhile.
 BOOST_AUTO_TEST_CASE(as_the_reference_in_a_heap_that_grows) {
   for (std::uint64_t seed = 1; seed <= heddle::testing::times(4) + 0u; ++seed) {
     std::mt19937_64 random(200 + seed);
@@ -314,7 +314,7 @@ BOOST_AUTO_TEST_CASE(rounds_wrap_around) {
   BOOST_TEST(p.take_idle(0, 2, n) == 0u);
 }
 
-/// So that the kernel takes back no more at a time than it does in some 100 us.
+/// At a time the kernel takes back no more than it can in some 100 us.
 BOOST_AUTO_TEST_CASE(a_long_run_is_idle_in_parts) {
   both b(1);
   b.grow(0, 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What a thread that nobody has asked for must know of its process.
+// Facts about the process that a thread must know which the program has not asked for.
 #include "process.hpp"
 
 #include <linux/filter.h>
@@ -29,7 +29,7 @@ bool add_filter() {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
-/// Ends a child with the number of the line in which something was not so.
+/// Ends a child with the number of the line in which a check failed.
 void insist(bool so, int line) {
   if (!so) ::_exit(line);
 }
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(each_filter_of_calls_is_told) {
   BOOST_TEST(how.status == 0, "what is said in line " << how.status << " was not so");
 }
 
-/// As the process was when it began, whatever thread makes it.
+/// The new thread is as the process was when it began, whatever thread makes it.
 BOOST_AUTO_TEST_CASE(a_thread_is_made_normal) {
   cpu_set_t first;
   BOOST_REQUIRE(::sched_getaffinity(0, sizeof first, &first) == 0);

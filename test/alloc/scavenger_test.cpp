@@ -204,7 +204,7 @@ void leave_idle(std::size_t bytes) {
   blocks::deallocate(blocks::allocate(3'000'000));
 }
 
-/// As many rounds as make old what is free now, and nothing of it has gone back yet.
+/// As many rounds as make free memory old; nothing of it goes back in them.
 void make_old() {
   for (std::uint32_t i = 0; i != scavenger::rounds_per_pace; ++i) BOOST_TEST(released_by_step(1) == 0u);
 }
@@ -233,7 +233,7 @@ class companion {
   std::thread thread_;
 };
 
-/// Calls the short paths only, until that is so.
+/// Calls the short paths only, until f() is true.
 template <class F>
 bool within_calls(std::chrono::seconds limit, F f) {
   return within(limit, [&] {
@@ -251,7 +251,7 @@ void wait_until_at_rest() {
 
 BOOST_FIXTURE_TEST_SUITE(scavenger_steps, pace)
 
-/// What has been free for four rounds goes back, and nothing that has not.
+/// Memory that has been free for four rounds goes back, and no other.
 BOOST_AUTO_TEST_CASE(what_was_freed_just_now_stays) {
   leave_idle(24 * mib);
   make_old();
@@ -266,7 +266,7 @@ BOOST_AUTO_TEST_CASE(a_step_after_a_while_counts_for_several_rounds) {
   BOOST_TEST(released_by_step(5) >= 24 * mib);
 }
 
-/// An eighth, or 32 MiB, for each round for which it counts.
+/// A step gives back an eighth, or 32 MiB, for each round for which it counts.
 BOOST_AUTO_TEST_CASE(a_round_gives_back_a_part) {
   leave_idle(160 * mib);
   make_old();
@@ -316,7 +316,7 @@ BOOST_AUTO_TEST_CASE(give_back_in_a_process_of_one_thread) {
   wait_until_at_rest();
 }
 
-/// So they are for a program that never sleeps.
+/// They are enough for a program that never sleeps, too.
 BOOST_AUTO_TEST_CASE(give_back_while_the_program_is_busy) {
   the_options.scavenger = scavenging::background;
   the_options.pace_ms = 80;
@@ -410,7 +410,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_left_behind_when_it_ends) {
   }
 }
 
-/// Before the last but one of the program's threads has ended, whatever it has still to do.
+/// The scavenger ends before the last but one of the program's threads has ended, whatever it has still to do.
 BOOST_AUTO_TEST_CASE(ends_with_the_threads_of_the_program) {
   the_options.scavenger = scavenging::background;
   the_options.pace_ms = 3'600'000;
@@ -426,7 +426,7 @@ BOOST_AUTO_TEST_CASE(ends_with_the_threads_of_the_program) {
   }
 }
 
-/// Though they have never allocated anything.
+/// They count though they have never allocated anything.
 BOOST_AUTO_TEST_CASE(threads_of_the_runtime_count) {
   the_options.scavenger = scavenging::background;
   the_options.pace_ms = 3'600'000;
@@ -441,7 +441,7 @@ BOOST_AUTO_TEST_CASE(threads_of_the_runtime_count) {
   BOOST_TEST(!the_scavenger_thread.exists());
 }
 
-/// One that has come before a fork may leave in the child: that makes no others of it.
+/// A thread that was counted before a fork may end in the child: this takes none off the child's count.
 BOOST_AUTO_TEST_CASE(in_a_child_there_are_no_others) {
   the_options.scavenger = scavenging::background;
   const companion other;
@@ -456,7 +456,7 @@ BOOST_AUTO_TEST_CASE(in_a_child_there_are_no_others) {
   BOOST_TEST(how.status == 0);
 }
 
-/// Memory waits when the last of them ends, and the one thread that is left never leaves the short paths by itself.
+/// Memory waits when the last other thread ends, and the one thread that is left never leaves the short paths by itself.
 BOOST_AUTO_TEST_CASE(the_last_thread_hears_that_memory_waits) {
   for (const scavenging how : {scavenging::background, scavenging::steps}) {
     std::vector<void*> own;
@@ -473,7 +473,7 @@ BOOST_AUTO_TEST_CASE(the_last_thread_hears_that_memory_waits) {
   }
 }
 
-/// They come and go while it does.
+/// Threads come and go while the scavenger does.
 BOOST_AUTO_TEST_CASE(threads_come_and_go) {
   the_options.scavenger = scavenging::background;
   the_options.pace_ms = 4;

@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(a_step_costs_a_part_of_the_time_without_calls) {
   }
 }
 
-/// It is the last call that counts, whether a step was due or not.
+/// The last call counts, whether a step was due or not.
 BOOST_AUTO_TEST_CASE(calls_in_between_count) {
   step_pace p;
   p.begin(start, start + second);
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(after_a_step_there_is_a_pause) {
   BOOST_TEST(p.come_by(start + 2 * second) != 0);
 }
 
-/// One that calls once a second has its step each time.
+/// A program that calls once a second has its step each time.
 BOOST_AUTO_TEST_CASE(who_calls_seldom_steps_each_time) {
   step_pace p;
   p.begin(start, start);

@@ -470,7 +470,7 @@ void alloc_driver::obstruct() {
 
 namespace {
 
-/// Whether f() ends the process. The call that does is not at work any more.
+/// Whether f() ends the process. The call that ends it is not at work any more.
 template <class F>
 bool is_noticed(F f) {
   using namespace detail;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Compiled with -fno-rtti, against a library that has it: what is thrown is caught, and resources know each other.
+// Compiled with -fno-rtti, against a library that has it: exceptions are caught, and resources know each other.
 #include <cstdio>
 #include <heddle/arena.hpp>
 #include <heddle/heddle.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Threads that work on what a heap shares, and those that fork (alloc/src/fork_gate.hpp): while one forks nobody is at
-// work.
+// Threads that work on the shared parts of a heap, and threads that fork (alloc/src/fork_gate.hpp): while one forks no
+// other is at work.
 #include "fork_gate.hpp"
 
 #include <array>
@@ -18,7 +18,7 @@ using patience = hd::fork_gate::patience;
 struct heap {
   hd::fork_gate gate;
   std::array<hd::fork_gate::mark, 2> marks{};
-  std::array<model::data<int>, 4> values{0, 0, 0, 0};  ///< of each thread: what it changes while it is at work
+  std::array<model::data<int>, 4> values{0, 0, 0, 0};  ///< one for each thread, which changes it at work
 
   void work(std::size_t i, patience p = patience::bounded) {
     if (!gate.enter(marks[i], &marks[i], p)) return;
@@ -32,7 +32,7 @@ struct heap {
     model::check(within != 0, "a guest is not at work");
     gate.leave_as_guest(within);
   }
-  /// What a child would see.
+  /// The values that a child would see.
   int fork(const void* self) {
     const bool closed = gate.close(self, nullptr, 0, [this](auto f) {
       for (const auto& m : marks) f(m);
@@ -100,7 +100,7 @@ void a_handler() {
   model::check(h.fork(&h) <= 1, "more was done than was");
 }
 
-/// Who forks may work meanwhile.
+/// A thread that forks may work meanwhile.
 void work_of_who_forks() {
   heap h;
   model::thread other([&] { h.work(1); });

@@ -84,7 +84,7 @@ void steps_meet(heap& h) {
   two.join();
 }
 
-/// Memory is noticed while whoever steps finds that nothing is left to be done.
+/// Memory is noticed while a thread that steps finds that nothing is left to be done.
 void notice_meets_rest(heap&) {
   while (hd::the_scavenger.waits()) hd::the_scavenger.step(5, unlimited);
   hd::the_scavenger.notice_idle(hd::scavenger::worthwhile + 1);

@@ -263,8 +263,8 @@ void timer_is_reset() {
       {.procs = 2, .monitor = false});
 }
 
-/// Of the shortest period, on a processor that nobody takes away: it ticks as often as somebody receives, lets others
-/// run, and not a tick comes after stop().
+/// A ticker of the shortest period, on a processor that nobody takes away: it ticks as often as a fiber receives, lets
+/// others run, and does not tick after stop().
 template <unsigned Procs>
 void ticker_of_a_nanosecond() {
   heddle::run(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// How the processor rounds in a fiber: what it begins with, keeps, and gives back. Built twice, once for each kind of
-// switch: HEDDLE_FAST_SWITCH says which.
+// How the processor rounds in a fiber: the words that it begins with, keeps, and gives back. Built twice, once for each
+// kind of switch: HEDDLE_FAST_SWITCH says which.
 #include <immintrin.h>
 
 #include <array>
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(what_a_fiber_leaves_behind_reaches_no_other) {
           heddle::go([&] { seen[2] = words::here(); });
           let_others_run();
           heddle::spawn([w] { w.set(); }).join();
-          seen[3] = words::here();  // who has lent its stack
+          seen[3] = words::here();  // the fiber that has lent its stack
           auto h = heddle::spawn([w] { w.set(); });
           let_others_run();
           h.join();
@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(they_stay_with_a_fiber_that_is_suspended, *boost::unit_test
   BOOST_TEST(wrong == 0);
 }
 
-// As users say it.
+// The same by the functions that users call.
 BOOST_AUTO_TEST_CASE(rounding_flags_and_denormals) {
   heddle::run(
       [] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What cgroups of both versions say of the CPUs that may be used, read from a folder that looks like a system's root.
+// The limits of CPUs in cgroups of both versions, read from a folder that looks like a system's root.
 #include "cpu_quota.hpp"
 
 #include <unistd.h>
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(inside_a_container) {
   root.write("/proc/self/cgroup", "4:cpuacct,cpu:/docker/0a1b/inner\n");
   root.group("/sys/fs/cgroup/cpu/inner", "50000");
   BOOST_TEST((root.found() == quota(1)));
-  // A path that only begins with the same letters, or leads out of what is mounted: what is mounted has to do.
+  // A path that only begins with the same letters, or leads out of the mount: the mounted group counts instead.
   for (const char* outside : {"4:cpu:/docker/0a1b2/inner\n", "4:cpu:/../inner\n", "4:cpu:/elsewhere/inner\n"}) {
     root.write("/proc/self/cgroup", outside);
     BOOST_TEST((root.found() == quota(2)), outside);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// How times become deadlines; what the waits do with them: test/sync/times_test.cpp.
+// How times become deadlines. For the waits that use them see test/sync/times_test.cpp.
 #include "heddle/detail/deadline.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -62,7 +62,7 @@ static_assert(time_to_wait(thirds(3)) == 1'000'000'000);
 static_assert(time_to_wait(attoseconds(1)) == 1 && time_to_wait(attoseconds(1'000'000'000)) == 1);
 static_assert(time_to_wait(attoseconds(1'000'000'001)) == 2);
 static_assert(time_to_wait(duration<std::int64_t, std::pico>(1001)) == 2);
-// Units of which the count of nanoseconds fits, but not what chrono multiplies on the way.
+// Units of which the count of nanoseconds fits, but not chrono's product on the way.
 static_assert(time_to_wait(thirds(27'000'000'000)) == 9'000'000'000'000'000'000);
 static_assert(time_to_wait(thirds(27'670'116'111)) == last_deadline);
 static_assert(time_to_wait(frames(30'000'000'000)) == 1001'000'000'000'000'000);
@@ -133,7 +133,7 @@ static_assert(any_steady_time(std::chrono::time_point<steady, hours>(3h)) == ste
 static_assert(std::is_convertible_v<hours, any_nanoseconds> && std::is_convertible_v<any_nanoseconds, nanoseconds>);
 static_assert(!std::is_convertible_v<std::chrono::system_clock::time_point, any_steady_time>);
 
-/// Shows what it is told to, and counts how often it is asked.
+/// A clock that shows the time it is told to, and counts how often it is asked.
 struct told {
   using duration = nanoseconds;
   using rep = duration::rep;

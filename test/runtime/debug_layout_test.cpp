@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What is told to debuggers of suspended contexts; what gdb makes of it: test/runtime/gdb_test.
+// The layout of suspended contexts that debuggers are told. How gdb uses it: test/runtime/gdb_test.
 #include "debug_layout.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -23,7 +23,7 @@ BOOST_AUTO_TEST_CASE(a_runtime_that_starts_tells_where_registers_lie) {
   if (t.context_kind == 1) {
     BOOST_TEST(found == (std::vector<std::uint64_t>{24, 16, 8, 0, 32, 40, 48}));  // as in switch_x86_64.S
   } else {
-    // All of Boost.Context's versions so far have them in this order; what lies before them changes.
+    // All of Boost.Context's versions so far have them in this order; the words before them change.
     const std::uint64_t rip = t.context_rip;
     BOOST_TEST(rip >= 56u);
     BOOST_TEST(found == (std::vector<std::uint64_t>{rip - 48, rip - 40, rip - 32, rip - 24, rip - 16, rip - 8, rip}));

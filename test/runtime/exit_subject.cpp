@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Ends in the way that its argument names; exit_test.cpp knows what it must say by then. One that is not named
-// "exit..." or "leave..." returns from main.
+// Ends in the way that its argument names; exit_test.cpp knows the words that it must have said by then. A way whose
+// name does not begin with "exit" or "leave" returns from main.
 #include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -69,7 +69,7 @@ void stop_and_join() {
   global.worker.join();
   say("the worker has ended");
 }
-/// Fibers that wait for what nobody will do.
+/// Fibers that wait for events that never come.
 void leave_waiting() {
   heddle::go(receive_all);
   heddle::go([] {
@@ -86,7 +86,7 @@ void sleep_and_say() {
 }
 
 const std::map<std::string, std::function<void()>> ways{
-    // What becomes of fibers when main returns, or calls exit().
+    // Fibers when main returns, or calls exit().
     {"sleeping", [] { heddle::go(sleep_and_say); }},
     {"computing",
      [] {
@@ -222,7 +222,7 @@ const std::map<std::string, std::function<void()>> ways{
     {"exit_in_fiber_under_a_lock",
      [] {
        heddle::run([] {
-         static heddle::shared_mutex shared;  // destroyed before all that was there when the runtime started
+         static heddle::shared_mutex shared;  // destroyed before all objects that were there when the runtime started
          static heddle::channel<int> of_function;
          heddle::go([] { (void)of_function.receive(); });
          heddle::this_fiber::yield();
@@ -340,7 +340,7 @@ const std::map<std::string, std::function<void()>> ways{
 
 int main(int, char** arguments) {
 #ifdef HEDDLE_TSAN
-  // Nothing but luck orders exit() after what a fiber does on another processor before it waits.
+  // Nothing but luck orders exit() after the work of a fiber on another processor before it waits.
   ::setenv("HEDDLE", "procs=1", 1);
 #endif
   ways.at(arguments[1])();

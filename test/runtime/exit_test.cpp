@@ -27,7 +27,7 @@ void ends(const char* way, int status, const std::string& text) {
   // A sanitizer may have its say on what is left behind.
   BOOST_TEST((sanitized ? end.says(text.c_str()) : end.text == text), way << '\n' << end.text);
 }
-/// It has been aborted, and has said that.
+/// The process has been aborted, and has said that.
 void aborts(const char* way, const char* words, bool with_destructors = false) {
   const death end = leave_by(way);
   BOOST_TEST(end.signal == SIGABRT, way << ": signal " << end.signal << '\n' << end.text);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Handlers of the program for SIGSEGV and SIGBUS beside heddle's own: set before, during and after a run, in whatever
-// way. Whoever was there has the fault as if heddle were not, and each fault has an end.
+// way. Each handler has the fault as if heddle were not there, and each fault has an end.
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -38,7 +38,7 @@ std::size_t count(const std::string& text, const char* word) {
   return n;
 }
 
-/// What crash reporters do: tell, then let whoever was there before have it.
+/// Does as crash reporters do: tells, then hands the fault on to the handler that was there before.
 struct sigaction found;
 
 void hands_on(int signal, siginfo_t* info, void* context) {
@@ -67,18 +67,18 @@ struct sigaction installed(int signal) {
   return now;
 }
 
-/// A process whose faults are nobody's at first.
+/// A process that has no handler for faults at first.
 template <class F>
 heddle::testing::death death_alone(F f) {
   return death_of([&] {
     ::signal(SIGSEGV, SIG_DFL);
     ::signal(SIGBUS, SIG_DFL);
-    ::alarm(10);  // what goes round for ever dies of another signal
+    ::alarm(10);  // a fault that goes round for ever ends by another signal
     f();
   });
 }
 
-/// Runs over its stack.
+/// A fiber runs over its stack.
 int deepen(int depth) {
   volatile char frame[1024];
   frame[depth % 1024] = 1;
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(a_reporter_of_an_earlier_run_is_called_once) {
 }
 
 BOOST_AUTO_TEST_CASE(a_reporter_set_in_every_run_ends) {
-  // It has found itself, so it would go round without heddle too.
+  // The reporter has found itself, so it would go round without heddle too.
   for (const int runs : {2, 3, 20, 40}) {
     const auto end = death_alone([&] {
       for (int i = 0; i != runs; ++i) heddle::run([&] { set(SIGSEGV, hands_on, SA_ONSTACK, &found); });
@@ -168,8 +168,7 @@ BOOST_AUTO_TEST_CASE(what_was_there_comes_back_and_what_came_stays) {
   ::sigaction(SIGBUS, &usual_bus, nullptr);
 }
 
-// --- a handler is called as the kernel would have
-// ---------------------------------------------------------------------
+// --- a handler is called as the kernel would have --------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(once_if_it_asks_for_that) {
   const auto end = death_alone([] {
@@ -179,7 +178,7 @@ BOOST_AUTO_TEST_CASE(once_if_it_asks_for_that) {
   });
   BOOST_TEST(end.signal == SIGSEGV);
   BOOST_TEST(count(end.text, "[told]") == 1u);
-  const auto after = death_alone([] {  // it has had its call before the run ended
+  const auto after = death_alone([] {  // the handler has had its call before the run ended
     set(
         SIGSEGV, [](int, siginfo_t*, void*) { ::siglongjmp(way_back, 1); }, SA_RESETHAND);
     heddle::run([] { recovers(1); });
@@ -281,8 +280,7 @@ BOOST_AUTO_TEST_CASE(and_may_mend_what_was_wrong) {
   BOOST_TEST(end.status == 7);
 }
 
-// --- where nobody has a handler
-// ------------------------------------------------------------------------------------------
+// --- where nobody has a handler --------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_fault_or_a_signal_kills) {
   const auto in_a_fiber = death_alone([] { heddle::run([] { fault(); }); });
@@ -322,11 +320,10 @@ BOOST_AUTO_TEST_CASE(an_overflow_is_told_in_every_run_before_others_tell) {
   BOOST_TEST(end.text.find("stack overflow") < end.text.find("[told]"));
 }
 
-// --- in a child
-// ------------------------------------------------------------------------------------------------------------
+// --- in a child ------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(a_child_dies_of_its_fault) {
-  // The reporter: none; set before the runtime runs; set while it runs; such a one that puts back what it has found.
+  // The reporter: none; set before the runtime runs; set while it runs; the same, and puts back the one it found.
   for (const int reporter : {0, 1, 2, 3})
     for (const int runs : {0, 1, 2, 40}) {
       const auto end = death_alone([&] {

@@ -4,8 +4,8 @@
 //
 //     gdb_subject fiber|thread|inline [abort]
 //
-// Who stops then, in stop_here() or by abort() for a core: the fiber that runs; a thread that is no fiber; or that
-// thread in the midst of what is inlined into a function, which is a SIGTRAP in any case.
+// The argument says who stops, in stop_here() or by abort() for a core: the fiber that runs; a thread that is no fiber;
+// or that thread in the midst of a call that is inlined into a function, which is a SIGTRAP in any case.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -23,7 +23,7 @@ bool aborts = false;
 std::atomic<bool> hog_runs{false}, over{false};
 }  // namespace
 
-/// What waits lies a few frames deep, where the debugger finds it; `knot` is needed afterwards, so a register keeps it.
+/// The wait lies a few frames deep, where the debugger finds it; `knot` is needed afterwards, so a register keeps it.
 [[gnu::noinline]] int waits_for_the_shuttle(heddle::channel<int>& shuttle, int knot) {
   const int got = shuttle.receive().value_or(7);
   std::printf("%d\n", got + knot);
@@ -48,7 +48,7 @@ std::atomic<bool> hog_runs{false}, over{false};
   return knot;
 }
 
-/// Calls what waits with a known value in each register that a function must keep.
+/// Calls a function that waits, with a known value in each register that a function must keep.
 extern "C" void knows_its_registers(heddle::channel<int>& shuttle);
 extern "C" [[gnu::used, gnu::noinline]] void waits_for_one_that_knows(heddle::channel<int>& shuttle) {
   std::printf("%d\n", shuttle.receive().value_or(0));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Waits inside parallel regions of OpenMP: the master of a team is a fiber that stays on its kernel thread to the end
-// of the region, and it is said that it waits there. Compiled with OpenMP.
+// of the region, and a message says that it waits there. Compiled with OpenMP.
 #include <omp.h>
 #include <unistd.h>
 
@@ -61,7 +61,7 @@ long teams(const heddle::options& o, bool blocking) {
 
 BOOST_FIXTURE_TEST_SUITE(openmp, heddle::testing::leak_check)
 
-// First: it is said once in a process, and a child of one that has used OpenMP may not use it.
+// First: the message comes once in a process, and the child of a process that has used OpenMP may not use it.
 BOOST_AUTO_TEST_CASE(a_wait_is_told_of_once_by_the_name_of_the_fiber) {
   const auto end = heddle::testing::death_of([] {
     heddle::run([] {

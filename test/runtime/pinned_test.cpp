@@ -32,7 +32,7 @@ void pinned(F f) {
               f();
               if (std::this_thread::get_id() != here) ++moved;
             });
-            heddle::this_fiber::yield();  // it is a fiber as others again
+            heddle::this_fiber::yield();  // it is a fiber like others again
           },
           {.procs = procs, .monitor = monitor});
       BOOST_TEST(moved == 0);
@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(afterwards_the_fiber_waits_as_ever) {
           }));
         for (int i = 0; i != 100; ++i) c.send(i);
         for (auto& h : all) h.join();
-        // Many wait here without a thread each: that they are pinned ends with the call.
+        // Many wait here without a thread each: they are no longer pinned after the call.
         BOOST_TEST(heddle::stats().machines < 50u);
       },
       {.procs = 2, .max_machines = 200});

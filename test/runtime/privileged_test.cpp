@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A process that may do what the one who started it may not reads no HEDDLE: this program starts a copy of itself that
-// has set-user-ID.
+// A process with rights that its starter does not have reads no HEDDLE. This program starts a copy of itself that has
+// set-user-ID.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -35,7 +35,7 @@ struct copy {
   }
   ~copy() { fs::remove_all(at); }
 
-  /// What `subject` says below, in the copy.
+  /// The words of `subject` below, in the copy.
   std::string run() const {
     int ends[2];
     BOOST_REQUIRE(::pipe(ends) == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A handler that wakes a fiber is a way to be woken; whose signals a machine takes.
+// A handler that wakes a fiber is a way to be woken. A machine blocks signals that the runtime's starter had blocked.
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -54,7 +54,7 @@ bool blocked(int signal) {
   return ::sigismember(&now, signal) == 1;
 }
 
-/// What /proc says of the thread of that name: the field of its status.
+/// A field of the status of the thread of that name, from /proc.
 unsigned long of_thread(const std::string& name, const std::string& field) {
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     std::string word;
@@ -71,7 +71,7 @@ unsigned long of_thread(const std::string& name, const std::string& field) {
 
 BOOST_FIXTURE_TEST_SUITE(signals, heddle::testing::leak_check)
 
-// As servers end.
+// The usual end of a server.
 BOOST_AUTO_TEST_CASE(a_handler_wakes_the_first_fiber,
                      *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
   for (const unsigned procs : {1U, 2U})

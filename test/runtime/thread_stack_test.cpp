@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t large = std::size_t{3} << 20;
 thread_local char scratch[large];
 
-/// Writes where the calling thread has its own.
+/// Writes to the calling thread's own copy.
 [[gnu::noinline]] void use_scratch(char c) {
   char* at = scratch;
   asm volatile("" : "+r"(at));

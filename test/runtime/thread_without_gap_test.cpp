@@ -31,8 +31,8 @@ int wrapped_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, 
 
 BOOST_FIXTURE_TEST_SUITE(thread_without_gap, heddle::testing::leak_check)
 
-// What a switch leaves on either stack is still there, and known to be, when it is switched back: Valgrind ends the
-// program with an error if it takes a switch for a frame that goes.
+// When a stack is switched to again, everything that a switch left on it is still there and counts as defined: Valgrind
+// ends the program with an error if it takes a switch for a frame that goes.
 BOOST_AUTO_TEST_CASE(fibers_and_machines_keep_their_frames) {
   constexpr int fibers = 40;  // more than get their guards at once
   heddle::options options;

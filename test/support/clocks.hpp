@@ -11,7 +11,7 @@
 
 namespace heddle::testing {
 
-/// A clock that shows what it is told to. Each Rep and Period has its own.
+/// A clock that shows the time it is told to. Each Rep and Period has its own.
 template <class Rep, class Period>
 struct told_clock {
   using rep = Rep;
@@ -31,7 +31,7 @@ using floating_clock = told_clock<double, std::ratio<1>>;
 inline constexpr double infinite = std::numeric_limits<double>::infinity();
 inline constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
-/// use(name, duration) with all that leave no time to wait.
+/// use(name, duration) with all durations that leave no time to wait.
 template <class Use>
 void with_durations_over(Use use) {
   using namespace std::chrono;
@@ -43,7 +43,7 @@ void with_durations_over(Use use) {
   use("-infinity", duration<double>(-infinite));
   use("NaN", duration<double>(no_number));
 }
-/// The same with all that last for ever.
+/// The same with all durations that last for ever.
 template <class Use>
 void with_durations_for_ever(Use use) {
   using namespace std::chrono;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A channel as a range: an input range that receives no more than is asked for, and none that has a size.
+// A channel as a range: an input range without a size that receives no more values than it is asked for.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <concepts>

@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(cases_move_with_what_they_have) {
   receive_case moved = std::move(from);
   BOOST_TEST(moved.result().value() == "one");
   BOOST_TEST(!from.result());
-  BOOST_TEST(select(from, heddle::otherwise()) == 1u);  // what was moved from is never ready
+  BOOST_TEST(select(from, heddle::otherwise()) == 1u);  // a case that was moved from is never ready
   c.send("two");
   BOOST_TEST(select(from, moved) == 1u);
   BOOST_TEST(moved.result().value() == "two");
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(cases_move_with_what_they_have) {
   BOOST_TEST(!heddle::try_select(cases));
 }
 
-// A case that has waited and was moved then: its place in the queue is the new object's.
+// A case that has waited and was moved afterwards: its place in the queue is the new object's.
 BOOST_AUTO_TEST_CASE(cases_move_between_selects_that_wait) {
   for (const auto& s : all_settings) {
     std::atomic<long> got{0};

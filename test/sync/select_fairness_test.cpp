@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Each case that can be done has the same chance, whether a select finds several ready, or waits and is served; and
-// what was chosen before has no say. Counts are judged by Pearson's chi-square, with bounds that a fair choice exceeds
-// less than once in a million runs.
+// Each case that can be done has the same chance, whether a select finds several ready, or waits and is served. Earlier
+// choices have no influence. Counts are judged by Pearson's chi-square, with bounds that a fair choice exceeds less
+// than once in a million runs.
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstddef>
@@ -40,7 +40,7 @@ class tally {
     last_ = chosen;
   }
   ~tally() {
-    // By degrees of freedom, from 1: what chi-square exceeds with a probability of 1e-6.
+    // By degrees of freedom, from 1: the bound that chi-square exceeds with a probability of 1e-6.
     constexpr double bound[] = {23.93, 27.63, 30.66, 33.38, 35.89, 38.26, 40.52, 42.70, 44.81, 46.86, 48.87};
     const double expected = total_ / double{N};
     double sum = 0;
@@ -48,7 +48,7 @@ class tally {
     BOOST_TEST(sum < bound[N - 2]);
     BOOST_TEST(total_ == draws);
     if constexpr (N * N - N <= std::size(bound)) {
-      // What follows on each choice: N times N - 1 degrees of freedom.
+      // The successors of each choice: N times N - 1 degrees of freedom.
       double after = 0;
       for (const auto& row : pairs_) {
         double all = 0;

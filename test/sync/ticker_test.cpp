@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(a_period_must_be_positive) {
     BOOST_CHECK_THROW(heddle::ticker{std::chrono::hours::min()}, std::invalid_argument);
     BOOST_CHECK_THROW(heddle::ticker{std::chrono::duration<double>(-1e-12)}, std::invalid_argument);
     BOOST_CHECK_THROW(heddle::ticker{std::chrono::duration<double>(std::nan(""))}, std::invalid_argument);
-    BOOST_TEST(!t.channel().try_receive());  // what was refused has changed nothing
+    BOOST_TEST(!t.channel().try_receive());  // the refused call has changed nothing
   });
 }
 
@@ -139,14 +139,14 @@ BOOST_AUTO_TEST_CASE(no_period_is_too_short) {
       while (others < by_then + 100) heddle::this_fiber::yield();
       std::atomic_ref(over).store(true);
     });
-  with_crew(one_at_a_time, [](crew&) {  // what is shorter than a nanosecond counts as one
+  with_crew(one_at_a_time, [](crew&) {  // a shorter period than a nanosecond counts as one
     heddle::ticker t{std::chrono::duration<double>(1e-12)};
     for (int i = 0; i < 10; ++i) BOOST_TEST(t.channel().receive().has_value());
   });
 }
 
-// One whose ticks nobody takes away sleeps: with all the fibers asleep the runtime would see a deadlock, and does,
-// since nothing but a receiver could wake it.
+// A ticker whose ticks nobody takes sleeps. So when all other fibers sleep too the runtime sees a deadlock: nothing but
+// a receiver could wake the ticker.
 BOOST_AUTO_TEST_CASE(a_ticker_without_listeners_sleeps) {
   const auto end = heddle::testing::death_of([] {
     heddle::run(
@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(a_ticker_without_listeners_sleeps) {
   BOOST_TEST(end.says("deadlock"), end.text);
 }
 
-// Whoever takes an old tick gets the next one when it is due, not at once.
+// A fiber that takes an old tick gets the next one when it is due, not at once.
 BOOST_AUTO_TEST_CASE(a_slow_receiver_gets_back_into_step) {
   with_crew(one_at_a_time, [](crew&) {
     const auto period = 10ms;

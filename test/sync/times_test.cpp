@@ -33,7 +33,7 @@ using heddle::testing::signed_clock;
 using heddle::testing::with_crew;
 using steady = std::chrono::steady_clock;
 
-/// What is called with a duration, and what with a time.
+/// Calls `wait_for` with a duration, or `wait_until` with a time.
 template <class Rep, class Period, class F, class G>
 bool timed(std::chrono::duration<Rep, Period> d, F wait_for, G) {
   return static_cast<bool>(wait_for(d));
@@ -45,8 +45,8 @@ bool timed(std::chrono::time_point<Clock, Duration> t, F, G wait_until) {
 
 // --- the table of waits ----------------------------------------------------------------------------------
 //
-// Each is an object at which somebody waits: wait(t) returns whether it ended otherwise than by its time, which
-// release() makes it do. release() may be called again and again, by who made the object.
+// Each is an object to wait at. wait(t) returns whether the wait ended otherwise than by its time; release() makes it
+// end so. release() may be called again and again, by the object's maker.
 
 struct sleep_with_stop {
   std::stop_source stop;
@@ -342,7 +342,7 @@ class waiting {
  public:
   template <class T>
   waiting(crew& all, T t) {
-    // As a function object: what starts fibers and threads need not be compiled for each pair of wait and time.
+    // As a function object: so the code that starts fibers and threads is not compiled for each pair of wait and time.
     all.start(std::function<void()>([this, t] {
       ended_otherwise_ = object_.wait(t);
       ended_ = true;
@@ -410,7 +410,7 @@ BOOST_AUTO_TEST_CASE(what_never_comes_ends_no_wait) {
     });
 }
 
-// A clock that was set back while somebody waited is waited for again; one that has come is believed.
+// A clock that was set back during a wait is waited for again; a time that has come is believed.
 BOOST_AUTO_TEST_CASE(a_clock_that_was_set_is_asked_again) {
   for (const auto& s : settings)
     with_crew(s, [](crew& all) {

@@ -160,8 +160,8 @@ BOOST_AUTO_TEST_CASE(on_the_boundary_of_a_segment) {
 
 // --- what belongs to a thread ---------------------------------------------------------------------------------------
 
-/// Whether the caller, who is past its slice while another fiber waits, yields: whether that has run when functions
-/// have been entered for long enough. On the only processor, which cannot be taken away.
+/// Whether the caller, which is past its slice while another fiber waits, yields: whether the other has run when
+/// functions have been entered for long enough. On the only processor, which cannot be taken away.
 bool lets_others_run(bool in_scope, bool preempt, bool waits_inside = false) {
   bool let = false;
   heddle::run(

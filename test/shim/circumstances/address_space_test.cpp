@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What the heap takes of the process's addresses: as much as it uses. So limits that are drawn later leave it the rest,
-// mlockall() locks what is used, a program may have much more than there is of memory if it touches little of it, and
-// what else is mapped is in nobody's way. (hardened_malloc#128, #235; secureblue#1494.)
+// The heap takes as much of the process's addresses as it uses. So limits that are drawn later leave it the rest,
+// mlockall() locks only used memory, a program may have much more than there is of memory if it touches little of it,
+// and other mappings are in nobody's way. (hardened_malloc#128, #235; secureblue#1494.)
 #define BOOST_TEST_MODULE shim_address_space
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -85,7 +85,7 @@ std::string why_not_much() {
 
 BOOST_AUTO_TEST_SUITE(addresses)
 
-// Hardened, those are addresses of their own. First, since from now on the process has some.
+// Hardened, blocks of 0 bytes have their own addresses. This test is first, as the process has none yet.
 BOOST_AUTO_TEST_CASE(blocks_of_no_bytes_take_few) {
   BOOST_TEST(ends_well([] {
     static std::array<void*, 150'000> all;
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(a_limit_that_is_drawn_later_leaves_the_rest) {
     limit_to(limit);
     std::size_t bytes = 0;
     node* const all = take_all(size, bytes);
-    // Hardened, what is around a block of 100 bytes is more than a quarter.
+    // Hardened, the margins around a block of 100 bytes are more than a quarter.
     insist(bytes > (limit - before) * (hardened() ? 65 : 85) / 100 - 4 * MiB, "most of it was refused");
     give_all(all);
     std::size_t again = 0;
@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_limit_below_what_there_is_refuses_more) {
   }));
 }
 
-// Hardened, what large blocks had cannot be touched for a while, unless others have no addresses.
+// Hardened, the addresses of freed large blocks are kept closed for a while, unless others get none.
 BOOST_AUTO_TEST_CASE(what_is_kept_out_of_use_is_given_up_for_others) {
   BOOST_TEST(ends_well([] {
     for (int i = 0; i != 40; ++i) std::free(opaque(std::malloc(20 * MiB)));
@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(much_that_is_hardly_touched) {
   }));
 }
 
-// Another mapping may be wherever the heap, or what is written about it, would go on.
+// Another mapping may be wherever the heap, or its records, would go on.
 BOOST_AUTO_TEST_CASE(others_may_be_in_the_way) {
   BOOST_TEST(ends_well([] {
     constexpr std::size_t rounds = 8, each = 400;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// free() and what else gives back or only looks keeps errno (POSIX.1-2024), also where the kernel refuses what it is
-// asked.
+// free() and all other calls that give back or only look keep errno (POSIX.1-2024), also where the kernel refuses its
+// part.
 #define BOOST_TEST_MODULE shim_errno
 #include <malloc.h>
 #include <sys/resource.h>
@@ -42,7 +42,7 @@ void give_back_in_each_way() {
   }
 }
 
-/// So many that spans, magazines and large pieces come and go.
+/// Allocates so many that spans, magazines and large pieces come and go.
 void give_back_many() {
   static void* blocks[30'000];
   for (std::size_t n : {24, 200, 5'000, 20'000, 100'000}) {

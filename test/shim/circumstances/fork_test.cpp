@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(vfork_and_spawn) {
   }
 }
 
-/// fork() waits for stdio's list of files, that for a file, and its holder for memory.
+/// fork() waits for stdio's list of files. The list's holder waits for a file, and the file's holder for memory.
 BOOST_AUTO_TEST_CASE(files_are_read_and_flushed_meanwhile) {
   const death how = fate_of([] {
     ::alarm(3 * hang_after);
@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(files_are_read_and_flushed_meanwhile) {
   BOOST_TEST((how.signal == 0 && how.status == 0), "signal " << how.signal << " (14: it hung): " << how.text);
 }
 
-/// The lock of the name service, under which its configuration is read, is taken by fork() as well: behind all
+/// fork() also takes the lock of the name service, under which its configuration is read, and takes it after all
 /// handlers.
 BOOST_AUTO_TEST_CASE(the_name_service_is_configured_meanwhile) {
   const char* skipped = nullptr;

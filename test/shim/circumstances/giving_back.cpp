@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// giving_back WAY: a program that has freed much, and what its process is like then. WAY:
+// giving_back WAY: a program that has freed much; it checks its memory and its process afterwards. WAY:
 //   calls         one thread, which calls now and then
 //   trim          one thread, which sleeps; malloc_trim()
 //   sleeps        two threads, which sleep
@@ -40,7 +40,7 @@
 namespace {
 
 constexpr std::size_t MiB = std::size_t{1} << 20;
-constexpr long limit = 20;  // seconds, for what takes a fraction of one
+constexpr long limit = 20;  // seconds, for things that take a fraction of one
 constexpr std::size_t much = 96 * MiB, little = 24 * MiB;
 
 thread_local volatile char large_thread_local[THREAD_LOCALS];
@@ -77,7 +77,7 @@ void pause_ms(long ms) {
   ::nanosleep(&t, nullptr);
 }
 
-/// Whether that is so before long.
+/// Whether f() becomes true before long.
 template <class F>
 bool becomes(F f) {
   for (const std::time_t end = std::time(nullptr) + limit; std::time(nullptr) <= end; pause_ms(10))

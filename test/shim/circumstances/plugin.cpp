@@ -30,7 +30,7 @@ extern "C" void* plugin_call() {
   return right ? std::malloc(500) : nullptr;
 }
 
-/// What libc has allocated, freed here; what it frees that came from elsewhere; and where its malloc comes from.
+/// Frees a block of libc's strdup(), and `block`, which comes from elsewhere. plugin_home(): the home of its malloc.
 extern "C" void plugin_take(char* block) {
   std::free(::strdup("allocated by libc"));
   std::free(block);

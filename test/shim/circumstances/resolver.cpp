@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// The resolver of an ifunc of the program allocates, before the loader has filled in thread-local variables; what it
-// has allocated is whole and can be freed later. Status 0: so it was.
+// The resolver of an ifunc of the program allocates, before the loader has filled in thread-local variables. Its blocks
+// are whole and can be freed later. Status 0: so it was.
 #include <cstdlib>
 #include <iterator>
 

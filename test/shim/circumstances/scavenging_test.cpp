@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Memory goes back, and the process stays what it was: a thread that nobody has asked for would be in the way of much.
+// Memory goes back, and the process stays as it was: a thread that nobody has asked for would be in the way of much.
 #define BOOST_TEST_MODULE shim_scavenging
 #include <sched.h>
 
@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_CASE(may_be_killed_for_another_thread) { expect_well(giving_back
 BOOST_AUTO_TEST_CASE(ends_with_its_thread) { expect_well(giving_back("exit")); }
 BOOST_AUTO_TEST_CASE(is_one_again_when_others_have_been_joined) { expect_well(giving_back("joins")); }
 
-/// Which is refused to a process of several, whatever else it may do.
+/// The kernel refuses that to a process of several threads, whatever else it may do.
 BOOST_AUTO_TEST_CASE(may_leave_its_namespaces) {
   BOOST_TEST(ends_well([] {
     for (const std::size_t n : {8 * MiB, 8 * MiB, 9 * MiB, 300 * KiB}) {
@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(has_a_normal_one_made) { expect_well(giving_back("class"));
 BOOST_AUTO_TEST_CASE(may_refuse_to_have_another) { expect_well(giving_back("two", "pace=100,scavenger=steps")); }
 BOOST_AUTO_TEST_CASE(may_keep_what_it_has) { expect_well(giving_back("stays", "pace=1,scavenger=off")); }
 
-/// glibc has them on the stacks of threads. The smaller ones leave something of a small stack, but not enough.
+/// glibc has these on the stacks of threads. The smaller ones leave something of a small stack, but not enough.
 BOOST_AUTO_TEST_CASE(may_have_large_thread_local_variables) {
   expect_well(giving_back("sleeps", "pace=100", HEDDLE_SHIM_GIVING_BACK_123000));
   expect_well(giving_back("sleeps", "pace=100", HEDDLE_SHIM_GIVING_BACK_1000000));

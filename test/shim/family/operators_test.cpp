@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(aligned_new_and_delete_in_every_form) {
     }
 }
 
-/// What C23 has for who knows the size, if this libc has it, or the shim.
+/// A function of C23 that frees with a size, if this libc has it, or the shim.
 template <class... Args>
 auto function_named(const char* name) {
   return reinterpret_cast<void (*)(void*, Args...)>(::dlsym(RTLD_DEFAULT, name));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// privileged SHARED_OBJECT [early]: what becomes of HEDDLE_MALLOC in this process, in words. The shared object is
+// privileged SHARED_OBJECT [early]: says in words how HEDDLE_MALLOC is taken in this process. The shared object is
 // opened by name, since a process with privileges takes no preload from its environment. early: while libc knows of no
 // environment yet.
 #include <dlfcn.h>

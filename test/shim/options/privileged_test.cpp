@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A process that may do what the one who started it may not obeys no option: not by set-user-ID, by set-group-ID, or by
+// A process with rights that its starter does not have obeys no option: rights by set-user-ID, by set-group-ID, or by
 // capabilities of its file.
 #define BOOST_TEST_MODULE shim_privileged
 #include <linux/capability.h>
@@ -87,7 +87,7 @@ struct copies {
 
 void skip(const char* why) { BOOST_TEST_MESSAGE("skipped: " << why); }
 
-/// CAP_NET_BIND_SERVICE for who executes the file.
+/// CAP_NET_BIND_SERVICE for processes that execute the file.
 bool give_capability(const fs::path& file) {
   const vfs_cap_data data{VFS_CAP_REVISION_2 | VFS_CAP_FLAGS_EFFECTIVE, {{1u << CAP_NET_BIND_SERVICE, 0}, {0, 0}}};
   return ::setxattr(file.c_str(), "security.capability", &data, sizeof data, 0) == 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Where a heap profile may be written: what belongs to others, or is reached by a link, keeps its contents.
+// Where a heap profile may be written: files that belong to others, or are reached by a link, keep their contents.
 #define BOOST_TEST_MODULE shim_profile_file
 #include <spawn.h>
 #include <sys/stat.h>
@@ -39,7 +39,7 @@ struct folder {
   }
   ~folder() { fs::remove_all(at); }
 
-  /// Runs /bin/true with its profile written to `file`; what is said on stderr. `before`: what is in "out" already,
+  /// Runs /bin/true with its profile written to `file`; returns its output on stderr. `before`: the contents of "out",
   /// which is its stdout.
   std::string profile_to(const std::string& file) const {
     const std::string options = "profile=1" + (file.empty() ? "" : ",profile_file=" + file);
@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_file_of_another_is_not_written) {
 
 BOOST_AUTO_TEST_CASE(names_of_descriptors) {
   for (const char* name : {"/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"}) BOOST_TEST(is_profile(profile_to(name)));
-  // What stands in it already stays.
+  // The old contents stay.
   for (const char* name : {"/dev/stdout", "/dev/fd/1"}) {
     write(at / "out", "before");
     BOOST_TEST(profile_to(name) == "");

@@ -37,7 +37,7 @@ enum class plant : std::uint8_t {
   timekeeper_stays,           ///< an earlier timer does not replace the one the timekeeper waits for
   timekeeper_stays_late,      ///< one that found all processors busy still counts as the one that keeps the time
   pinned_keeps_processor,     ///< a fiber that waits inside blocking() keeps its processor
-  leaver_forgets,             ///< a machine that is dismissed does not look at what it would have done itself
+  leaver_forgets,             ///< a machine that is dismissed does not look for work that it would have done itself
   revoke_without_barrier,     ///< the monitor reads `inside` without the heavy barrier
 
   // runtime/src/machine.hpp, monitor.cpp
@@ -54,7 +54,7 @@ enum class plant : std::uint8_t {
   wake_before_commit_lost,  ///< a wake between the commit and the sleep is wiped out
   spurious_wake_believed,   ///< a parked thread takes any return from futex_wait for a wake
   two_end_a_wait,           ///< who ends a wait does not see that it was signalled already
-  wakes_need_open_runtime,  ///< while it is looked whether the runtime may end, a plain thread's wake is dropped
+  wakes_need_open_runtime,  ///< while a thread looks whether the runtime may end, a plain thread's wake is dropped
   end_by_counts,            ///< the runtime ends when no fiber is counted any more, whatever machines do
   early_end_ignored,        ///< a sleeper sleeps although its wait has ended before
 
@@ -117,7 +117,7 @@ enum class plant : std::uint8_t {
   leaver_keeps_starving,      ///< the last one that gives up leaves the mode in which the mutex goes from hand to hand
   queued_before_asleep,       ///< a select is unlocked when it has queued its cases, before its waiter is asleep
   stale_tick_stays,           ///< stop() and reset() of a timer leave the value that was sent before
-  room_not_told,              ///< one that waits for room in a channel is not told of it
+  room_not_told,              ///< a select that waits for room in a channel is not told of it
   fires_though_reset,         ///< a timer whose deadline was changed while it woke fires for the old one
 
   // alloc
@@ -140,12 +140,12 @@ enum class plant : std::uint8_t {
   bytes_without_release,      ///< who sees the size of a collected block need not see that it is another life's
   cleared_when_free,          ///< a collected block is free before it says that it is not in use
   tidied_stay_free,           ///< blocks whose memory was given back stay in the list
-  fork_without_fence,         ///< who forks reads the marks of others without the fence
-  fork_waits_for_nobody,      ///< it does not wait for those who are at work
-  worker_looks_not,           ///< who begins to work does not look whether another forks
-  worker_leaves_relaxed,      ///< who forks need not see what the last one did
-  waiter_looks_once,          ///< who has waited for a fork works without another look
-  rest_without_acquire,       ///< who finds that nothing waits need not see that memory was noticed meanwhile
+  fork_without_fence,         ///< the thread that forks reads the marks of others without the fence
+  fork_waits_for_nobody,      ///< a fork does not wait for threads at work
+  worker_looks_not,           ///< a thread that begins to work does not look whether another forks
+  worker_leaves_relaxed,      ///< the thread that forks need not see the work of the last thread
+  waiter_looks_once,          ///< a thread that has waited for a fork works without another look
+  rest_without_acquire,       ///< a thread that ends the wait need not see that memory was noticed meanwhile
 };
 
 /// The bug planted in the running exploration.
