@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// malloc() in the resolver of an ifunc of the program: the loader calls that before it has filled in thread-local
-// variables, all of which are zeros until then. The only one of ours that must not be is set by a resolver of this
-// library, which the loader calls as it relocates this one, just before the program. Later it fills in all of them: so
-// the thread begins with another cache then, and the first one serves nobody any more but for what has been allocated.
+// For malloc() in the resolver of an ifunc of the program. The loader calls such a resolver before it has filled in
+// thread-local variables, all of which are zeros until then. Only one of ours must not be 0. A resolver of this library
+// sets it; the loader calls that as it relocates this library, just before the program. Later the loader fills in all
+// variables. So the thread then begins with another cache; the first one only takes back blocks that it has given.
 // Libraries are relocated before this one; their resolvers cannot be served.
 #include "nobody.hpp"
 #include "thread_cache.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// fork() in a whole program: its handlers are registered before those of anybody else, so that they are the last to run
-// before it.
+// Prepares a whole program for fork(): our handlers are registered before those of anybody else, so that they are the
+// last to run before a fork.
 #include "blocks.hpp"
 #include "thread_cache.hpp"
 

@@ -15,7 +15,7 @@ constexpr std::size_t os_page = 4096;
 constexpr unsigned tries = 8;
 
 // So long a window may become, and so far the span records may reach. Addresses without a mapping cost nothing.
-#ifdef HEDDLE_TSAN  // it wants to know where memory is; there is its lower part for programs
+#ifdef HEDDLE_TSAN  // it has fixed places for memory; this is its lower part for programs
 constexpr std::uintptr_t lowest = std::uintptr_t{1} << 33, highest = std::uintptr_t{1} << 39;
 constexpr std::size_t window_bytes = std::size_t{1} << 37, record_bytes = std::size_t{1} << 34;
 #else  // in the lower half of the user's addresses, below where the kernel maps things, above ASan's shadow
@@ -28,13 +28,13 @@ constexpr std::size_t number_bytes = window_pages * sizeof(std::uint32_t);
 
 constexpr std::size_t round_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
-/// An address with so many free bytes above it, a multiple of `align`.
+/// A random multiple of `align` with so many bytes between it and `highest`.
 std::uintptr_t choose_place(std::size_t bytes, std::size_t align) noexcept {
   return (lowest + os::random_bits() % (highest - lowest - bytes)) & ~(align - 1);
 }
 
-/// For the tables of a window and behind them, if it is the first, the records. They begin within one GiB, so that they
-/// share a page of the kernel's page tables.
+/// A place for the tables of a window and behind them, if it is the first window, the records. The tables begin within
+/// one GiB, so that they share a page of the kernel's page tables.
 char* choose_place_of_tables() noexcept {
   constexpr std::size_t align = std::size_t{1} << 30, slack = align / 8;
   static_assert(tag_bytes + number_bytes + slack < align);

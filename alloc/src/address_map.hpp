@@ -12,9 +12,9 @@
 namespace heddle::detail {
 
 /// A range of addresses, at random, that is filled from below: memory of the heap from `base` to its bound, every page
-/// of it. For each of these pages `table` has the number of the span record, 0 if the page is in none, and `tags` which
-/// class the blocks of its span are of, so that free() need not read the record; 0 if they are not freed by the
-/// program.
+/// of it. For each of these pages `table` has the number of the span record, 0 if the page is in none. For each page
+/// `tags` has the class of the blocks of its span, so that free() need not read the record; 0 if the program does not
+/// free them.
 ///
 /// Nothing is reserved, neither of the window nor of the two tables: each is at an address with room above it, and is
 /// mapped as far as it is used. So the bound tells how far the tables may be read. A thread that frees a block sees a
@@ -40,7 +40,7 @@ struct heap_window {
     // acquire: so that the tables are there; release half in grow_window().
     return grains.load(std::memory_order_acquire) / grains_per_page;
   }
-  /// Counted from the base; of an address below it: too high.
+  /// The number of p's page, counted from the base. For an address below the base it is too high.
   std::size_t page_in(const void* p) const noexcept {
     return (reinterpret_cast<std::uintptr_t>(p) - base) >> page_shift;
   }
@@ -74,13 +74,13 @@ class address_map {
   /// p lies in the first window.
   span& span_in_first(const void* p) const noexcept { return spans[first().table[first().page_in(p)]]; }
 
-  /// The number of the grain at p. Of an address that is not aligned, or not in the first window: one that is too high.
+  /// The number of the grain at p. For an address that is not aligned, or not in the first window, it is too high.
   std::size_t grain_of(const void* p) const noexcept {
     static_assert(grain == 16);
     return std::rotr(reinterpret_cast<std::uintptr_t>(p) - first().base, 4);
   }
   bool contains_grain(std::size_t number) const noexcept {
-    // A load of first().grains, for which the compiler would take an instruction more. Its order is that of every load
+    // A load of first().grains; the compiler would take an instruction more. It has the order of every load
     // of this processor, acquire: so that the tables are there; release half in grow_window().
     bool below = false;
     asm("cmp %2, %1" : "=@ccb"(below) : "r"(number), "m"(first().grains));
@@ -99,7 +99,7 @@ class address_map {
   const heap_window* window_of(const void* p) const noexcept {
     return first().contains(p) ? &first() : window_elsewhere(p);
   }
-  /// The same for a block's address. Null if it is not aligned as those are.
+  /// The same for a block's address. Null if it is not aligned as blocks are.
   const heap_window* window_of_block(const void* p) const noexcept {
     return reinterpret_cast<std::uintptr_t>(p) % grain == 0 ? window_of(p) : nullptr;
   }
@@ -121,8 +121,8 @@ class address_map {
 
   /// Decides where the tables of the first window are to be, and behind them the records of spans.
   void begin() noexcept;
-  /// Maps so many pages behind the last window's end, or, where that cannot be, in another window. The number of the
-  /// first; no_page: there is no memory, or no window left.
+  /// Maps so many pages behind the last window's end, or, where that cannot be, in another window. Returns the number
+  /// of the first; no_page: there is no memory, or no window left.
   std::size_t grow(std::size_t pages) noexcept;
   /// Takes the last pages of grow() away, of which nobody has been told.
   void shrink(std::size_t pages) noexcept;

@@ -18,7 +18,7 @@ namespace {
 /// Bytes that no block can have: what would not fit half of the address space.
 constexpr std::size_t absurd = std::size_t{1} << 46;
 
-/// As aligned as blocks of the class are.
+/// A block of the reserve, as aligned as blocks of the class are.
 [[gnu::cold, gnu::noinline]] void* allocate_of_reserve(size_class c) noexcept {
   const std::size_t size = class_info[c].size;
   return the_reserve_blocks.allocate(std::min(size & (0 - size), page_size), size);
@@ -262,7 +262,7 @@ void* copy_to_new(void* p, std::size_t old_size, std::size_t size) noexcept {
   return q;
 }
 
-/// Null: it has to be copied.
+/// Null: the block has to be copied.
 void* resize_large(span& s, std::size_t size) noexcept {
   void* const p = s.start;
   if (size <= class_limit && size <= s.size / 2) return nullptr;
@@ -288,7 +288,7 @@ void* resize_huge(void* p, std::size_t old_size, std::size_t size) noexcept {
   const at_work here;
   if (!here) [[unlikely]]
     return nullptr;
-  // Refused, among other reasons, if a program has changed the protection of a part: to the kernel those are two.
+  // Refused, for instance, if a program has changed the protection of a part: then the kernel sees two mappings.
   void* const q = the_mheap.resize_huge(p, std::max(size, std::size_t{1}));
   if (q != nullptr) moved(p, q, size);
   return q;

@@ -106,8 +106,8 @@ class collected_span {
   atomic<std::size_t> bytes_{0};  ///< of the span
 };
 
-/// All of them, and which one each page is of: a table of tables over all addresses, in which only those are there that
-/// have been needed. From any thread.
+/// All spans of collected kinds, and the span that each page is of: a table of tables over all addresses. Only tables
+/// that have been needed exist. From any thread.
 class collected_spans {
  public:
   constexpr collected_spans() noexcept = default;
@@ -130,7 +130,7 @@ class collected_spans {
   /// Of the page that p lies in; or null.
   collected_span* of(const void* p) const noexcept {
     const std::size_t page = number_of(p);
-    // acquire: so that the tables read as nothing but null or what was written; release halves in reach().
+    // acquire: so that the tables read as null or as they were written; release halves in reach().
     const leaf* const leaves = leaves_.load(std::memory_order_acquire);
     if (leaves == nullptr || page >= std::size_t{1} << (address_bits - page_shift)) return nullptr;
     const entry* const entries = leaves[page / entries_per_leaf].load(std::memory_order_acquire);
@@ -151,12 +151,12 @@ class collected_spans {
   /// Not the explorer's, which are larger: these are many.
   using entry = std::atomic<collected_span*>;
   using leaf = std::atomic<entry*>;
-  /// Of 512 MiB: half a MiB each, and 2 MiB of leaves, little of which is touched.
+  /// A table for 512 MiB of addresses takes half a MiB; the leaves take 2 MiB, little of which is touched.
   static constexpr std::size_t entries_per_leaf = std::size_t{1} << 16;
   static constexpr std::size_t leaf_count = (std::size_t{1} << (address_bits - page_shift)) / entries_per_leaf;
 
   static std::size_t number_of(const void* p) noexcept { return reinterpret_cast<std::uintptr_t>(p) >> page_shift; }
-  /// p lies in a span that has been added.
+  /// The entry of p, which lies in a span that has been added.
   entry& entry_of(const void* p) const noexcept {
     // relaxed: the table came to the caller together with the address.
     const leaf* const leaves = leaves_.load(std::memory_order_relaxed);

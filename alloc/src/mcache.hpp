@@ -57,9 +57,9 @@ class mcache {
     static_assert(sizeof(magazine) == tag_step);
     return *reinterpret_cast<magazine*>(reinterpret_cast<char*>(magazines_.data()) + tag);
   }
-  /// Frees a block that goes into a span of this cache's and nowhere else, as those do for which there are no
-  /// magazines; it touches nothing that others use. False: that is not all, or p is not right; nothing has been done.
-  /// O(1).
+  /// Frees a block that goes into a span of this cache's and nowhere else, as blocks do for which there are no
+  /// magazines; it touches nothing that others use. False: more is to be done, or p is not right; nothing has been
+  /// done. O(1).
   bool free_at_once(span& s, void* p) noexcept {
     auto* const block = static_cast<free_block*>(p);
     if (s.owner.load(std::memory_order_relaxed) != this || magazines_[s.klass + 1u].base != 0 || s.live == 1 ||
@@ -202,7 +202,7 @@ class mcache_pool {
   void reclaim(mcache& c) noexcept;
   /// The same for all.
   void reclaim_all() noexcept;
-  /// For the first that has something to collect. False: none has.
+  /// The same for the first that has something to collect. False: none has.
   bool reclaim_one() noexcept;
   /// Knocks at each cache, used or not. Any thread. O(caches).
   void knock() noexcept;
@@ -213,7 +213,7 @@ class mcache_pool {
     // acquire: so that it is seen as it was made; release half in take().
     for (const mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) f(*c);
   }
-  /// The same for one that may change them: where no other thread is at work.
+  /// The same, but f may change the caches: to be called where no other thread is at work.
   template <class F>
   void for_each_mutable(F f) noexcept {
     for (mcache* c = all_.load(std::memory_order_relaxed); c != nullptr; c = c->next_made) f(*c);

@@ -91,7 +91,7 @@ void mheap::trim_to_limit() noexcept {
   if (held <= most) return;
   {
     const thread_lock hold(lock_);
-    drop_all_kept();  // which count as free pages, but are none yet
+    drop_all_kept();  // these count as free pages, but are none yet
   }
   release(the_scavenger.round() + 1, held - most);
 }
@@ -141,7 +141,7 @@ std::size_t mheap::take_pages(std::size_t pages, std::size_t align, std::size_t&
   return first;
 }
 
-/// Has its addresses lead to the record with this number: its own, or 0.
+/// Has the span's addresses lead to the record with this number: its own, or 0.
 inline void mheap::map_span(const span& s, std::uint32_t number) noexcept {
   // Of a large block only the start is ever looked up.
   s.is_large() ? the_map.set_number(s.start, number) : map_pages(s, number);

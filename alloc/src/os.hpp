@@ -8,7 +8,7 @@
 
 namespace heddle::detail::os {
 
-/// Has errno what it was when the scope ends: free() must not change it.
+/// Restores errno when the scope ends: free() must not change it.
 struct errno_kept {
   errno_kept() noexcept = default;
   ~errno_kept() { errno = value; }
@@ -55,8 +55,8 @@ void on_fault(void (*f)(const void* at)) noexcept;
 /// Whether that is code of the dynamic loader.
 bool in_loader(const void* code) noexcept;
 
-/// Whether the process may do what the one who started it may not (set-user-ID, set-group-ID, capabilities of its file,
-/// a module of the kernel says so): then nothing that comes from the environment is obeyed. At any time, also before
+/// Whether the process has rights that its starter does not have (set-user-ID, set-group-ID, capabilities of its file,
+/// a module of the kernel says so). Then nothing is obeyed that comes from the environment. At any time, also before
 /// libc has been initialised.
 bool is_privileged() noexcept;
 

@@ -12,7 +12,7 @@ inline constexpr std::size_t no_page = ~std::size_t{0};
 
 /// How far a search for free pages has come.
 struct page_walk {
-  std::size_t page = 0;  ///< the next to look at; no_page: there is none
+  std::size_t page = 0;  ///< the next page to look at; no_page: there is none
   std::size_t runs = 0;  ///< given back so far
 };
 
@@ -40,7 +40,7 @@ class page_allocator {
   /// Adds free pages without memory, at or behind end(); those in between count as used for ever. False: no memory for
   /// the records about them.
   bool grow(std::size_t first, std::size_t pages) noexcept;
-  /// As if none had ever been added.
+  /// Afterwards it is as if no page had ever been added.
   void clear() noexcept;
 
   /// The first page of a run that was free and is in use now, or no_page. `align`: pages, a power of two. `fresh`: how

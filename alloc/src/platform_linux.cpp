@@ -30,7 +30,7 @@ bool register_membarrier() noexcept {
   return quiet_call(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-/// Takes a page away that has been written: no processor on which the process runs may keep its address, so each is
+/// Unmaps a page that has been written. No processor on which the process runs may keep its address, so each is
 /// interrupted. For kernels, and filters of system calls, without membarrier. False: there is no memory.
 bool unmap_a_page() noexcept {
   constexpr long os_page = 4096;
@@ -50,7 +50,7 @@ void heavy_barrier() noexcept {
   if (quiet_call(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0) return;
   if (quiet_call(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
   if (unmap_a_page()) return;
-  // Without either neither the scheduler nor fork() is safe.
+  // Without a barrier of some kind neither the scheduler nor fork() is safe.
   std::fputs("heddle: the kernel refuses membarrier(2), and memory to do without\n", stderr);
   std::abort();
 }

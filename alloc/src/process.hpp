@@ -16,7 +16,7 @@ namespace heddle::detail::process {
 /// The time of platform::now(), as of the last tick of the kernel's clock: 1 to 10 ms ago. It costs 3 ns instead of 20.
 nanoseconds_t coarse_now() noexcept;
 
-/// How many bytes of each thread's stack thread-local variables take, as far as they were there when the program began.
+/// Bytes of each thread's stack that thread-local variables take, as far as they were there when the program began.
 /// 0 before constructors run.
 std::size_t thread_locals() noexcept;
 
@@ -24,8 +24,8 @@ std::size_t thread_locals() noexcept;
 /// process had then.
 void make_normal(pthread_t thread) noexcept;
 
-/// Which filters of system calls the calling thread is under (seccomp): equal numbers, the same filters. Reads a file
-/// of /proc, some 30 us.
+/// The filters of system calls (seccomp) that the calling thread is under: equal numbers, the same filters. Reads a
+/// file of /proc, some 30 us.
 using call_filters = std::uint64_t;
 inline constexpr call_filters no_filters = 0;
 inline constexpr call_filters unknown_filters = ~call_filters{0};

@@ -63,14 +63,14 @@ class scavenger {
   /// Looks at each span of a class that nobody owns and that has been left alone since the last round, or at all.
   /// Returns how many bytes it has given back.
   std::size_t tidy_spans(mcentral& central, bool all) noexcept;
-  /// One step: begins a round if none is under way, which counts for `count`, and goes on with it until it has cost
-  /// `cost` (see step_pace), in parts of some 70 us at most. True: the round is over. False also if another steps.
+  /// One step: begins a round if none is under way, which counts for `rounds` of them, and goes on with it until it has
+  /// cost `most` (see step_pace), in parts of some 70 us. True: the round is over. False also if another thread steps.
   bool step(std::uint32_t rounds, nanoseconds_t most) noexcept;
   /// The number of the round.
   std::uint32_t round() const noexcept { return round_.load(std::memory_order_relaxed); }
 
-  /// In the child of a fork the calling thread may be in the middle of a step still, if it forks in a signal's handler,
-  /// and no other.
+  /// Called in the child of a fork. The calling thread may still be in the middle of a step, if it forks in a signal's
+  /// handler; no other thread is.
   void forked() noexcept;
 
  private:

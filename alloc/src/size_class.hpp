@@ -141,7 +141,7 @@ constexpr size_class class_for(std::size_t size) noexcept {
   return c;
 }
 
-/// The pages that so many bytes take.
+/// How many pages so many bytes take.
 constexpr std::size_t pages_for(std::size_t size) noexcept { return (size + page_size - 1) >> page_shift; }
 
 /// The class of blocks that serve an alignment beyond the grain, a power of two; class_count: none, so such a block has

@@ -31,7 +31,7 @@ size_class class_of(std::size_t alignment, std::size_t size) noexcept {
   return size <= class_limit ? class_for(size) : size_class{class_count};
 }
 
-/// Whether a block in whole units of `unit` takes that; also for all that it may be used for.
+/// Whether a block made for `size` has `known` bytes, in whole units of `unit`; also for sizes that it may grow to.
 bool fills(std::size_t size, std::size_t known, std::size_t unit) noexcept {
   size = std::max<std::size_t>(size, 1);
   return size <= known && size + unit > known;
@@ -96,7 +96,7 @@ void deallocate_sized(void* p, std::size_t size) noexcept {
 
 void deallocate_aligned(void* p, std::size_t alignment, std::size_t size) noexcept {
   std::size_t tag = 0;
-  // Of a block of the right class some sizes are not in its range: those for which smaller ones are not aligned.
+  // Some sizes of an aligned block are not in the range of its class: smaller classes are not as aligned.
   if ((reinterpret_cast<std::uintptr_t>(p) & (alignment - 1)) != 0 || !is_of_class(p, size, tag)) [[unlikely]]
     return deallocate_slow(p, alignment, size);
   deallocate_tagged(p, tag, [&] { deallocate_slow(p, alignment, size); });

@@ -29,7 +29,7 @@ class span_records {
   }
 
   run operator[](std::size_t i) const noexcept { return runs_[i]; }
-  /// Mapped.
+  /// Bytes that are mapped.
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:

@@ -18,7 +18,7 @@
 #include "scavenger.hpp"
 #include "scavenger_thread.hpp"
 
-// glibc's lock of its list of files: recursive, and taken by fork() behind all handlers if there are threads.
+// glibc's lock of its list of files: recursive; fork() takes it behind all handlers if there are threads.
 extern "C" {
 [[gnu::weak]] void _IO_list_lock();
 [[gnu::weak]] void _IO_list_unlock();
@@ -46,7 +46,7 @@ void detach_thread(void* cache) noexcept {
   ending = true;
   this_mcache = &nobodys_mcache;
   hidden_mcache = nullptr;
-  if (const at_work here; here) {  // else what the caches have is lost
+  if (const at_work here; here) {  // else the blocks of the caches are lost
     the_mcache_pool.give(*static_cast<mcache*>(cache));
     for (mcache*& c : collected_mcaches)
       if (c != nullptr) the_mcache_pool.give(*std::exchange(c, nullptr));

@@ -18,8 +18,8 @@ extern constinit thread_local std::array<mcache*, span_kinds - 1> collected_mcac
 /// How many calls of the calling thread are at work without a mark of its own (see at_work).
 extern constinit thread_local std::uint32_t guest_calls;
 
-/// Has fork() take the lock of stdio's list of files before the gate is closed, as it will anyway, so that the heap
-/// does not wait with it. Only where the handlers of this library run as the last ones before a fork: they were the
+/// Has fork() take the lock of stdio's list of files before the gate is closed. fork() takes it anyway, and so the heap
+/// does not wait with it. Only if this library's handlers are the last to run before a fork, because they were the
 /// first to be registered.
 void take_stdio_lock_at_forks() noexcept;
 

@@ -35,7 +35,7 @@ class untouchable_blocks {
   std::uint64_t& word(std::size_t i) noexcept HEDDLE_REQUIRES(lock_) {
     return used_[i / words_per_part][i % words_per_part];
   }
-  /// The number of the one that p is, or `none`.
+  /// The number of the block at p, or `none`.
   std::size_t number_of(const void* p) const noexcept;
 
   thread_mutex lock_{lock_rank::checks};

@@ -58,7 +58,7 @@ struct hierarchy {
   std::string mount_point;
 };
 
-/// Blanks are octal in mountinfo.
+/// In mountinfo blanks are written as octal numbers.
 std::string without_escapes(const std::string& text) {
   std::string plain;
   for (std::size_t i = 0; i != text.size(); ++i) {
@@ -73,7 +73,7 @@ std::string without_escapes(const std::string& text) {
   return plain;
 }
 
-/// Those that may limit CPUs.
+/// The hierarchies that may limit CPUs.
 std::vector<hierarchy> hierarchies(const std::string& root) {
   std::vector<hierarchy> found;
   std::ifstream file(root + "/proc/self/mountinfo");
@@ -92,7 +92,7 @@ std::vector<hierarchy> hierarchies(const std::string& root) {
   return found;
 }
 
-/// The path of this process's group in the hierarchy that holds CPUs, of that version; nothing if it has none.
+/// The path of this process's group in the hierarchy that limits CPUs, of that version; nothing if it has none.
 std::optional<std::string> own_group(const std::string& root, int version) {
   std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {  // number:controllers:path
@@ -105,9 +105,9 @@ std::optional<std::string> own_group(const std::string& root, int version) {
   return std::nullopt;
 }
 
-/// From the group at `path` up to the one at the mount point.
+/// The least quota of the groups from `path` up to the mount point.
 quota tightest(const std::string& root, const hierarchy& h, std::string path) {
-  // Inside a container the mount point may show the container's own group, which the path begins with or is outside of.
+  // Inside a container the mount point may show the container's own group. The path begins with it or is outside of it.
   const std::string shown = h.root == "/" ? std::string() : h.root;
   const bool below = path.compare(0, shown.size(), shown) == 0 &&
                      (path.size() == shown.size() || path[shown.size()] == '/') && path.compare(0, 4, "/../") != 0;

@@ -34,7 +34,7 @@ void leave_process() noexcept {
   if (!wind_up(patience)) state.impatient.store(1, std::memory_order_relaxed);
 }
 
-/// After the destructors of all static objects.
+/// Called after the destructors of all static objects.
 [[gnu::destructor]] void leave_process_at_last() noexcept { leave_process(); }
 
 /// Its destructor runs when exit() is called on the thread, or when the thread ends. pthread_exit() on the main thread
@@ -48,7 +48,7 @@ struct thread_watch {
 };
 thread_local thread_watch of_thread;
 
-/// pthread_exit() on the main thread.
+/// Called by pthread_exit() on the main thread.
 void note_main_left() noexcept {
   state.main_left.store(1, std::memory_order_seq_cst);  // seq_cst: before the look at the nap in monitor::wake()
   if (const visit s; s) s->notice_main_left();

@@ -120,7 +120,7 @@ void install(chain& c) noexcept {
   c.spent[c.link].store(false, std::memory_order_relaxed);
   c.before[c.link] = now;
   ::sigaction(c.signal, &ours, &now);
-  if (link_of(now) == no_link) c.before[c.link] = now;  // of another thread, in between
+  if (link_of(now) == no_link) c.before[c.link] = now;  // set by another thread in between
 }
 
 void take_out(chain& c) noexcept {

@@ -22,19 +22,19 @@ void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
 std::size_t process_threads() noexcept;
 /// Whether the caller is the thread that ran main().
 bool is_main_thread() noexcept;
-/// f is called on the calling thread when that ends by itself or by pthread_exit(), not if the process exits.
+/// Calls f on the calling thread when it ends by itself or by pthread_exit(), not if the process exits.
 void at_end_of_thread(void (*f)() noexcept) noexcept;
 /// Whether the main thread has ended while others live on, by pthread_exit().
 bool main_thread_gone() noexcept;
 /// From now on the module with this code stays loaded until the process ends: threads run in it.
 void stay_loaded() noexcept;
-/// Whether the program has a handler for a signal that can come while every thread sleeps: one that is no fault of the
-/// thread that gets it.
+/// Whether the program has a handler for a signal that can come while every thread sleeps: for a signal that is no
+/// fault of the thread that gets it.
 bool handler_may_come() noexcept;
 /// Which signals the calling thread has blocked.
 sigset_t blocked_signals() noexcept;
 void block_signals(const sigset_t& these) noexcept;
-/// Every signal but those of faults: no handler of the program runs on the calling thread.
+/// Blocks every signal but those of faults: no handler of the program runs on the calling thread.
 void block_all_signals() noexcept;
 /// Gives the memory of whole pages back; they read as zeros then.
 void drop_pages(void* at, std::size_t bytes) noexcept;

@@ -98,7 +98,7 @@ bool stack_pool::reserve() noexcept {
   return false;
 }
 
-/// As many slots as fit into `bytes`, with such guards.
+/// Reserves as many slots as fit into `bytes`, with guards of `guard` bytes.
 bool stack_pool::reserve(std::size_t guard, std::size_t bytes) noexcept {
   const std::size_t stride = stride_with(guard);
   bytes = bytes / stride * stride;
@@ -256,14 +256,14 @@ bool stack_pool::give_back() noexcept {
   return more;
 }
 
-/// Gives the memory of an emptied stack that is not packed back.
+/// Gives back the memory of an emptied stack that is not packed.
 void stack_pool::drop(const stack& s) noexcept {
   char* const end = page_up(s.bottom + s.size + header_size);  // above the header only the colour
   HEDDLE_UNPOISON(s.bottom, static_cast<std::size_t>(end - s.bottom));
   platform::drop_pages(s.bottom, static_cast<std::size_t>(end - s.bottom));
 }
 
-/// The same for packed slots: the memory of the pages that only such slots have a part in.
+/// The same for packed slots: the memory of the pages that lie in these slots only.
 void stack_pool::drop_packed(std::vector<char*>& slots) noexcept {
   std::sort(slots.begin(), slots.end());
   for (std::size_t i = 0; i != slots.size();) {

@@ -63,8 +63,8 @@ class stack_pool {
     std::size_t reserve;
     std::uint32_t next_class;
   };
-  /// `size`: bytes of a slot, the least guard and header included; rounded up to pages, or to cache lines if it is
-  /// below one.
+  /// `size`: bytes of a slot, the least guard and header included; rounded up to pages, or to cache lines if the slot
+  /// is below a page.
   explicit stack_pool(std::size_t size, growing g = {0, 0}) noexcept;
   ~stack_pool();
   stack_pool(const stack_pool&) = delete;

@@ -60,7 +60,7 @@ bool open_anew(char* at, std::size_t bytes) noexcept {
   return true;
 }
 
-/// From `at` on without guards: to the end of the row, or of the reservation, which needs one mapping less.
+/// Opens all from `at` on, without guards: to the end of the row, or of the reservation: one mapping less.
 bool open_plainly(char* at, const slot_row& row, const char* end) noexcept {
   std::size_t bytes = static_cast<std::size_t>(row.at + row.bytes() - at);
   bytes = std::min((bytes + page_size - 1) / page_size * page_size, static_cast<std::size_t>(end - at));
@@ -74,12 +74,12 @@ void tell_unguarded(int error) noexcept {
                std::strerror(error), error == ENOMEM ? " (vm.max_map_count may be reached)" : "");
 }
 
-/// One system call for many guards where the kernel lets a process advise itself; false where it does not.
+/// Sets many guards by one system call, where the kernel lets a process advise itself; false where it does not.
 bool mark_together(const slot_row& row) noexcept {
   if (row.count > stack_pool::batch) return false;
   std::array<iovec, stack_pool::batch> where;
   for (std::size_t i = 0; i != row.count; ++i) where[i] = {row.at + i * row.stride, row.guard};
-  // Opened for each batch: kept, it would be a descriptor left over, and name the parent after a fork.
+  // Opened for each batch: a descriptor that is kept would be left over, and name the parent after a fork.
   const int self = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
   if (self < 0) return false;
   const long done = ::syscall(SYS_process_madvise, self, where.data(), row.count, advice_guard_install, 0);

@@ -5,8 +5,8 @@
 
 namespace heddle::detail {
 
-/// Says for its scope that the calling thread is one of the program's, though it may never allocate anything: for
-/// threads of the runtime. A program that has threads may be given another one for what is to be done while it sleeps.
+/// While it lives, the calling thread counts as one of the program's, though it may never allocate anything. For
+/// threads of the runtime. A program that has threads may be given one more, which works for it while it sleeps.
 class HEDDLE_EXPORT own_thread {
  public:
   own_thread() noexcept;

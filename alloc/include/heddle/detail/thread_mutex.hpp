@@ -11,7 +11,7 @@ namespace heddle::detail {
 /// What a lock may be taken under: only locks of a lower rank are held by then. Checked at run time in Debug builds and
 /// under the sanitizers (HEDDLE_LOCK_RANKS).
 enum class lock_rank : std::uint32_t {
-  life = 0,  ///< start and end of a runtime: under any other lock, since user code that runs under one may start it
+  life = 0,       ///< a runtime starts or ends: before any other, since user code that runs under one may do it
   primitive = 1,  ///< inside a mutex, channel ...: held while its waiter parks or is woken; several by address
   scheduler = 2,  ///< scheduler::lock_
   handoff = 3,    ///< machine::handoff

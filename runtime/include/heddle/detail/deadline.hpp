@@ -24,7 +24,7 @@ inline constexpr nanoseconds_t last_deadline = no_deadline - 1;
 __extension__ typedef __int128 wide_int;
 __extension__ typedef unsigned __int128 unsigned_wide_int;
 
-/// Counts that are computed with as they are; all others, which are floating or may be anything, as long double.
+/// Counts that are used in computations as they are. All others, floating or of any type, become long double.
 template <class Rep>
 concept exact_count = std::integral<Rep> && sizeof(Rep) <= sizeof(std::int64_t);
 
@@ -74,7 +74,7 @@ constexpr nanoseconds_t time_left(std::chrono::duration<Rep, Period> t,
     if (until <= from) return 0;
     return in_nanoseconds<common>(static_cast<unsigned_wide_int>(until) - static_cast<unsigned_wide_int>(from));
   } else if constexpr (std::is_same_v<Period, NowPeriod>) {
-    // Units do not matter to what comes first, and what is computed below may round it away.
+    // Compared without units: the computation below may round a small distance away.
     const auto until = static_cast<long double>(t.count()), from = static_cast<long double>(now.count());
     if (!(until > from)) return 0;
     const nanoseconds_t left =
@@ -85,7 +85,7 @@ constexpr nanoseconds_t time_left(std::chrono::duration<Rep, Period> t,
   }
 }
 
-/// base, which is not negative, + wait, as far as deadlines go.
+/// base + wait, at most last_deadline; base is not negative.
 constexpr nanoseconds_t later_by(nanoseconds_t base, nanoseconds_t wait) noexcept {
   return wait >= last_deadline - base ? last_deadline : base + wait;
 }
@@ -96,10 +96,10 @@ nanoseconds_t deadline_after(std::chrono::duration<Rep, Period> d) noexcept {
   return later_by(monotonic_now(), time_to_wait(d));
 }
 
-/// The deadline of the monotonic clock that stands for a time of any clock, as that clock goes now.
+/// The monotonic clock's deadline for a time of any clock, as that clock goes now.
 struct deadline_for_now {
   nanoseconds_t deadline;
-  bool final;  ///< Time is over at that deadline; else that clock, which may be set, has to be asked again.
+  bool final;  ///< The time is over at that deadline; else the clock may be set, and has to be asked again.
 };
 template <class Clock, class Duration>
 deadline_for_now deadline_at(std::chrono::time_point<Clock, Duration> t) {
@@ -118,7 +118,7 @@ bool reached(std::chrono::time_point<Clock, Duration> t) {
   return time_left(t.time_since_epoch(), Clock::now().time_since_epoch()) == 0;
 }
 
-/// attempt(deadline) for a time of any clock, and what it returned last: true, or something that converts to it, for
+/// Calls attempt(deadline) for a time of any clock. Its last result is returned: true, or a value that converts to it, for
 /// success. Other clocks than the monotonic one may be set, so a failure is believed only when that clock has reached
 /// `t`. One attempt at least is made, with a deadline in the past if `t` is. An exception of a clock's now() comes out.
 template <class Clock, class Duration, class F>

@@ -6,8 +6,8 @@
 namespace heddle::detail {
 
 /// Whether the process is on its way out: exit() has been called, or main() has returned. Then objects may be destroyed
-/// though fibers wait at them, which are never woken, as the threads of a program are left behind by exit(). From
-/// anywhere.
+/// though fibers wait at them. Those fibers are never woken: exit() leaves them behind, as it does the threads of a
+/// program. From anywhere.
 HEDDLE_EXPORT bool process_exits() noexcept;
 
 }  // namespace heddle::detail

@@ -41,7 +41,7 @@ class fiber;
 struct closure_type {
   std::size_t size;
   std::size_t align;
-  void (*relocate)(void* to, void* from);  ///< constructs one from `from`, which is of another type; may throw
+  void (*relocate)(void* to, void* from);  ///< constructs out of `from`, see moved_type and built_type; may throw
   void (*run)(void* at);                   ///< runs; a detached one also destroys itself
   void (*destroy)(void* at) noexcept;      ///< a joinable one: when nobody needs the result any more
   bool joinable;
@@ -229,13 +229,13 @@ struct large_joinable_closure {
   }
 };
 
-/// Which of them a call has.
+/// The one of the two that a call has.
 template <class Call, bool Segmented = compiled_segmented>
 using joinable_closure_of =
     std::conditional_t<is_inline<joinable_closure<Call, Segmented>>, joinable_closure<Call, Segmented>,
                        large_joinable_closure<Call, Segmented>>;
 
-/// Of a closure that is moved: `from` is one, or its call.
+/// The type of a closure that is moved: `from` is a closure, or its call.
 template <class Closure, class From, bool Segmented = compiled_segmented>
 inline constexpr closure_type moved_type{
     sizeof(Closure),
@@ -247,7 +247,7 @@ inline constexpr closure_type moved_type{
     Closure::trivial,
     Segmented};
 
-/// Of a closure that is built in place: `from` is a function build(place).
+/// The type of a closure that is built in place: `from` is a function build(place).
 template <class Closure, class Build, bool Segmented = compiled_segmented>
 inline constexpr closure_type built_type{
     sizeof(Closure), alignof(Closure), [](void* to, void* from) { (*static_cast<Build*>(from))(to); },
@@ -278,7 +278,7 @@ void start_detached(const fiber_options* options, After after, F&& f, A&&... arg
       options);
 }
 
-/// The fiber of spawn(), and how to take its result out of fiber_closure().
+/// The fiber of spawn(): fiber_closure() has its result.
 template <class F, class... A>
 fiber* start_joinable(const fiber_options* options, F&& f, A&&... args) {
   using call = decltype(invocation(std::forward<F>(f), std::forward<A>(args)...));
