@@ -118,7 +118,7 @@ bool reached(std::chrono::time_point<Clock, Duration> t) {
   return time_left(t.time_since_epoch(), Clock::now().time_since_epoch()) == 0;
 }
 
-/// Calls attempt(deadline) for a time of any clock. Its last result is returned: true, or a value that converts to it, for
+/// Calls attempt(deadline) for a time of any clock. Returns its last result: true, or a value that converts to it, for
 /// success. Other clocks than the monotonic one may be set, so a failure is believed only when that clock has reached
 /// `t`. One attempt at least is made, with a deadline in the past if `t` is. An exception of a clock's now() comes out.
 template <class Clock, class Duration, class F>
