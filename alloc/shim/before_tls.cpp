@@ -19,7 +19,7 @@ __attribute__((used)) static heddle_nothing* heddle_begin_before_tls() {
 }
 __attribute__((ifunc("heddle_begin_before_tls"), visibility("hidden"))) void heddle_before_tls();
 
-/// So that there is something to be resolved.
+/// Refers to the function above, so that the loader has something to resolve.
 __attribute__((used, visibility("hidden"))) heddle_nothing* heddle_before_tls_is = heddle_before_tls;
 
 }  // extern "C"

@@ -143,7 +143,7 @@ std::size_t mheap::take_pages(std::size_t pages, std::size_t align, std::size_t&
 
 /// Has the span's addresses lead to the record with this number: its own, or 0.
 inline void mheap::map_span(const span& s, std::uint32_t number) noexcept {
-  // Of a large block only the start is ever looked up.
+  // Only the start of a large block is ever looked up.
   s.is_large() ? the_map.set_number(s.start, number) : map_pages(s, number);
 }
 

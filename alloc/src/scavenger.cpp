@@ -318,7 +318,7 @@ std::size_t scavenger::tidy_spans(mcentral& central, bool all) noexcept {
 }
 
 std::size_t scavenger::release_all() noexcept {
-  // In the middle of a step only if a signal's handler asks for memory.
+  // The thread is in the middle of a step only if a signal's handler asks for memory.
   const bool stepping = stepping_.load(std::memory_order_relaxed) == this_thread();
   if (!stepping) wait_to_step();
   the_mcache_pool.reclaim_all();

@@ -22,7 +22,7 @@ struct control_words {
   std::uint32_t sse;
   std::uint16_t x87;
 
-  /// In place, since reading them back in other pieces waits until they are in memory.
+  /// Reads them in place: a read of them in pieces of other sizes would wait until they are in memory.
   void take() noexcept {
     asm volatile(
         "stmxcsr %0\n\t"

@@ -14,7 +14,7 @@
 #pragma weak dlsym
 
 extern "C" {
-/// Of an OpenMP runtime that is linked to the program: how many parallel regions the calling thread is in.
+/// A function of an OpenMP runtime that is linked to the program: how many parallel regions the thread is in.
 int omp_get_level() __attribute__((weak));
 }
 

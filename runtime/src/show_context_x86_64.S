@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Shows what a suspended context looks like, whatever switches the stacks (switch_x86_64.S, and beneath it Boost.Context,
-// whose layout is another from version to version): see debug_layout.cpp.
+// Shows the layout of a suspended context, whatever code switches the stacks (switch_x86_64.S, and beneath it Boost.Context,
+// whose layout differs from version to version): see debug_layout.cpp.
 
     .text
 

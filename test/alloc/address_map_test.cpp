@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(moves_on_where_something_else_is_mapped) {
   }
 }
 
-/// Also where the last window ends with a number that is as aligned as the next one's first.
+/// The numbers leave a gap also where the last window ends with a number that is as aligned as the next one's first.
 BOOST_AUTO_TEST_CASE(leaves_a_number_out_between_windows) {
   own_map m;
   constexpr std::size_t aligned = address_map::window_align / page_size;
@@ -310,7 +310,7 @@ struct heap_that_moves : heddle::testing::leak_check {
     }
     for (span* const s : all) the_mheap.free_span(*s);
   }
-  /// Takes all pages that are free in windows before the last.
+  /// Takes all free pages of the windows before the last.
   static std::vector<span*> fill_others() {
     the_scavenger.release_all();
     std::vector<span*> all;
@@ -381,7 +381,7 @@ BOOST_AUTO_TEST_CASE(are_used_as_others) {
   }
 }
 
-/// The thread's magazine takes them, and gives the last one first.
+/// The thread's magazine takes the blocks, and gives the last block first.
 BOOST_AUTO_TEST_CASE(are_allocated_again_at_once) {
   for (const std::size_t size : {64u, 1'000u, 8'000u}) {
     char* const p = blocks_in_last(size, 1)[0];
@@ -513,7 +513,7 @@ BOOST_AUTO_TEST_CASE(come_while_others_use_the_heap) {
   in_the_way = std::vector<void*>();
 }
 
-/// Wherever an address lies, it is recognised, and nothing is touched that is not there.
+/// Addresses are recognised wherever they lie, and no memory is touched that is not there.
 BOOST_AUTO_TEST_CASE(and_what_came_from_elsewhere_is_recognised) {
   std::vector<char*> foreign = {reinterpret_cast<char*>(16), reinterpret_cast<char*>(~std::uintptr_t{15}),
                                 reinterpret_cast<char*>(std::uintptr_t{1} << 46)};

@@ -34,7 +34,7 @@ struct behind {
   ~behind() { behind_the_library = nullptr; }
 };
 
-/// One byte a page, and the last one.
+/// Writes one byte a page, and the last byte.
 template <class F>
 bool each_page(std::size_t n, F f) {
   for (std::size_t i = 0; i < n; i += 4 * kib)
@@ -57,7 +57,7 @@ bool holds(const char* p, std::size_t n, char c) {
 
 constexpr std::size_t sizes[] = {1, 100, 1'000, 9'000, 100'000, 1'500'000, 34'000'000};
 
-/// All that a thread may ask for.
+/// Makes every kind of call that a thread may make.
 void use_everything() {
   std::vector<char*> many(600);
   for (std::size_t n : sizes) {
@@ -81,7 +81,7 @@ void use_everything() {
   }
 }
 
-/// Forks; the child uses the heap. Whether that went well.
+/// Forks; the child uses the heap. Returns whether that went well.
 bool fork_goes_well() {
   const pid_t child = ::fork();
   if (child == 0) {

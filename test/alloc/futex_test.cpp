@@ -18,12 +18,12 @@ BOOST_AUTO_TEST_CASE(errno_is_kept) {
   constexpr int mark = 77;
   platform::atomic<std::uint32_t> word{1};
   errno = mark;
-  platform::futex_wait(word, 2);  // EAGAIN: it is another value already
+  platform::futex_wait(word, 2);  // EAGAIN: the word has another value already
   BOOST_TEST(errno == mark);
   errno = mark;
   platform::futex_wait(word, 1, platform::now() - 1);  // ETIMEDOUT
   BOOST_TEST(errno == mark);
-  // EFAULT, EINVAL: where no word is, or none that is aligned.
+  // EFAULT, EINVAL: there is no word, or it is not aligned.
   errno = mark;
   platform::futex_wake(*reinterpret_cast<platform::atomic<std::uint32_t>*>(16), 1);
   platform::futex_wait(*reinterpret_cast<platform::atomic<std::uint32_t>*>(16), 0, platform::now() - 1);

@@ -73,7 +73,7 @@ struct run {
   std::size_t first, pages;
 };
 
-/// Both of them, with so many chunks at most.
+/// The allocator and its model, with so many chunks at most.
 class both {
  public:
   explicit both(std::size_t chunks) : wanted_(chunks * chunk), runs_() {}

@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(a_round_gives_back_a_part) {
   BOOST_TEST((three >= 96 * mib && three <= 98 * mib), three << " bytes");
 }
 
-/// However much there is: nobody is kept waiting.
+/// A step is short however much memory there is, so nobody is kept waiting.
 BOOST_AUTO_TEST_CASE(a_step_is_short) {
   constexpr nanoseconds_t most = step_pace::least;
   const std::size_t at_begin = resident();

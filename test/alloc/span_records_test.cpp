@@ -15,7 +15,7 @@ using heddle::testing::obstacle;
 
 BOOST_FIXTURE_TEST_SUITE(records_of_spans, heddle::testing::leak_check)
 
-/// Something is mapped where they would go on: their numbers go on behind it, and walks find all of them.
+/// Something is mapped where the records would go on: their numbers go on behind it, and walks find all records.
 BOOST_AUTO_TEST_CASE(leave_out_what_is_in_their_way) {
   const auto count = [] {
     std::size_t n = 0;

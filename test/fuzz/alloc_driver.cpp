@@ -34,7 +34,7 @@ alloc_driver::~alloc_driver() = default;
 std::size_t alloc_driver::run() {
   const std::uint8_t choice = byte();
   detail::alloc_options options;
-  options.scavenger = detail::scavenging::off;  // it goes by the clock; give_back() has it step
+  options.scavenger = detail::scavenging::off;  // the scavenger goes by the clock; give_back() has it step
   options.zero = choice % 8 == 4 || choice % 16 == 7;
   options.junk = choice % 8 == 5 || choice % 16 == 15;
   options.hardened = choice % 8 >= 6;

@@ -70,7 +70,7 @@ void guests_and_a_fork() {
   two.join();
 }
 
-/// Each forks, and works as it does.
+/// Two threads fork, and a third works meanwhile.
 void two_forks() {
   heap h;
   model::thread one([&] { h.fork(&h.marks[0]); });
@@ -80,7 +80,7 @@ void two_forks() {
   two.join();
 }
 
-/// As a handler is called: further down the stack.
+/// Enters as a handler does: further down the stack.
 [[gnu::noinline]] bool enter_deeper(heap& h) {
   char frame[256];
   asm volatile("" : : "r"(frame) : "memory");

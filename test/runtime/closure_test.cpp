@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t huge = std::size_t{300} << 10;
 
-/// More than a stack holds. Copies and moves itself without a copy of it on the stack.
+/// An object larger than a stack. Copies and moves itself without a copy of it on the stack.
 template <std::size_t Align = 16>
 struct alignas(Align) cargo {
   inline static std::atomic<int> alive{0};
@@ -41,7 +41,7 @@ struct alignas(Align) cargo {
   }
 };
 
-/// A function object that is such.
+/// A function object of that size.
 template <std::size_t Align = 16>
 struct large_work {
   std::atomic<int>* right;
@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(they_return_references_and_nothing_and_throw) {
   });
 }
 
-/// Cannot be copied, and so not be put into the fiber.
+/// An object that cannot be copied, and so cannot be put into the fiber.
 struct stubborn {
   std::array<char, 200> bulk{};
   stubborn() = default;

@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 constexpr bool kept_over_suspensions = HEDDLE_FAST_SWITCH == 0;
 
-/// Everything that there is, the flags of SSE too.
+/// All control words, the flags of SSE too.
 struct words {
   std::uint32_t sse = 0;
   std::uint16_t x87 = 0;
@@ -49,7 +49,7 @@ struct words {
 };
 
 constexpr words usual{0x1f80, 0x37f};
-// Each differs from the usual ones, and from the others, in one thing.
+// Each differs from the usual words, and from the others, in one setting.
 constexpr std::array<words, 8> strange{{
     {0x3f80, 0x37f},  // SSE rounds down
     {0x9f80, 0x37f},  // flush to zero
@@ -61,7 +61,7 @@ constexpr std::array<words, 8> strange{{
     {0x1f80, 0x37b},  // traps
 }};
 
-/// Fibers have the usual words while this lives, and so has the test afterwards.
+/// While it lives fibers have the usual words; afterwards the test has them again.
 struct at_usual : heddle::testing::leak_check {
   at_usual() { usual.set(); }
   ~at_usual() { usual.set(); }
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(what_a_fiber_leaves_behind_reaches_no_other) {
           heddle::go([&] { seen[0] = words::here(); });
           heddle::go([w] { w.set(); });
           let_others_run();
-          seen[1] = words::here();  // one that was suspended meanwhile
+          seen[1] = words::here();  // a fiber that was suspended meanwhile
           heddle::go([&] { seen[2] = words::here(); });
           let_others_run();
           heddle::spawn([w] { w.set(); }).join();
@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(nor_the_machine_on_which_it_has_ended) {
   for (const words& w : strange) {
     heddle::run(
         [&] {
-          // The last one that is ready ends: the machine sleeps, and resumes a fiber that was suspended before.
+          // The last ready fiber ends: the machine sleeps, and resumes a fiber that was suspended before.
           heddle::go([w] { w.set(); });
           heddle::this_fiber::sleep_for(2ms);
           const words seen = words::here();

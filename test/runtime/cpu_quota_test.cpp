@@ -19,7 +19,7 @@ namespace {
 using heddle::detail::cpu_quota;
 using quota = std::optional<unsigned>;
 
-/// A root folder that goes with it.
+/// A root folder that is removed with the object.
 class fake_root {
  public:
   fake_root() {
@@ -82,7 +82,7 @@ BOOST_AUTO_TEST_CASE(of_version_1) {
   root.group(mount + "/user.slice/job", "200000");
   BOOST_TEST((root.found() == quota(2)));
   root.group(mount + "/user.slice/job", "200001");
-  BOOST_TEST((root.found() == quota(3)));  // part of a CPU is one
+  BOOST_TEST((root.found() == quota(3)));  // part of a CPU counts as a CPU
   root.group(mount + "/user.slice/job", "25000", "50000");
   BOOST_TEST((root.found() == quota(1)));
   root.group(mount + "/user.slice/job", "150000", "50000");

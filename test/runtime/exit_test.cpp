@@ -19,15 +19,15 @@ using heddle::testing::thread_sanitized;
 
 death leave_by(const char* way) { return heddle::testing::death_of_program(EXIT_SUBJECT, way); }
 
-/// The process has ended with that status, after it said exactly that.
+/// The process has ended with that status, after it said exactly that text.
 void ends(const char* way, int status, const std::string& text) {
   const death end = leave_by(way);
   BOOST_TEST(end.signal == 0, way << ": signal " << end.signal << '\n' << end.text);
   BOOST_TEST(end.status == status, way << '\n' << end.text);
-  // A sanitizer may have its say on what is left behind.
+  // A sanitizer may report things that are left behind.
   BOOST_TEST((sanitized ? end.says(text.c_str()) : end.text == text), way << '\n' << end.text);
 }
-/// The process has been aborted, and has said that.
+/// The process has been aborted, and has said those words.
 void aborts(const char* way, const char* words, bool with_destructors = false) {
   const death end = leave_by(way);
   BOOST_TEST(end.signal == SIGABRT, way << ": signal " << end.signal << '\n' << end.text);

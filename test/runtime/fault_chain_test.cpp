@@ -88,7 +88,7 @@ int deepen(int depth) {
 sigjmp_buf way_back;
 void jumps_back(int, siginfo_t*, void*) { ::siglongjmp(way_back, 1); }
 
-/// Faults and recovers n times; how often it did.
+/// Faults and recovers n times; returns how often it recovered.
 [[gnu::noinline]] int recovers(int n) {
   volatile int recovered = 0;
   while (recovered != n) {
@@ -263,7 +263,7 @@ BOOST_AUTO_TEST_CASE(and_may_mend_what_was_wrong) {
     heddle::run([&] {
       write();
       write();
-      // One with a large frame goes on top, so ours is reached at another depth than before.
+      // A handler with a large frame goes on top, so ours is reached at another depth than before.
       const auto deep = [](int signal, siginfo_t* info, void* context) {
         volatile char frame[3000];
         frame[1] = 1;

@@ -151,7 +151,7 @@ extern "C" [[gnu::noinline]] void stop_here() {
   const int sum = warp.join() + weft.join() + weaver.join() + dreamer.join() + keeper.join();
   std::printf("%d\n", sum);
   std::fflush(stdout);
-  std::_Exit(0);  // one still sleeps
+  std::_Exit(0);  // a fiber still sleeps
 }
 
 int main(int argc, char** argv) {

@@ -35,7 +35,7 @@ constexpr std::size_t just_over = 258'500;  // ends within the page below a stac
   asm volatile("" : : "r"(end) : "memory");
 }
 
-/// A process in which `others` fibers are parked, and then one has such a frame on a stack of `stack` bytes.
+/// A process parks `others` fibers, and then runs a fiber with such a frame on a stack of `stack` bytes.
 death frame_among(
     int others, std::size_t bytes, std::size_t stack = 0, void (*before)() = [] {}) {
   return death_of([&] {
@@ -58,7 +58,7 @@ death frame_among(
             heddle::this_fiber::yield();
             reaches_down(bytes);
           });
-          while (!begun) heddle::this_fiber::yield();  // else it would run on the stack of its joiner
+          while (!begun) heddle::this_fiber::yield();  // else the fiber would run on the stack of its joiner
           reacher.join();
           never.close();
         },
@@ -149,7 +149,7 @@ death parks_locked(bool first) {
       most_end.close();
       most.wait();
       const auto kept = [before] { return status_of("VmRSS") > before + 2'000; };
-      if (first) {  // that takes two of the monitor's periods
+      if (first) {  // giving back takes two of the monitor's periods
         for (int i = 0; i != 100 && kept(); ++i) heddle::this_fiber::sleep_for(std::chrono::milliseconds(100));
         if (kept()) ::dprintf(2, "%zu KiB are kept\n", status_of("VmRSS") - before);
       }

@@ -34,7 +34,7 @@ std::size_t threads_of_process() {
   return n;
 }
 
-/// Calls that all block at once, so that each needs a thread of its own.
+/// Makes calls that all block at once, so that each needs a thread of its own.
 void burst(int calls) {
   std::atomic<int> blocked{0};
   heddle::wait_group all;
@@ -63,7 +63,7 @@ BOOST_FIXTURE_TEST_SUITE(machines, heddle::testing::leak_check)
 
 BOOST_AUTO_TEST_CASE(end_after_a_burst_and_are_made_again) {
   constexpr int calls = 40;
-  constexpr std::size_t few = 2 * 2 + 4;  // for each processor one that runs and one that is idle, and four
+  constexpr std::size_t few = 2 * 2 + 4;  // a busy and an idle machine for each processor, and four
   heddle::run(
       [&] {
         burst(calls);

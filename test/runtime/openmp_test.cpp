@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Teams of two, whose members lock and yield; how many steps they made, less than none if a master moved.
+/// Runs teams of two, whose members lock and yield. Returns how many steps they made; negative if a master moved.
 long teams(const heddle::options& o, bool blocking) {
   long total = 0;
   std::atomic<int> moved{0};

@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(nested_calls_end_with_the_outermost) {
                  heddle::go([&] { c.send(1); });
                  return c.receive().value();
                }) == 1);
-    // Once more in the outer one.
+    // Once more in the outer call.
     for (int i = 0; i != 20; ++i) {
       heddle::go([&, i] { c.send(i); });
       BOOST_TEST(c.receive().value() == i);

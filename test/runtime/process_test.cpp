@@ -173,7 +173,7 @@ struct parents_fibers {
       while (!stop) heddle::this_fiber::yield();
     });
     up.wait();
-    while (heddle::stats().fibers != receivers + 1) heddle::this_fiber::sleep_for(1ms);  // one has ended
+    while (heddle::stats().fibers != receivers + 1) heddle::this_fiber::sleep_for(1ms);  // a fiber has ended
   }
   ~parents_fibers() { end(); }
   void end() {

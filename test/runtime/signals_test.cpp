@@ -31,7 +31,7 @@ heddle::binary_semaphore asked(0);
 void release(int) { asked.release(); }
 void release_with_information(int, siginfo_t*, void*) { asked.release(); }
 
-/// A signal to the process in a while, by the timer of that kind. Long enough for a deadlock to be seen falsely.
+/// Sends a signal to the process in a while, by a timer. Long enough for a deadlock to be seen falsely.
 void arm(int signal) {
   constexpr long while_ms = 250;
   if (signal == SIGALRM) {

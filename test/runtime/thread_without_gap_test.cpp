@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Run under Valgrind: threads whose stacks have no gap below them that it could see, as glibc lays them out since 2.42.
+// Run under Valgrind: threads whose stacks have no gap below them for Valgrind, as glibc lays them out since 2.42.
 #include <pthread.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 
 #include "support/leak_check.hpp"
 
-// The linker's --wrap leads the calls of the runtime here. Its names are reserved ones, so C++ has others.
+// The linker's --wrap leads the calls of the runtime here. Its names are reserved, so the C++ functions have others.
 extern "C" {
 int real_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) __asm__("__real_pthread_create");
 int wrapped_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) __asm__("__wrap_pthread_create");

@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(take_takes_no_more) {
   BOOST_TEST(all_of(c | views::take(3)) == ints{});
 }
 
-// Nor does it wait for one more: here nobody would send it.
+// Nor does the view wait for one more value: here nobody would send it.
 BOOST_AUTO_TEST_CASE(take_waits_for_no_more) {
   for (const std::size_t capacity : {0u, 1u})
     with_crew(one_at_a_time, [&](crew& crew) {
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(filter_and_transform) {
   const auto even = [](int i) { return i % 2 == 0; };
   const auto twice = [](int i) { return 2 * i; };
   BOOST_TEST(all_of(c | views::filter(even) | views::transform(twice) | views::take(2)) == (ints{4, 8}));
-  BOOST_TEST(c.receive().value() == 7);  // filter has looked for another one
+  BOOST_TEST(c.receive().value() == 7);  // filter has looked for another value
   int calls = 0;
   auto counting = c | views::transform([&](int i) { return ++calls, i; }) | views::take(2);
   BOOST_TEST(all_of(counting) == (ints{8, 9}));

@@ -66,13 +66,13 @@ class tally {
   std::size_t last_ = 0;
 };
 
-/// Runs `other` on a fiber as often as `one`, beside which it waits: one waits first each time.
+/// Runs `one` and `other` equally often, on two fibers that wait at the same time; each time the same is first.
 template <class One, class Other>
 void by_turns(One one, Other other) {
   with_crew(one_at_a_time, [&](crew& all) {
     all.start([&] {
       for (int i = 0; i < draws; ++i) {
-        heddle::this_fiber::yield();  // until the other one waits
+        heddle::this_fiber::yield();  // until the other fiber waits
         other();
       }
     });
@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(one_channel_is_ready_for_several_cases) {
   }
 }
 
-// Some are ready, and others are not: these take no part, and the chance of those is the same.
+// Some cases are ready, and others are not: the ready cases have the same chance, and the others none.
 BOOST_AUTO_TEST_CASE(some_are_ready) {
   channel<int> a(1), b(1), full(1), empty(1), closed;
   closed.close();

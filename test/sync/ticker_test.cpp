@@ -166,14 +166,14 @@ BOOST_AUTO_TEST_CASE(a_slow_receiver_gets_back_into_step) {
     const auto period = 10ms;
     const auto ahead = steady::now();
     heddle::ticker t(period);
-    const auto behind = steady::now();  // it began between the two
+    const auto behind = steady::now();  // the ticker began between the two
     for (int checked = 0; checked < 3;) {
       heddle::this_fiber::sleep_for(period * 5 / 2);
       (void)t.channel().receive();
       const auto taken = steady::now();
       const auto next = t.channel().receive().value();
       const auto periods = (taken - ahead) / period;
-      if (periods != (taken - behind) / period) continue;  // perhaps it was due just then
+      if (periods != (taken - behind) / period) continue;  // perhaps a tick was due just then
       BOOST_TEST((next - ahead >= (periods + 1) * period));
       ++checked;
     }
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(a_slow_receiver_gets_back_into_step) {
 BOOST_AUTO_TEST_CASE(closing_the_channel_ends_the_ticks) {
   with_crew(one_at_a_time, [](crew&) {
     heddle::ticker t(1ms);
-    heddle::this_fiber::sleep_for(3ms);  // one is inside, and the ticker waits for room
+    heddle::this_fiber::sleep_for(3ms);  // a tick is inside, and the ticker waits for room
     t.channel().close();
     BOOST_TEST(t.channel().receive().has_value());
     BOOST_TEST(!t.channel().receive());

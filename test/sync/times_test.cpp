@@ -262,7 +262,7 @@ struct semaphore_acquire {
   }
 };
 
-/// Of the waits of latch, wait_group.
+/// The count of a latch or a wait_group, as an object to wait at.
 template <class Waitable>
 struct count {
   Waitable w;
@@ -336,7 +336,7 @@ void with_waits(Use use) {
 
 constexpr setting settings[] = {one_at_a_time, {kind::threads, 1, false}};
 
-/// Somebody who waits at an object of the table until `t`.
+/// A fiber or thread that waits at an object of the table until `t`.
 template <class Entry>
 class waiting {
  public:
@@ -354,7 +354,7 @@ class waiting {
     for (const auto end = steady::now() + d; !ended_ && steady::now() < end;) heddle::this_fiber::sleep_for(50us);
     return ended_;
   }
-  /// Ends the wait by what it waits for; whether it says that.
+  /// Ends the wait by release(). Returns whether the wait says so.
   bool released() {
     do object_.release();
     while (!ends_within(1ms));

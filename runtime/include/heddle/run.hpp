@@ -84,7 +84,7 @@ class HEDDLE_EXPORT runtime_scope {
 ///
 /// \param main  callable without arguments
 /// \param o     see options
-/// \throws what main throws; std::logic_error if a run is in progress already, if a lazily started runtime has
+/// \throws the exceptions of main; std::logic_error if a run is in progress already, if a lazily started runtime has
 ///         fibers that wait or sleep, or if the caller is a fiber;
 ///         std::invalid_argument naming an option out of range; std::system_error if no kernel thread can be had.
 ///

@@ -267,7 +267,7 @@ void takes_a_channel(channel<T>&);
 
 }  // namespace heddle
 
-/// Also for classes that derive from it: size() may change at any time, and is not how many values there are to come.
+/// Holds for derived classes too: size() may change at any time, and is not how many values there are to come.
 template <class C>
 requires requires(C& c) { heddle::detail::takes_a_channel(c); }
 inline constexpr bool std::ranges::disable_sized_range<C> = true;

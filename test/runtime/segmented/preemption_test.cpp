@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(a_loop_that_calls_a_function_yields) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(rounding_stays_with_the_fiber) {  // with either kind of switch: it has not asked to be suspended
+BOOST_AUTO_TEST_CASE(rounding_stays_with_the_fiber) {  // with either kind of switch: the fiber has not asked for it
   int of_busy = FE_UPWARD;
   int of_other = FE_TONEAREST;
   heddle::run(

@@ -50,7 +50,7 @@ void give_all(node* all) {
   while (all != nullptr) std::free(std::exchange(all, all->next));
 }
 
-/// Something else is mapped behind each mapping that there is, where nothing is yet.
+/// Maps something else behind each mapping that there is, where nothing is yet.
 int obstruct_all() {
   static std::array<char, MiB> text;
   const int file = ::open("/proc/self/maps", O_RDONLY);
@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(what_is_locked_is_what_is_used) {
   BOOST_TEST_CONTEXT(how.text << ", signal " << how.signal) BOOST_TEST((how.signal == 0 && how.status == 0));
 }
 
-// Of each 50th block a byte is touched, so that it takes no time. Together more than one window of addresses was once.
+// A byte of each 50th block is touched, so it takes no time. The blocks need more addresses than a window once had.
 BOOST_AUTO_TEST_CASE(much_that_is_hardly_touched) {
   if (const std::string why = why_not_much(); !why.empty()) {
     BOOST_TEST_MESSAGE("SKIPPED: " << why);

@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(by_all_that_gives_back) { BOOST_TEST(ends_well(give_back_in
 
 BOOST_AUTO_TEST_CASE(where_the_kernel_refuses) {
   BOOST_TEST(ends_well([] {
-    // There are other threads, as in programs for which memory is given back by one more.
+    // There are other threads, as in programs that get one more thread, which gives memory back.
     std::atomic<bool> stop{false};
     std::thread other([&] {
       while (!stop) ::usleep(1000);

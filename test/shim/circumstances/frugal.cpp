@@ -4,7 +4,7 @@
 // PERCENT of it, of one size after those of another, which together would be far too much. WAY:
 //   reuse    what was freed serves the next size
 //   trim     malloc_trim() gives it back
-//   wait     so does the allocator by itself, after a while in which it is called now and then
+//   wait     the allocator gives back by itself, after a while in which it is called now and then
 // Ends with status 0 if all went well. What goes wrong may end with the kernel's killing it.
 #include <fcntl.h>
 #include <malloc.h>

@@ -12,7 +12,7 @@
 //   no_clone      one thread, which is killed if it makes another
 //   two_no_clone  two threads, which are killed if they make another
 //   refused       two threads; a third is refused for a while
-//   class         two threads; the one that frees is bound to a CPU and of a class for real time
+//   class         two threads; the thread that frees is bound to a CPU and of a class for real time
 // It is compiled with thread-local variables of several sizes (THREAD_LOCALS). Ends with status 0 if all was well.
 #include <dirent.h>
 #include <fcntl.h>
@@ -110,7 +110,7 @@ void free_much() {
   }
 }
 
-/// One of a pair that takes the short paths only.
+/// A pair of calls that take the short paths only.
 void call() {
   void* volatile p = std::malloc(10);
   errno = 77;
@@ -158,7 +158,7 @@ pthread_t start(void* (*f)(void*)) {
   return thread;
 }
 
-/// The last thread of the process runs what is to run at the end.
+/// Called at the end of the process, by its last thread.
 void check_last_thread() {
   insist(::gettid() == last_thread || ::gettid() == ::getpid(), "another than the program's threads was the last");
 }

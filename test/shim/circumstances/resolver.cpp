@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // The resolver of an ifunc of the program allocates, before the loader has filled in thread-local variables. Its blocks
-// are whole and can be freed later. Status 0: so it was.
+// are whole and can be freed later. Status 0: all was well.
 #include <cstdlib>
 #include <iterator>
 

@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(free_with_the_right_size) {
   for (std::size_t n : boundary_sizes(2 * MiB)) {
     free_sized(opaque(std::malloc(n)), n);
     free_sized(opaque(std::calloc(1, n)), n);
-    // It may have stayed where it was.
+    // The block may have stayed where it was.
     for (std::size_t less : {n - n / 8, n / 2 + 1, n / 2, n / 5 + 1})
       if (less != 0) free_sized(opaque(std::realloc(opaque(std::malloc(n)), less)), less);
     free_sized(opaque(std::realloc(opaque(std::malloc(n)), 2 * n)), 2 * n);

@@ -43,7 +43,7 @@ struct copies {
            ::chown((at / "program").c_str(), user, group) == 0 && ::chmod((at / "program").c_str(), mode) == 0;
   }
 
-  /// Started by this user with all options: its output, and what it says on stderr.
+  /// Runs the program as this user with all options; returns its output, stderr too.
   std::string run_by(uid_t user, bool early) const {
     const std::string program = at / "program", shim = at / "shim.so", said = at / "said";
     const std::string options = "HEDDLE_MALLOC=stats,junk,unknown,profile=1,profile_file=" + (at / "precious").string();

@@ -29,7 +29,7 @@ void write(const fs::path& p, const std::string& text) { std::ofstream(p) << tex
 
 bool is_profile(const std::string& text) { return text.rfind("heap profile: ", 0) == 0; }
 
-/// A folder of its own, in which a program runs that writes its heap profile.
+/// A folder of the test's own, in which a program runs that writes its heap profile.
 struct folder {
   folder() {
     char name[] = "/tmp/heddle-profile-XXXXXX";
