@@ -38,10 +38,13 @@ class Layout:
     def __init__(self):
         try:
             address = int(gdb.parse_and_eval("(char*) &'heddle::detail::debug_layout'"))
+            version = word(address)
+        except gdb.MemoryError:
+            raise gdb.GdbError('The program does not run.')
         except gdb.error:
-            raise gdb.GdbError('There is no heddle in this program, or it does not run yet.')
-        if word(address) != 2:
-            raise gdb.GdbError('This script knows version 2 of the layout; the program has %d.' % word(address))
+            raise gdb.GdbError('There is no heddle in this program, or it does not run yet, or its symbols were stripped.')
+        if version != 2:
+            raise gdb.GdbError('This script knows version 2 of the layout; the program has %d.' % version)
         for name, value in zip(self.NAMES, words(address, len(self.NAMES))):
             setattr(self, name, value)
 
@@ -147,7 +150,10 @@ class at_fiber:
         unwinder.look_at(None)
         for limit, was in self.limits:
             gdb.execute('set %s %s' % (limit, 'on' if was else 'off'), False, True)
-        gdb.execute('frame %d' % self.selected, False, True)
+        frame = gdb.newest_frame()  # the command `frame` would print it
+        for _ in range(self.selected):
+            frame = frame.older()
+        frame.select()
 
 
 # Names of functions that are not the user's begin so, and names of files that are not the user's contain this.
