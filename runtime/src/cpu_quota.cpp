@@ -105,13 +105,16 @@ std::optional<std::string> own_group(const std::string& root, int version) {
   return std::nullopt;
 }
 
-/// The least quota of the groups from `path` up to the mount point.
-quota tightest(const std::string& root, const hierarchy& h, std::string path) {
-  // Inside a container the mount point may show the container's own group. The path begins with it or is outside of it.
+/// The part of `path` below the group that the mount point shows; nothing if the mount does not hold it.
+std::optional<std::string> below(const hierarchy& h, const std::string& path) {
   const std::string shown = h.root == "/" ? std::string() : h.root;
-  const bool below = path.compare(0, shown.size(), shown) == 0 &&
-                     (path.size() == shown.size() || path[shown.size()] == '/') && path.compare(0, 4, "/../") != 0;
-  path = below ? path.substr(shown.size()) : std::string();
+  if (path.compare(0, shown.size(), shown) != 0 || path.compare(0, 4, "/../") == 0) return std::nullopt;
+  if (path.size() != shown.size() && path[shown.size()] != '/') return std::nullopt;
+  return path.substr(shown.size());
+}
+
+/// The least quota of the groups from `path`, which is below the mount point, up to that.
+quota tightest(const std::string& root, const hierarchy& h, std::string path) {
   quota least;
   for (;; path.resize(path.rfind('/'))) {
     const std::string group = root + h.mount_point + path;
@@ -123,9 +126,20 @@ quota tightest(const std::string& root, const hierarchy& h, std::string path) {
 }  // namespace
 
 std::optional<unsigned> cpu_quota(const std::string& root) {
+  const std::vector<hierarchy> all = hierarchies(root);
   quota least;
-  for (const hierarchy& h : hierarchies(root))
-    if (const auto path = own_group(root, h.version)) least = tighter(least, tightest(root, h, *path));
+  for (const int version : {1, 2}) {
+    const auto path = own_group(root, version);
+    if (!path) continue;
+    // Inside a container the mount point may show the container's own group though no mount seems to hold that.
+    const bool held = std::any_of(all.begin(), all.end(),
+                                  [&](const hierarchy& h) { return h.version == version && below(h, *path); });
+    for (const hierarchy& h : all) {
+      if (h.version != version) continue;
+      if (const auto part = below(h, *path); part || !held)
+        least = tighter(least, tightest(root, h, part.value_or(std::string())));
+    }
+  }
   return least;
 }
 

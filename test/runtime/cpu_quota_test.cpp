@@ -126,6 +126,17 @@ BOOST_AUTO_TEST_CASE(of_both_at_once_the_less) {
   BOOST_TEST((root.found() == quota(2)));
 }
 
+/// A mount that shows another group tells nothing, as long as one holds ours.
+BOOST_AUTO_TEST_CASE(mounted_twice) {
+  const fake_root root;
+  root.write("/proc/self/mountinfo",
+             std::string(mounts_v1) + "50 39 0:30 /docker/other /mnt/other rw - cgroup cgroup rw,cpuacct,cpu\n");
+  root.write("/proc/self/cgroup", in_v1);
+  root.group("/sys/fs/cgroup/cpu,cpuacct/user.slice/job", "300000");
+  root.group("/mnt/other", "100000");
+  BOOST_TEST((root.found() == quota(3)));
+}
+
 BOOST_AUTO_TEST_CASE(inside_a_container) {
   const fake_root root;
   // The container's own group stands at the mount point, though the path is that of the host.
