@@ -13,6 +13,7 @@
 #include "heddle/condition_variable.hpp"
 #include "heddle/fiber.hpp"
 #include "heddle/mutex.hpp"
+#include "saturated.hpp"
 #include "work_queue.hpp"
 
 namespace examples {
@@ -35,8 +36,10 @@ class delaying_queue : public work_queue<Key, Metrics, Hash> {
   ~delaying_queue() { shut_down(); }
 
   /// add(), after `delay`; at once if that is not positive.
-  void add_after(const Key& key, clock::duration delay) {
-    if (delay <= clock::duration::zero()) return static_cast<void>(this->add(key));
+  template <class Rep, class Period>
+  void add_after(const Key& key, std::chrono::duration<Rep, Period> after) {
+    const std::chrono::nanoseconds delay = saturated(after);
+    if (delay == delay.zero()) return static_cast<void>(this->add(key));
     const clock::time_point now = clock::now();
     const clock::time_point due = delay < clock::time_point::max() - now ? now + delay : clock::time_point::max();
     bool first = false;

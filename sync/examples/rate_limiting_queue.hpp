@@ -14,6 +14,7 @@
 #include "delaying_queue.hpp"
 #include "heddle/mutex.hpp"
 #include "rate_limiter.hpp"
+#include "saturated.hpp"
 
 namespace examples {
 
@@ -29,8 +30,9 @@ concept retry_limiter = requires(L& limiter, const Key& key) {
 template <class Key, class Hash = std::hash<Key>>
 class exponential_backoff {
  public:
-  exponential_backoff(std::chrono::nanoseconds base, std::chrono::nanoseconds most) noexcept
-      : base_(base), most_(most) {}
+  template <class Rep, class Period, class MostRep, class MostPeriod>
+  exponential_backoff(std::chrono::duration<Rep, Period> base, std::chrono::duration<MostRep, MostPeriod> most) noexcept
+      : base_(saturated(base)), most_(saturated(most)) {}
 
   std::chrono::nanoseconds when(const Key& key) {
     const std::lock_guard lock(mutex_);

@@ -285,6 +285,26 @@ BOOST_AUTO_TEST_CASE(keys_come_in_the_order_of_their_times) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(long_delays_of_any_unit_never_come) {
+  using namespace std::chrono;
+  BOOST_CHECK(examples::saturated(hours::max()) == nanoseconds::max());
+  BOOST_CHECK(examples::saturated(nanoseconds::max()) == nanoseconds::max());
+  BOOST_CHECK(examples::saturated(duration<double>(1e300)) == nanoseconds::max());
+  BOOST_CHECK(examples::saturated(nanoseconds::max() - 1000s) == nanoseconds::max() - 1000s);
+  BOOST_CHECK(examples::saturated(hours::min()) == 0ns);
+  BOOST_CHECK(examples::saturated(-1ns) == 0ns);
+  BOOST_CHECK(examples::saturated(duration<double>(1.5)) == 1500ms);
+  BOOST_CHECK((examples::exponential_backoff<int>(1ms, hours::max()).when(1) == 1ms));
+  heddle::run([] {
+    examples::delaying_queue<std::string> q;
+    q.add_after("never", hours::max());
+    BOOST_TEST(q.coming() == 1U);
+    q.add_after("now", hours::min());
+    BOOST_TEST(*q.get() == "now");
+    q.shut_down();
+  });
+}
+
 BOOST_AUTO_TEST_CASE(the_earlier_of_two_times_counts_once) {
   heddle::run([] {
     bool in_time = false;
