@@ -10,13 +10,20 @@
 #include "heddle/fiber.hpp"
 
 namespace heddle {
+namespace this_fiber {
+HEDDLE_EXPORT void yield() noexcept;
+}
 namespace detail {
 /// Suspends the fiber, or the plain thread, until the monotonic clock shows `deadline` (ns).
 HEDDLE_EXPORT void sleep_until(nanoseconds_t deadline) noexcept;
 /// The same until a stop is requested; false if it was.
 inline bool sleep_until(nanoseconds_t deadline, const stop_token& stop) {
   const wait_bounds bounds{deadline, &stop};
-  if (over(bounds)) return !stop.stop_requested();
+  if (over(bounds)) {
+    if (stop.stop_requested()) return false;
+    this_fiber::yield();
+    return true;
+  }
   bounded_waiter self(bounds);
   return self.park([](void*) {}, nullptr) == wait_state::timed_out;
 }

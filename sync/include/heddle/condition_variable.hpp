@@ -39,8 +39,9 @@ using std::cv_status;
 ///
 /// Unlike std::condition_variable:
 /// - waits without a deadline may be given a std::stop_token, as those of std::condition_variable_any;
-/// - there are no spurious wakes (but between a notify and the waiter's turn at the mutex others may take what it was
-///   woken for, so wait with a predicate);
+/// - there are no spurious wakes, except of wait_until() by a clock that the kernel may set: it returns no_timeout if
+///   that clock has not reached the time when the wait is over (and between a notify and the waiter's turn at the mutex
+///   others may take what it was woken for, so wait with a predicate);
 /// - who has waited longest is notified first, and a notify_one() is never spent on a waiter whose deadline or stop
 ///   has ended its wait;
 /// - waiting without holding the lock, and destroying it while somebody waits, end the process with a message.
@@ -167,9 +168,11 @@ class condition_variable {
   template <class Clock, class Duration>
   bool waits_until(std::unique_lock<mutex>& lock, const std::chrono::time_point<Clock, Duration>& t,
                    const detail::stop_token* stop) {
-    return detail::attempt_until(t, [&](detail::nanoseconds_t deadline) {
-      return wait_within(lock, {deadline, stop}) || (stop != nullptr && stop->stop_requested());
-    });
+    // One attempt: a notify between two of them would be lost, for nobody asks the predicate there. A clock that has
+    // not reached `t` then makes it a spurious wake.
+    const detail::deadline_for_now bound = detail::deadline_at(t);
+    return wait_within(lock, {bound.deadline, stop}) || (stop != nullptr && stop->stop_requested()) ||
+           !(bound.final || detail::reached(t));
   }
 
   /// What the commit function of a waiter needs. On the stack of the waiter.

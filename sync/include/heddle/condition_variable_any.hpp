@@ -147,9 +147,10 @@ class condition_variable_any {
   }
   template <class Lock, class Clock, class Duration>
   bool waits_until(Lock& lock, const std::chrono::time_point<Clock, Duration>& t, const detail::stop_token* stop) {
-    return detail::attempt_until(t, [&](detail::nanoseconds_t deadline) {
-      return wait_within(lock, {deadline, stop}) || (stop != nullptr && stop->stop_requested());
-    });
+    // One attempt, as in condition_variable.
+    const detail::deadline_for_now bound = detail::deadline_at(t);
+    return wait_within(lock, {bound.deadline, stop}) || (stop != nullptr && stop->stop_requested()) ||
+           !(bound.final || detail::reached(t));
   }
 
   std::shared_ptr<core> core_;

@@ -25,7 +25,7 @@ namespace heddle {
 /// instance, several cases send to one channel, and one receiver comes to it. Blocks the calling fiber only.
 ///
 ///     heddle::run([] {
-///       heddle::channel<int> jobs;
+///       heddle::channel<int> jobs(1);
 ///       heddle::channel<std::string> log(8);
 ///       auto worker = heddle::spawn([&] { jobs.send(7); });
 ///

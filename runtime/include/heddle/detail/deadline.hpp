@@ -118,14 +118,21 @@ bool reached(std::chrono::time_point<Clock, Duration> t) {
   return time_left(t.time_since_epoch(), Clock::now().time_since_epoch()) == 0;
 }
 
+/// The deadline of a further attempt: a clock that stands still just before its time must not keep a loop running.
+inline nanoseconds_t not_at_once(nanoseconds_t deadline) noexcept {
+  constexpr nanoseconds_t least = 1'000'000;
+  const nanoseconds_t earliest = later_by(monotonic_now(), least);
+  return deadline < earliest ? earliest : deadline;
+}
+
 /// Calls attempt(deadline) for a time of any clock. Returns its last result: true, or a value that converts to it, for
 /// success. Other clocks than the monotonic one may be set, so a failure is believed only when that clock has reached
 /// `t`. One attempt at least is made, with a deadline in the past if `t` is. An exception of a clock's now() comes out.
 template <class Clock, class Duration, class F>
 auto attempt_until(std::chrono::time_point<Clock, Duration> t, F attempt) {
-  for (;;) {
+  for (bool again = false;; again = true) {
     const deadline_for_now bound = deadline_at(t);
-    auto outcome = attempt(bound.deadline);
+    auto outcome = attempt(again && !bound.final ? not_at_once(bound.deadline) : bound.deadline);
     if (static_cast<bool>(outcome) || bound.final || reached(t)) return outcome;
   }
 }

@@ -114,9 +114,10 @@ class select_call {
 
   template <class Attempt>
   static std::size_t choose_within(selection& all, const Attempt& attempt, Cases&... cases) {
-    for (;;) {
+    for (bool again = false;; again = true) {
       wait_bounds bounds;
       (add_bound(bounds, cases), ...);
+      if (again) bounds.deadline = not_at_once(bounds.deadline);  // so the channels are looked at each time
       wait_state how = how_over(bounds);
       if (how == wait_state::open)
         if (const select_case* const chosen = all.wait(attempt, bounds, how)) return selection::index_of(*chosen);
