@@ -13,7 +13,8 @@ extern "C" {
 using heddle_nothing = void();
 static void heddle_do_nothing() {}
 
-__attribute__((used)) static heddle_nothing* heddle_begin_before_tls() {
+// Not static: clang would give it another name than the attribute below has.
+__attribute__((used, visibility("hidden"))) heddle_nothing* heddle_begin_before_tls() {
   heddle::detail::this_mcache = &heddle::detail::nobodys_mcache;
   return heddle_do_nothing;
 }

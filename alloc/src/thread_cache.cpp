@@ -89,8 +89,9 @@ void before_fork() noexcept {
 
 void after_fork() noexcept {
   if (std::exchange(fork_within_fork, false)) return;
+  const bool held = std::exchange(holds_stdio_lock, false);  // before the next fork writes it
   the_fork_gate.open();
-  if (std::exchange(holds_stdio_lock, false)) _IO_list_unlock();
+  if (held) _IO_list_unlock();
   blocks::free_deferred_blocks();
 }
 

@@ -197,6 +197,7 @@ BOOST_AUTO_TEST_CASE(senders_wait_at_several_channels) {
       }
     }
     for (auto& one : c) one.close();
+    all.join();  // before the channels end
   });
 }
 
