@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "exit.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 
+#include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
@@ -11,8 +13,11 @@ namespace heddle::detail {
 namespace {
 
 /// Fibers may need static objects, and destructors of static objects may end fibers. So the first look at exit waits
-/// for fibers that go on by themselves, and the last one, when all destructors have run, does so again.
-constexpr nanoseconds_t grace = 1'000'000'000;
+/// for fibers that go on by themselves, and the last one, when all destructors have run, does so again. Neither waits
+/// for ever: a fiber that polls, or is in a blocking call, until a destructor ends it would keep that from running, and
+/// one that nobody ends would keep the process.
+constexpr nanoseconds_t grace = 1'000'000'000;    // for each look
+constexpr nanoseconds_t at_last = 3'000'000'000;  // more, in the last one
 
 struct exit_state {
   atomic<std::uint32_t> exits{0};
@@ -26,16 +31,27 @@ constinit exit_state state;
 /// Whether the caller may wait for fibers: it is no fiber itself, and not the monitor.
 bool may_wait() noexcept { return !this_fiber::is_fiber() && state.by_monitor.load(std::memory_order_relaxed) == 0; }
 
-void leave_process() noexcept {
+/// `last`: nothing is to come but the end.
+void look_at_fibers(bool last) noexcept {
   state.exits.store(1, std::memory_order_relaxed);
   state.watched.store(0, std::memory_order_relaxed);  // a runtime that a destructor starts is waited for in its turn
   if (!may_wait()) return;
   const nanoseconds_t patience = state.impatient.load(std::memory_order_relaxed) != 0 ? 0 : grace;
-  if (!wind_up(patience)) state.impatient.store(1, std::memory_order_relaxed);
+  settled how = wind_up(patience, grace);
+  if (how == settled::busy && last) {
+    std::fprintf(stderr,
+                 "heddle: the process waits for fibers that still run or are in blocking calls, %d s more at most "
+                 "(fibers left: %zu)\n",
+                 static_cast<int>(at_last / 1'000'000'000), stats().fibers);
+    how = wind_up(patience, at_last);
+  }
+  if (how == settled::rests) state.impatient.store(1, std::memory_order_relaxed);
 }
 
+void leave_process() noexcept { look_at_fibers(false); }
+
 /// Called after the destructors of all static objects.
-[[gnu::destructor]] void leave_process_at_last() noexcept { leave_process(); }
+[[gnu::destructor]] void leave_process_at_last() noexcept { look_at_fibers(true); }
 
 /// Its destructor runs when exit() is called on the thread, or when the thread ends. pthread_exit() on the main thread
 /// does not run it.

@@ -3,10 +3,14 @@
 // The ways out of the process, as far as the runtime has a part in them. README.md tells what happens at each.
 #pragma once
 
+#include <cstdint>
+
 #include "heddle/detail/exit.hpp"
 #include "heddle/detail/platform.hpp"
 
 namespace heddle::detail {
+
+enum class settled : std::uint8_t;
 
 /// Called by each start of a runtime: exit() will call leave_process(), at this place among the destructors of static
 /// objects, and again when all of them have run.
@@ -22,7 +26,8 @@ bool main_thread_left() noexcept;
 void forget_exit() noexcept;
 
 /// At exit, on a plain thread: waits for fibers that go on by themselves, and then, if no fiber is left, ends a runtime
-/// that go() or spawn() has started. False if some are left that wait or sleep. `grace`: see scheduler::settle().
-bool wind_up(nanoseconds_t grace) noexcept;
+/// that go() or spawn() has started. `grace`, `busy`: see scheduler::settle(); plain threads that go on starting
+/// fibers, or end the runtime themselves, are waited for as long as fibers that go on.
+settled wind_up(nanoseconds_t grace, nanoseconds_t busy) noexcept;
 
 }  // namespace heddle::detail

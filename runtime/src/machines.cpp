@@ -96,8 +96,10 @@ bool scheduler::end_machines(std::size_t n, std::size_t kept) noexcept {
   return leaving_ != nullptr;
 }
 
-bool scheduler::dismiss_all() noexcept {
+bool scheduler::dismiss_all(nanoseconds_t deadline) noexcept {
   for (;;) {
+    // Plain threads that go on starting fibers bring new machines again and again.
+    if (deadline != no_deadline && platform::now() >= deadline) return false;
     machine* leaver = nullptr;
     {
       const thread_lock hold(lock_);

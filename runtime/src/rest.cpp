@@ -44,48 +44,58 @@ void scheduler::check_drained() noexcept {
   platform::futex_wake(drained_, 1);
 }
 
-void scheduler::drain() noexcept {
+bool scheduler::drain(nanoseconds_t deadline) noexcept {
+  const auto in_time = [deadline] { return deadline == no_deadline || platform::now() < deadline; };
   count_parked_thread(+1);
-  nanoseconds_t patience = no_deadline;
+  nanoseconds_t report_at = no_deadline;
   {
     const thread_lock hold(lock_);
     draining_ = true;
     drained_.store(0, std::memory_order_relaxed);
     check_drained();
-    if (failure_[0] != 0) patience = platform::now() + 1'000'000'000;
+    if (failure_[0] != 0) report_at = platform::now() + 1'000'000'000;
   }
+  bool waits = in_time();
   // acquire: so that the runtime is seen at rest; release half in check_drained().
-  while (drained_.load(std::memory_order_acquire) == 0) {
-    platform::futex_wait(drained_, 0, patience);
-    if (patience == no_deadline || platform::now() < patience) continue;
+  while (waits && drained_.load(std::memory_order_acquire) == 0) {
+    platform::futex_wait(drained_, 0, std::min(report_at, deadline));
+    waits = in_time();
+    if (report_at == no_deadline || platform::now() < report_at) continue;
     report_failure();
-    patience = no_deadline;
+    report_at = no_deadline;
   }
   const thread_lock hold(lock_);
   draining_ = false;
   count_parked_thread(-1);
+  return waits;
 }
 
-bool scheduler::settle(nanoseconds_t grace) noexcept {
+settled scheduler::settle(nanoseconds_t grace, nanoseconds_t busy) noexcept {
+  const nanoseconds_t begin = busy == no_deadline ? 0 : platform::now();
   nanoseconds_t patience = no_deadline;  // the end of waiting for sleeping fibers; not known yet
-  for (bool done = false, ended = false;;) {
+  for (;;) {
     nanoseconds_t deadline = no_deadline;
+    settled how = settled::busy;
+    bool done = false;
     {
       const thread_lock hold(lock_);
       draining_ = settling_ = true;
       drained_.store(0, std::memory_order_relaxed);
       if (nothing_runs()) {
-        ended = alive() == 0;
-        const nanoseconds_t asleep_until = ended ? 0 : last_sleep();
+        how = alive() == 0 ? settled::ended : settled::rests;
+        const nanoseconds_t asleep_until = how == settled::ended ? 0 : last_sleep();
         const nanoseconds_t now = platform::now();
         if (patience == no_deadline)
           patience = grace == 0 ? now : std::clamp(asleep_until, now, now + longest_sleep) + grace;
         done = asleep_until == 0 || now >= patience;
         deadline = patience;
+      } else if (busy != no_deadline) {
+        deadline = (patience == no_deadline ? begin : patience) + busy;
+        done = platform::now() >= deadline;
       }
       if (done) draining_ = settling_ = false;
     }
-    if (done) return ended;
+    if (done) return how;
     // acquire: so that the runtime is seen at rest; release half in check_drained().
     if (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0, deadline);
   }

@@ -112,11 +112,21 @@ void await_visitors(process_state& s) noexcept {
   while (s.visitors.load(std::memory_order_seq_cst) != 0) platform::yield_thread();
 }
 
-/// For a thread to which claim_end() has given the right.
-void end_runtime(process_state& s, scheduler* ending) noexcept {
+void give_up_end(process_state& s) noexcept {
+  const thread_lock hold(s.life);
+  s.ending = false;
+  note_change(s);
+}
+
+/// For a thread to which claim_end() has given the right. False if fibers are left at the deadline, since plain threads
+/// go on starting them: then the right is given up.
+bool end_runtime(process_state& s, scheduler* ending, nanoseconds_t deadline = no_deadline) noexcept {
   for (;;) {
-    do ending->drain();
-    while (!ending->dismiss_all());
+    do {
+      if (ending->drain(deadline)) continue;
+      give_up_end(s);
+      return false;
+    } while (!ending->dismiss_all(deadline));
     s.active.store(nullptr, std::memory_order_seq_cst);  // seq_cst: as in await_visitors()
     await_visitors(s);
     if (ending->at_end()) break;
@@ -134,25 +144,26 @@ void end_runtime(process_state& s, scheduler* ending) noexcept {
   s.running = nullptr;
   s.ending = false;
   note_change(s);
+  return true;
 }
 
-void give_up_end(process_state& s) noexcept {
-  const thread_lock hold(s.life);
-  s.ending = false;
-  note_change(s);
-}
-
-/// Sleeps until something has changed since `seen`. A thread that waits for the end of a runtime wakes nobody.
-void await_change(process_state& s, std::uint32_t seen) noexcept {
+/// Sleeps until something has changed since `seen`; false if the deadline has passed before. A thread that waits for
+/// the end of a runtime wakes nobody.
+bool await_change(process_state& s, std::uint32_t seen, nanoseconds_t deadline = no_deadline) noexcept {
   count_parked_thread(+1);
-  // acquire: so that the state is seen as it is then; release half in note_change().
-  while (s.changes.load(std::memory_order_acquire) == seen) platform::futex_wait(s.changes, seen);
+  bool changed = false;
+  do {
+    // acquire: so that the state is seen as it is then; release half in note_change().
+    changed = s.changes.load(std::memory_order_acquire) != seen;
+    if (!changed) platform::futex_wait(s.changes, seen, deadline);
+  } while (!changed && (deadline == no_deadline || platform::now() < deadline));
   count_parked_thread(-1);
+  return changed;
 }
 
 /// The running runtime if go() or spawn() has started it, and the right to end it; null if none such runs. Waits for
-/// others who are ending it.
-scheduler* claim_end(process_state& s) noexcept {
+/// others who are ending it, but not beyond the deadline.
+scheduler* claim_end(process_state& s, nanoseconds_t deadline = no_deadline) noexcept {
   for (;;) {
     const std::uint32_t seen = s.changes.load(std::memory_order_acquire);  // acquire: as in await_change()
     {
@@ -163,7 +174,7 @@ scheduler* claim_end(process_state& s) noexcept {
         return s.running;
       }
     }
-    await_change(s, seen);
+    if (!await_change(s, seen, deadline)) return nullptr;
   }
 }
 
@@ -226,17 +237,20 @@ bool runtime_present() noexcept { return process().present.load(std::memory_orde
 
 unsigned running_processors() noexcept { return process().processors.load(std::memory_order_relaxed); }
 
-bool wind_up(nanoseconds_t grace) noexcept {
+settled wind_up(nanoseconds_t grace, nanoseconds_t busy) noexcept {
   process_state& s = process();
-  for (;;) {
-    scheduler* const lazy = claim_end(s);
-    if (lazy == nullptr) return true;
-    if (!lazy->settle(grace)) {
+  const nanoseconds_t until = platform::now() + busy;
+  do {
+    scheduler* const lazy = claim_end(s, until);
+    if (lazy == nullptr) return settled::ended;
+    const settled how = lazy->settle(grace, busy);
+    if (how != settled::ended) {
       give_up_end(s);
-      return false;
+      return how;
     }
-    end_runtime(s, lazy);
-  }
+    if (!end_runtime(s, lazy, platform::now() + busy)) return settled::busy;
+  } while (platform::now() < until);  // plain threads may go on starting runtimes
+  return settled::ended;
 }
 
 // --- the scheduler's own part ----------------------------------------------------------------------------------
@@ -419,7 +433,7 @@ runtime_scope::runtime_scope(const options& o) {
   refuse_on_fiber("heddle::run");
   process_state& s = process();
   while (scheduler* const lazy = start_or_claim(s, o)) {
-    if (lazy->settle(0)) {
+    if (lazy->settle(0) == settled::ended) {
       end_runtime(s, lazy);
       continue;
     }

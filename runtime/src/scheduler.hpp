@@ -17,6 +17,13 @@
 
 namespace heddle::detail {
 
+/// What settle() has waited for.
+enum class settled : std::uint8_t {
+  ended,  // no fiber is left
+  rests,  // those that are left wait or sleep
+  busy,   // the time was up while fibers ran, were about to, or were in blocking calls
+};
+
 /// Puts fibers on machines. One exists while a runtime runs.
 ///
 /// Work conservation, the invariant everything here serves: no processor stays idle while a fiber is runnable.
@@ -115,14 +122,15 @@ class scheduler {
 
   // --- life ----------------------------------------------------------------------------------------------
   void start();
-  /// Waits until no fiber is left. From a plain thread, one at a time.
-  void drain() noexcept;
+  /// Waits until no fiber is left, or the deadline has passed: false. From a plain thread, one at a time.
+  bool drain(nanoseconds_t deadline = no_deadline) noexcept;
   /// The same, but does not wait for fibers that wait for others. Waits for sleeping fibers only until the sleeps that
-  /// have begun by now are over, and `grace` longer, or not at all if that is 0. True if no fiber is left.
-  bool settle(nanoseconds_t grace) noexcept;
+  /// have begun when all rests for the first time are over, and `grace` longer, or not at all if that is 0. For fibers
+  /// that go on it waits `busy` at most, from now on and once more when the time of the sleepers is over.
+  settled settle(nanoseconds_t grace, nanoseconds_t busy = no_deadline) noexcept;
   /// Ends the threads of all idle machines, and waits for it: user code, the destructors of thread-locals, ends there.
-  /// False if a machine is left that is not idle, since a fiber was started meanwhile.
-  bool dismiss_all() noexcept;
+  /// False if a machine is left that is not idle, since a fiber was started meanwhile, or the deadline has passed.
+  bool dismiss_all(nanoseconds_t deadline = no_deadline) noexcept;
   /// No fiber is left, and no machine: none will come if plain threads cannot start any.
   bool at_end() noexcept;
   /// Ends the monitor.

@@ -33,6 +33,7 @@ heddle::mutex lock;
 heddle::condition_variable changed;
 heddle::semaphore permits{0};
 std::atomic<bool> stop{false};
+int ends[2];  // of a pipe
 
 struct owner {
   std::function<void()> at_end;
@@ -103,6 +104,42 @@ const std::map<std::string, std::function<void()>> ways{
          say("the fiber has ended");
        });
      }},
+    {"computing_for_long",
+     [] {
+       heddle::go([] {
+         const auto end = std::chrono::steady_clock::now() + 2500ms;
+         while (std::chrono::steady_clock::now() < end) heddle::this_fiber::yield();
+         say("the fiber has ended");
+       });
+     }},
+    {"calling_for_ever", [] { heddle::go([] { heddle::blocking([] { ::pause(); }); }); }},
+    {"threads_that_start_fibers",
+     [] {
+       for (int i = 0; i != 2; ++i)
+         std::thread([] {
+           for (;;)
+             if (heddle::stats().fibers < 1'000) heddle::go([] { heddle::this_fiber::yield(); });
+         }).detach();
+       std::this_thread::sleep_for(50ms);
+     }},
+    {"threads_that_start_sleepers",
+     [] {
+       for (int i = 0; i != 2; ++i)
+         std::thread([] {
+           for (;;) heddle::spawn([] { sleep_for(1ms); }).join();
+         }).detach();
+       std::this_thread::sleep_for(50ms);
+     }},
+    {"threads_that_start_runtimes",
+     [] {
+       std::thread([] {
+         for (;;) {
+           heddle::go([] {});
+           heddle::shutdown();
+         }
+       }).detach();
+       std::this_thread::sleep_for(50ms);
+     }},
     {"waiting", leave_waiting},
     {"sleeping_for_ever",
      [] {
@@ -140,6 +177,25 @@ const std::map<std::string, std::function<void()>> ways{
          while (!stop) sleep_for(1ms);
        });
        global.at_end = stop_and_join;
+     }},
+    {"owner_of_one_that_yields",
+     [] {
+       global.worker = heddle::spawn([] {
+         while (!stop) heddle::this_fiber::yield();
+       });
+       global.at_end = stop_and_join;
+     }},
+    {"owner_of_one_in_a_call",
+     [] {
+       if (::pipe(ends) != 0) return;
+       global.worker = heddle::spawn([] {
+         char byte = 0;
+         heddle::blocking([&] { return ::read(ends[0], &byte, 1); });
+       });
+       global.at_end = [] {
+         ::close(ends[1]);
+         stop_and_join();
+       };
      }},
     {"owner_of_one_that_waits_by_the_hour",
      [] {

@@ -48,6 +48,25 @@ BOOST_AUTO_TEST_CASE(waits_for_fibers_that_go_on_by_themselves) {
   ends("exit_in_main", 4, "the fiber has ended\n" + destroyed);
 }
 
+BOOST_AUTO_TEST_CASE(waits_for_fibers_that_go_on_for_some_seconds_only) {
+  const death late = leave_by("computing_for_long");
+  BOOST_TEST(late.status == 3, late.text);
+  BOOST_TEST((late.text.find(destroyed) < late.text.find("the process waits for fibers")), late.text);
+  BOOST_TEST(late.says("the fiber has ended"), late.text);
+  const death never = leave_by("calling_for_ever");
+  BOOST_TEST(never.status == 3, never.text);
+  BOOST_TEST(never.says("(fibers left: 1)"), never.text);
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_go_on_starting_fibers_do_not_keep_the_process) {
+  for (const char* way : {"threads_that_start_fibers", "threads_that_start_sleepers", "threads_that_start_runtimes"}) {
+    const death end = leave_by(way);
+    BOOST_TEST(end.signal == 0, way << '\n' << end.text);
+    BOOST_TEST(end.status == 3, way << '\n' << end.text);
+    BOOST_TEST(end.says(destroyed.c_str()), way << '\n' << end.text);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(leaves_fibers_behind_that_wait_for_others) {
   ends("waiting", 3, destroyed);
   ends("exit_in_main_while_others_wait", 4, destroyed);
@@ -58,6 +77,8 @@ BOOST_AUTO_TEST_CASE(static_objects_may_own_fibers) {
   ends("owner", 3, "request 1\nthe worker has ended\n" + destroyed);
   ends("owner_with_ticker", 3, "request 1\nthe worker has ended\n" + destroyed);
   ends("owner_of_one_that_polls", 3, "the worker has ended\n" + destroyed);
+  ends("owner_of_one_that_yields", 3, "the worker has ended\n" + destroyed);
+  ends("owner_of_one_in_a_call", 3, "the worker has ended\n" + destroyed);
   ends("owner_of_one_that_waits_by_the_hour", 3, "the worker has ended\n" + destroyed);
 }
 

@@ -111,7 +111,7 @@ auto run(F&& main, const options& o = {}) -> std::invoke_result_t<std::decay_t<F
 /// std::logic_error from a fiber.
 ///
 /// It need not be called at the end of a program: exit(), or the return of main, waits for such fibers, too, but not
-/// for those that wait for others, and not long for those that sleep. See "Ways out" in runtime/README.md.
+/// for those that wait for others, and only some seconds for the rest. See "Ways out" in runtime/README.md.
 HEDDLE_EXPORT void shutdown();
 
 /// Processors of the running runtime; if none runs, those that a default one would have.
