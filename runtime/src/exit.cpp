@@ -22,6 +22,7 @@ constexpr nanoseconds_t at_last = 3'000'000'000;  // more, in the last one
 struct exit_state {
   atomic<std::uint32_t> exits{0};
   atomic<std::uint32_t> main_left{0};
+  atomic<std::uint32_t> main_watched{0};  // 1: main_left will tell
   atomic<std::uint32_t> by_monitor{0};
   atomic<std::uint32_t> watched{0};
   atomic<std::uint32_t> impatient{0};  // 1: sleepers have had their time
@@ -82,12 +83,16 @@ void watch_exit() {
 
 [[gnu::noinline]] void watch_exit_of_thread() noexcept {
   of_thread.armed = true;
-  if (platform::is_main_thread()) platform::at_end_of_thread(note_main_left);
+  if (!platform::is_main_thread()) return;
+  platform::at_end_of_thread(note_main_left);
+  state.main_watched.store(1, std::memory_order_relaxed);
 }
 
 bool main_thread_left() noexcept {
   return state.main_left.load(std::memory_order_seq_cst) != 0;  // seq_cst: after the nap is announced; half above
 }
+
+bool main_may_leave_unseen() noexcept { return state.main_watched.load(std::memory_order_relaxed) == 0; }
 
 void exit_by_monitor() noexcept {
   state.by_monitor.store(1, std::memory_order_relaxed);
@@ -96,6 +101,7 @@ void exit_by_monitor() noexcept {
 
 void forget_exit() noexcept {
   state.main_left.store(0, std::memory_order_relaxed);
+  state.main_watched.store(0, std::memory_order_relaxed);
   state.by_monitor.store(0, std::memory_order_relaxed);
 }
 

@@ -20,6 +20,8 @@ void watch_exit();
 void watch_exit_of_thread() noexcept;
 /// Whether the main thread has called pthread_exit(): the process goes on until its last fiber has ended.
 bool main_thread_left() noexcept;
+/// Whether main_thread_left() would not tell, since the main thread has started no runtime: the monitor looks itself.
+bool main_may_leave_unseen() noexcept;
 /// The last thread that a program has left is the monitor: the process ends as it would with the last thread.
 [[noreturn]] void exit_by_monitor() noexcept;
 /// In a forked child: nothing of the above has happened.

@@ -77,7 +77,8 @@ class monitor {
   // Ending a thread takes some 20 us, so a burst of hundreds is ended within a second, and nobody is held up by it.
   static constexpr std::size_t machines_at_once = 8;
   static constexpr nanoseconds_t between_machines = 10'000'000;
-  static constexpr nanoseconds_t while_waiting = 200'000'000;  // for events that nobody reports
+  static constexpr nanoseconds_t while_waiting = 200'000'000;   // for events that nobody reports
+  static constexpr nanoseconds_t while_unseen = 1'000'000'000;  // the same, for one that hardly ever comes
 
   scheduler& sched_;
   std::vector<sighting> sightings_;

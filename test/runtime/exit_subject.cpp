@@ -118,7 +118,7 @@ const std::map<std::string, std::function<void()>> ways{
        for (int i = 0; i != 2; ++i)
          std::thread([] {
            for (;;)
-             if (heddle::stats().fibers < 1'000) heddle::go([] { heddle::this_fiber::yield(); });
+             if (heddle::stats().fibers < 100'000) heddle::go([] { heddle::this_fiber::yield(); });
          }).detach();
        std::this_thread::sleep_for(50ms);
      }},
@@ -316,6 +316,20 @@ const std::map<std::string, std::function<void()>> ways{
     {"leave_by_pthread_exit_after_all",
      [] {
        heddle::spawn([] {}).join();
+       std::this_thread::sleep_for(200ms);  // all is asleep by then
+       ::pthread_exit(nullptr);
+     }},
+    {"leave_by_pthread_exit_before_another_starts",
+     [] {
+       std::thread([] {
+         std::this_thread::sleep_for(50ms);
+         heddle::spawn(sleep_and_say).join();
+       }).detach();
+       ::pthread_exit(nullptr);
+     }},
+    {"leave_by_pthread_exit_after_another_has_started",
+     [] {
+       std::thread([] { heddle::spawn([] {}).join(); }).join();
        std::this_thread::sleep_for(200ms);  // all is asleep by then
        ::pthread_exit(nullptr);
      }},

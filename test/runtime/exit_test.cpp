@@ -122,6 +122,8 @@ BOOST_AUTO_TEST_CASE(a_fiber_or_thread_may_call_exit) {
 BOOST_AUTO_TEST_CASE(main_may_end_before_the_process, *boost::unit_test::enable_if<!sanitized>()) {
   ends("leave_by_pthread_exit", 0, "the fiber has ended\n" + destroyed);
   ends("leave_by_pthread_exit_after_all", 0, destroyed);
+  ends("leave_by_pthread_exit_before_another_starts", 0, "the fiber has ended\n" + destroyed);
+  ends("leave_by_pthread_exit_after_another_has_started", 0, destroyed);
   aborts("leave_by_pthread_exit_while_others_wait", "all fibers are asleep");
 }
 
