@@ -29,8 +29,10 @@ struct exit_state {
 };
 constinit exit_state state;
 
-/// Whether the caller may wait for fibers: it is no fiber itself, and not the monitor.
-bool may_wait() noexcept { return !this_fiber::is_fiber() && state.by_monitor.load(std::memory_order_relaxed) == 0; }
+/// Whether the caller may wait for fibers: it is no fiber itself, no machine's thread, and not the monitor.
+bool may_wait() noexcept {
+  return !this_fiber::is_fiber() && !on_dismissed_machine() && state.by_monitor.load(std::memory_order_relaxed) == 0;
+}
 
 /// `last`: nothing is to come but the end.
 void look_at_fibers(bool last) noexcept {

@@ -27,6 +27,10 @@ bool main_may_leave_unseen() noexcept;
 /// In a forked child: nothing of the above has happened.
 void forget_exit() noexcept;
 
+/// Whether the calling thread is a machine's that runs the destructors of its thread-locals: it is a plain thread by
+/// then, but whoever ends the runtime waits for it. Not in a child that it has forked: the note on it is of another
+/// era.
+bool on_dismissed_machine() noexcept;
 /// At exit, on a plain thread: waits for fibers that go on by themselves, and then, if no fiber is left, ends a runtime
 /// that go() or spawn() has started. `grace`, `busy`: see scheduler::settle(); plain threads that go on starting
 /// fibers, or end the runtime themselves, are waited for as long as fibers that go on.

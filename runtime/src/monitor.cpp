@@ -13,6 +13,7 @@ namespace heddle::detail {
 void monitor::start() {
   sightings_.resize(sched_.processors.size());
   stop_.store(0, std::memory_order_relaxed);
+  main_unseen_ = main_may_leave_unseen();
   thread_ = platform::thread([](void* self) { static_cast<monitor*>(self)->run(); }, this, "heddle-monitor");
 }
 
@@ -56,7 +57,7 @@ void monitor::run() noexcept {
       idle_since = now;
     } else if (now - idle_since >= before_deep) {
       if (sched_.settings.detect_deadlock && sched_.deadlocked()) sched_.report_deadlock();
-      if ((main_thread_left() || main_may_leave_unseen()) && sched_.nobody_left()) {
+      if ((main_thread_left() || main_unseen_) && sched_.nobody_left()) {
         platform::block_signals(sched_.blocked_signals_);  // destructors may start processes, which have them too
         exit_by_monitor();
       }
@@ -166,7 +167,7 @@ void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
     if (sched_.call_with_work_behind()) return nap_.store(awake, std::memory_order_relaxed);
   }
   if (how == deep && main_thread_left()) deadline = std::min(deadline, platform::now() + while_waiting);
-  if (how == deep && main_may_leave_unseen()) deadline = std::min(deadline, platform::now() + while_unseen);
+  if (how == deep && main_unseen_) deadline = std::min(deadline, platform::now() + while_unseen);
   if (stop_.load(std::memory_order_seq_cst) == 0 &&  // seq_cst: after the nap; other half in stop()
       (how != deep || HEDDLE_PLANTED(deep_sleep_without_look) || sched_.all_idle()))
     platform::futex_wait(nap_, how, deadline);

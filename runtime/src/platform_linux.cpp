@@ -206,6 +206,12 @@ std::size_t process_threads() noexcept {
   return threads;
 }
 
+namespace {
+constinit thread_local std::uint8_t note_of_thread = 0;
+}  // namespace
+std::uint8_t thread_note() noexcept { return note_of_thread; }
+void note_on_thread(std::uint8_t n) noexcept { note_of_thread = n; }
+
 bool is_main_thread() noexcept { return ::gettid() == ::getpid(); }
 
 void at_end_of_thread(void (*f)() noexcept) noexcept {

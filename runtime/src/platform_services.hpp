@@ -15,6 +15,10 @@ namespace heddle::detail::platform {
 locals_base* thread_locals() noexcept;
 void set_thread_locals(locals_base* of_thread) noexcept;
 
+/// A number noted on the calling kernel thread, 0 at first.
+std::uint8_t thread_note() noexcept;
+void note_on_thread(std::uint8_t n) noexcept;
+
 /// Bounds of the calling kernel thread's stack, for the sanitizers.
 void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept;
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;

@@ -219,6 +219,8 @@ void count_parked_thread(int change) noexcept { process().parked_threads.fetch_a
 
 std::uint8_t process_era() noexcept { return process().era; }
 
+bool on_dismissed_machine() noexcept { return platform::thread_note() == process().era; }
+
 void ensure_started() {
   process_state& s = process();
   for (;;) {
@@ -328,6 +330,7 @@ void scheduler::run_machine(machine& m) noexcept {
     for (; list.head != nullptr; --list.count) segments.put(*std::exchange(list.head, list.head->next));
   retire_home_stack(m.home_stack);
   platform::set_thread_slot(nullptr);
+  platform::note_on_thread(process().era);
 }
 
 void scheduler::stop() noexcept { monitor_.stop(); }
@@ -431,6 +434,11 @@ statistics scheduler::count() noexcept {
 
 runtime_scope::runtime_scope(const options& o) {
   refuse_on_fiber("heddle::run");
+  if (on_dismissed_machine())
+    throw std::logic_error(
+        "heddle::run: called by the destructor of a thread-local on a thread of a runtime, which cannot end before "
+        "that "
+        "thread has; start fibers there with go() or spawn()");
   process_state& s = process();
   while (scheduler* const lazy = start_or_claim(s, o)) {
     if (lazy->settle(0) == settled::ended) {
@@ -467,6 +475,7 @@ runtime_scope::~runtime_scope() {
 
 void shutdown() {
   detail::refuse_on_fiber("heddle::shutdown");
+  if (detail::on_dismissed_machine()) return;
   detail::process_state& s = detail::process();
   if (detail::scheduler* const lazy = detail::claim_end(s)) detail::end_runtime(s, lazy);
 }

@@ -247,6 +247,35 @@ const std::map<std::string, std::function<void()>> ways{
          say("run has returned");
        }
      }},
+    {"thread_local_of_machine_shuts_down",
+     [] {
+       heddle::go([] {
+         when_this_thread_ends([] {
+           heddle::shutdown();
+           say("at once");
+         });
+       });
+       heddle::shutdown();
+       say("shut down");
+     }},
+    {"thread_local_of_machine_runs",
+     [] {
+       heddle::run([] {
+         when_this_thread_ends([] {
+           try {
+             heddle::run([] { say("not reached"); });
+           } catch (const std::logic_error& e) {
+             ::dprintf(2, "%.*s\n", 59, e.what());
+           }
+         });
+       });
+       say("run has returned");
+     }},
+    {"exit_in_thread_local_of_machine",
+     [] {
+       heddle::go([] { when_this_thread_ends([] { std::exit(5); }); });
+       heddle::shutdown();
+     }},
     {"thread_local_of_main", [] { when_this_thread_ends([] { heddle::go(sleep_and_say); }); }},
     {"thread_local_of_thread",
      [] { std::thread([] { when_this_thread_ends([] { heddle::go(sleep_and_say); }); }).join(); }},

@@ -106,6 +106,10 @@ BOOST_AUTO_TEST_CASE(destructors_of_thread_locals_may_start_and_wait) {
     rest.erase(0, once.size());
   }
   BOOST_TEST((rest.find(destroyed) == 0), end.text);
+  ends("thread_local_of_machine_shuts_down", 3, "at once\nshut down\n" + destroyed);
+  ends("thread_local_of_machine_runs", 3,
+       "heddle::run: called by the destructor of a thread-local on \nrun has returned\n" + destroyed);
+  ends("exit_in_thread_local_of_machine", 5, destroyed);
   ends("thread_local_of_main", 3, "the fiber has ended\n" + destroyed);
   ends("thread_local_of_thread", 3, "the fiber has ended\n" + destroyed);
 }

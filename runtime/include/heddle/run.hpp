@@ -85,7 +85,8 @@ class HEDDLE_EXPORT runtime_scope {
 /// \param main  callable without arguments
 /// \param o     see options
 /// \throws the exceptions of main; std::logic_error if a run is in progress already, if a lazily started runtime has
-///         fibers that wait or sleep, or if the caller is a fiber;
+///         fibers that wait or sleep, if the caller is a fiber, or in the destructor of a thread-local on a thread of a
+///         runtime;
 ///         std::invalid_argument naming an option out of range; std::system_error if no kernel thread can be had.
 ///
 /// \code
@@ -108,7 +109,8 @@ auto run(F&& main, const options& o = {}) -> std::invoke_result_t<std::decay_t<F
 
 /// Waits for every fiber of a runtime that go() or spawn() started from a plain thread, and ends it. Does nothing if no
 /// runtime runs, or one that run() has started. May be called from plain threads, several at once too; throws
-/// std::logic_error from a fiber.
+/// std::logic_error from a fiber. In the destructor of a thread-local, on a thread of the runtime, it returns at once:
+/// the runtime ends after that thread.
 ///
 /// It need not be called at the end of a program: exit(), or the return of main, waits for such fibers, too, but not
 /// for those that wait for others, and only some seconds for the rest. See "Ways out" in runtime/README.md.

@@ -209,6 +209,10 @@ void* thread_slot() noexcept { return scheduler::get().active() ? scheduler::get
 void set_thread_slot(void* value) noexcept {
   if (scheduler::get().active()) scheduler::get().current().slot = value;
 }
+std::uint8_t thread_note() noexcept { return scheduler::get().active() ? scheduler::get().current().note : 0; }
+void note_on_thread(std::uint8_t n) noexcept {
+  if (scheduler::get().active()) scheduler::get().current().note = n;
+}
 }  // namespace heddle::detail::platform
 unsigned model::detail::running_thread() noexcept { return model::current_thread(); }
 namespace heddle::detail::platform {
@@ -249,7 +253,7 @@ locals_base* thread_locals() noexcept { return nullptr; }
 void set_thread_locals(locals_base*) noexcept {}
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
-bool is_main_thread() noexcept { return false; }
+bool is_main_thread() noexcept { return scheduler::get().active() && model::current_thread() == 0; }
 void at_end_of_thread(void (*)() noexcept) noexcept {}
 bool main_thread_gone() noexcept { return false; }
 void stay_loaded() noexcept {}

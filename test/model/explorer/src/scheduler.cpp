@@ -49,6 +49,7 @@ void scheduler::prepare(model_thread& t, void (*f)(void*), void* arg, const char
   t.context = make_fcontext(t.stack_top, model_thread::stack_size, &scheduler::enter);
   t.exceptions = {};
   t.slot = nullptr;
+  t.note = 0;
   t.at = model_thread::state::running;
   std::snprintf(t.name, sizeof t.name, "%s", name != nullptr ? name : "thread");
   t.f = f;

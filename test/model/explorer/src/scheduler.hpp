@@ -36,6 +36,7 @@ struct model_thread {
   exception_state exceptions;
   void* stack_top = nullptr;  // kept when the thread ends
   void* slot = nullptr;       // platform::thread_slot()
+  std::uint8_t note = 0;      // platform::thread_note()
   state at = state::unused;
   char name[16] = {};
   void (*f)(void*) = nullptr;
