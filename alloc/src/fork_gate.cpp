@@ -3,10 +3,37 @@
 
 #include <algorithm>
 #include <climits>
+#include <csignal>
+
+#include "os.hpp"
 
 namespace heddle::detail {
 
 constinit fork_gate the_fork_gate;
+
+namespace {
+
+/// The stack of the calling thread for handlers of signals (sigaltstack). While such a handler runs that has it
+/// disarmed (SS_AUTODISARM), the kernel says that there is none.
+stack_t alternate_stack() noexcept {
+  const os::errno_kept keep;
+  stack_t s{};
+  if (::sigaltstack(nullptr, &s) != 0) s.ss_flags = SS_DISABLE;
+  return s;
+}
+
+}  // namespace
+
+bool fork_gate::goes_on(std::uint32_t other, std::uint32_t place) noexcept {
+  const bool is_above = static_cast<std::int32_t>(place - other) < 0;
+  const stack_t s = alternate_stack();
+  if ((s.ss_flags & SS_DISABLE) != 0) return is_above;
+  const auto begin = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(s.ss_sp) >> 4);
+  const bool other_is_on_it = other - begin < s.ss_size >> 4;
+  const bool is_on_it = (s.ss_flags & SS_ONSTACK) != 0;
+  // Places on different stacks say nothing. A thread leaves the alternate stack only when the handler ends.
+  return is_on_it == other_is_on_it ? is_above : is_on_it;
+}
 
 bool fork_gate::enter_slow(mark& mine, const void* self, patience p) noexcept {
   // acquire: as in enter().

@@ -83,11 +83,9 @@ class fork_gate {
   }
 
  private:
-  /// Whether a call at `other` goes on below one at `place`. If not, that call is no more: somebody has jumped out of
-  /// it, as handlers of signals do that must not.
-  static bool goes_on(std::uint32_t other, std::uint32_t place) noexcept {
-    return static_cast<std::int32_t>(place - other) < 0;
-  }
+  /// Whether the call at `other` goes on while another is at `place`. If not, that call is no more: somebody has jumped
+  /// out of it, as handlers of signals do that must not.
+  static bool goes_on(std::uint32_t other, std::uint32_t place) noexcept;
   bool enter_slow(mark& mine, const void* self, patience p) noexcept;
   bool begin_closing(const void* self) noexcept;
   bool wait_until_open(patience p) noexcept;

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Calls that handlers of signals have interrupted, or have jumped out of, wherever the stacks of both lie. How threads
+// and forks meet at the gate is tested in test/model.
+#include "fork_gate.hpp"
+
+#include <sys/mman.h>
+
+#include <boost/test/unit_test.hpp>
+#include <csetjmp>
+#include <csignal>
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+using heddle::detail::fork_gate;
+
+namespace {
+
+const std::function<void()>* in_handler = nullptr;
+void handle(int) { (*in_handler)(); }
+
+/// While it lives handlers of SIGUSR1 run on a stack that lies so many bytes from the thread's.
+class far_stack {
+ public:
+  static constexpr std::size_t bytes = std::size_t{256} << 10;
+
+  explicit far_stack(std::ptrdiff_t distance) {
+    char here = 0;
+    const auto at = reinterpret_cast<std::uintptr_t>(&here) + static_cast<std::uintptr_t>(distance);
+    memory_ = ::mmap(reinterpret_cast<void*>(at & ~std::uintptr_t{4095}), bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    BOOST_REQUIRE(memory_ != MAP_FAILED);
+    stack_t mine{};
+    mine.ss_sp = memory_;
+    mine.ss_size = bytes;
+    BOOST_REQUIRE(::sigaltstack(&mine, &stack_before_) == 0);
+    struct sigaction action {};
+    action.sa_handler = handle;
+    action.sa_flags = SA_ONSTACK | SA_NODEFER;
+    ::sigaction(SIGUSR1, &action, &action_before_);
+  }
+  ~far_stack() {
+    ::sigaction(SIGUSR1, &action_before_, nullptr);
+    ::sigaltstack(&stack_before_, nullptr);
+    ::munmap(memory_, bytes);
+  }
+  far_stack(const far_stack&) = delete;
+  far_stack& operator=(const far_stack&) = delete;
+
+ private:
+  void* memory_ = nullptr;
+  stack_t stack_before_{};
+  struct sigaction action_before_ {};
+};
+
+/// As a handler there does.
+template <class F>
+void interrupt(F f) {
+  const std::function<void()> g = f;
+  const auto* const before = std::exchange(in_handler, &g);
+  ::raise(SIGUSR1);
+  in_handler = before;
+}
+
+/// A place is 32 bits of an address in grains: near, far, and where their difference changes its sign.
+template <class F>
+void at_each_distance(F f) {
+  constexpr std::ptrdiff_t gib = std::ptrdiff_t{1} << 30;
+  for (std::ptrdiff_t d : {-gib / 8, -20 * gib, -31 * gib, -33 * gib, -50 * gib, -63 * gib, -65 * gib, -1000 * gib})
+    BOOST_TEST_CONTEXT("distance " << d) {
+      const far_stack s(d);
+      f();
+    }
+}
+
+/// Further down the stack.
+template <class F>
+[[gnu::noinline]] void deeper(F f) {
+  char frame[1024];
+  asm volatile("" : : "r"(frame) : "memory");
+  f();
+  asm volatile("" : : "r"(frame) : "memory");
+}
+
+struct thread {
+  fork_gate gate;
+  fork_gate::mark mark{0};
+  std::uint32_t within = 0;
+
+  bool enter() { return gate.enter(mark, this); }
+  void leave() { gate.leave(mark); }
+  bool enter_as_guest() { return gate.enter_as_guest(within, this); }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(gate)
+
+BOOST_AUTO_TEST_CASE(a_call_on_an_alternate_stack_within_one_is_refused) {
+  at_each_distance([] {
+    thread t;
+    bool entered = true, entered_as_guest = true;
+    BOOST_REQUIRE((t.enter() && t.enter_as_guest()));
+    interrupt([&] {
+      entered = t.enter();
+      entered_as_guest = t.enter_as_guest();
+    });
+    BOOST_TEST(!entered);
+    BOOST_TEST(!entered_as_guest);
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_call_on_an_alternate_stack_within_none_is_admitted) {
+  at_each_distance([] {
+    thread t;
+    bool entered = false, entered_within = true;
+    interrupt([&] {
+      entered = t.enter();
+      deeper([&] { interrupt([&] { entered_within = t.enter(); }); });  // on the same stack
+      t.leave();
+    });
+    BOOST_TEST(entered);
+    BOOST_TEST(!entered_within);
+    BOOST_TEST(t.enter());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_call_that_a_handler_jumped_out_of_is_no_more) {
+  at_each_distance([] {
+    thread t;
+    static sigjmp_buf back;
+    // The call that was interrupted, then one in the handler itself.
+    if (sigsetjmp(back, 1) == 0) {
+      deeper([&] {
+        BOOST_REQUIRE(t.enter());
+        interrupt([] { siglongjmp(back, 1); });
+      });
+    }
+    BOOST_TEST(t.enter());
+    t.leave();
+    static volatile bool entered = false;
+    if (sigsetjmp(back, 1) == 0) {
+      interrupt([&] {
+        entered = t.enter();
+        siglongjmp(back, 1);
+      });
+    }
+    BOOST_TEST(entered);
+    BOOST_TEST(t.enter());
+  });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
