@@ -4,6 +4,7 @@
 #include "fork_gate.hpp"
 #include "mcache.hpp"
 #include "nobody.hpp"
+#include "reserve_blocks.hpp"
 #include "thread_cache.hpp"
 
 namespace heddle::detail {
@@ -28,8 +29,21 @@ class at_work {
   explicit operator bool() const noexcept { return mark_ != nullptr || is_guest_; }
   /// The address that tells a thread from others, also in a child.
   static const void* self() noexcept { return &this_mcache; }
+  /// Whether a call of the thread is at work.
+  static bool is_any() noexcept { return this_mcache->work.load(std::memory_order_relaxed) != 0 || guest_calls != 0; }
+  /// A block for a call that was not admitted. If there is none in the reserve, which has an end, and takes memory that
+  /// the heap may have free: what `again` returns, which is the same call once the fork is over.
+  template <class F>
+  static void* serve_otherwise(std::size_t alignment, std::size_t size, F again) noexcept {
+    void* const p = the_reserve_blocks.allocate(alignment, size);
+    if (p != nullptr || size >= absurd) return p;
+    return !is_any() && the_fork_gate.wait_for_fork() ? again() : nullptr;
+  }
 
  private:
+  /// Bytes that no block can have.
+  static constexpr std::size_t absurd = std::size_t{1} << 46;
+
   at_work(mcache* c, patience p) noexcept {
     if (c != &nobodys_mcache) [[likely]] {
       if (the_fork_gate.enter(c->work, self(), p)) [[likely]]

@@ -18,10 +18,12 @@ namespace {
 /// Bytes that no block can have: what would not fit half of the address space.
 constexpr std::size_t absurd = std::size_t{1} << 46;
 
+void* allocate_of_empty(size_class c) noexcept;
+
 /// A block of the reserve, as aligned as blocks of the class are.
 [[gnu::cold, gnu::noinline]] void* allocate_of_reserve(size_class c) noexcept {
   const std::size_t size = class_info[c].size;
-  return the_reserve_blocks.allocate(std::min(size & (0 - size), page_size), size);
+  return at_work::serve_otherwise(std::min(size & (0 - size), page_size), size, [c] { return allocate_of_empty(c); });
 }
 
 [[gnu::noinline]] void* allocate_of_empty(size_class c) noexcept {
@@ -72,7 +74,7 @@ void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept
 [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
   const at_work here;
   if (!here) [[unlikely]]
-    return the_reserve_blocks.allocate(alignment, size);
+    return at_work::serve_otherwise(alignment, size, [&] { return allocate_large(size, alignment, zeroed); });
   void* p = find_large(size, alignment, zeroed);
   if (p == nullptr && this_mcache != &nobodys_mcache && size < absurd) [[unlikely]] {
     this_mcache->drain();  // there may be whole spans without a block in use
@@ -99,8 +101,7 @@ void free_large(span& s) noexcept {
 [[gnu::cold, gnu::noinline]] void defer(void* p) noexcept {
   the_reserve_blocks.defer(p);
   // The thread that forked has perhaps looked through them already. In a signal's handler: the next call does it.
-  if (the_fork_gate.is_open() && this_mcache->work.load(std::memory_order_relaxed) == 0 && guest_calls == 0)
-    free_deferred_blocks();
+  if (the_fork_gate.is_open() && !at_work::is_any()) free_deferred_blocks();
 }
 
 /// The span of a block, or null for a huge one; ends the process if no block begins at p.

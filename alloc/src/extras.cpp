@@ -33,11 +33,14 @@ void fill_new(char* p, std::size_t size) noexcept {
 }
 
 /// A block in a mapping of its own is zeroed, and may be larger than memory.
-bool is_zeroed_anyway(const void* p) noexcept { return the_options.zero && !the_map.contains(p); }
+bool is_mapped_alone(const void* p) noexcept { return !the_map.contains(p) && !the_reserve_blocks.contains(p); }
+bool is_zeroed_anyway(const void* p) noexcept { return the_options.zero && is_mapped_alone(p); }
 
 void* allocate_checked(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
   const at_work here;
-  return here ? hardened::allocate(alignment, size, zeroed) : the_reserve_blocks.allocate(alignment, size);
+  if (here) [[likely]]
+    return hardened::allocate(alignment, size, zeroed);
+  return at_work::serve_otherwise(alignment, size, [&] { return allocate_checked(alignment, size, zeroed); });
 }
 
 void deallocate_checked(void* p, const char* what) noexcept {
@@ -53,7 +56,7 @@ void deallocate_checked(void* p, const char* what) noexcept {
 
 void* allocate_filled(std::size_t alignment, std::size_t size) noexcept {
   void* const p = alignment <= grain ? blocks::plain::allocate(size) : blocks::plain::allocate_aligned(alignment, size);
-  if (p != nullptr && !is_zeroed_anyway(p)) fill_new(static_cast<char*>(p), blocks::plain::usable_size(p));
+  if (p != nullptr && !is_zeroed_anyway(p)) fill_new(static_cast<char*>(p), blocks::usable_size(p));
   return p;
 }
 
@@ -70,7 +73,7 @@ void* reallocate_filled(void* p, std::size_t size) noexcept {
   void* const q = blocks::plain::reallocate(p, size);
   if (q == nullptr || is_zeroed_anyway(q)) return q;
   // If it has been copied the rest is filled already, and once more does no harm.
-  if (const std::size_t now = blocks::plain::usable_size(q); now > before)
+  if (const std::size_t now = blocks::usable_size(q); now > before)
     fill_new(static_cast<char*>(q) + before, now - before);
   return q;
 }
@@ -94,7 +97,7 @@ void* allocate_zeroed(std::size_t size) noexcept {
     p = allocate_checked(grain, size, zeroed);
   } else {
     p = allocate_filled(grain, size);
-    zeroed = p != nullptr && (the_options.zero || !the_map.contains(p)) && !the_options.junk;
+    zeroed = p != nullptr && (the_options.zero || is_mapped_alone(p)) && !the_options.junk;
   }
   if (p != nullptr && !zeroed) std::memset(p, 0, size);
   return p;

@@ -97,6 +97,15 @@ bool fork_gate::wait_until_open(patience p) noexcept {
   return true;
 }
 
+bool fork_gate::wait_for_fork() noexcept {
+  const nanoseconds_t deadline = platform::now() + longest_last_wait;
+  while (closed_.load(std::memory_order_relaxed) != 0) {
+    if (platform::now() >= deadline) return false;
+    platform::futex_wait(closed_, 1, deadline);
+  }
+  return true;
+}
+
 void fork_gate::wait_until(const mark& m, std::uint32_t value, nanoseconds_t deadline) noexcept {
   constexpr nanoseconds_t longest_pause = 1'000'000;
   atomic<std::uint32_t> never{0};

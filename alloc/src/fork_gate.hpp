@@ -27,6 +27,8 @@ class fork_gate {
   static constexpr nanoseconds_t longest_drain = nanoseconds_t{10} * 1'000'000'000;  ///< of a fork, for others at work
   /// The same in a handler that has interrupted a call of its own: others may wait for a lock which that call holds.
   static constexpr nanoseconds_t longest_drain_within = 20'000'000;
+  /// Of a thread that wants to work, and that nothing else can serve.
+  static constexpr nanoseconds_t longest_last_wait = nanoseconds_t{10} * 1'000'000'000;
 
   constexpr fork_gate() noexcept = default;
 
@@ -73,6 +75,9 @@ class fork_gate {
   void open() noexcept;
   /// In the child, whose only thread is a guest so many times.
   void open_in_child(std::uint32_t own_guests) noexcept;
+  /// Waits until no thread forks, but not for ever: a fork may wait for a lock of the calling thread. False: one does
+  /// still. Not for a thread that is at work.
+  bool wait_for_fork() noexcept;
   bool is_open() const noexcept { return closed_.load(std::memory_order_relaxed) == 0; }
 
   /// Where the calling function is on its stack, in grains; never 0.

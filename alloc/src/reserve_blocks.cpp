@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t os_page = 4096;
 constexpr std::size_t least_chunk = std::size_t{256} << 10;
+constexpr std::size_t most_chunk = std::size_t{16} << 20;  // unless for a single block: a block keeps its whole chunk
 constexpr std::size_t absurd = std::size_t{1} << 46;
 
 }  // namespace
@@ -42,17 +43,19 @@ header& header_of(const void* p) noexcept {
 
 }  // namespace
 
-reserve_blocks::chunk* reserve_blocks::make_chunk(std::size_t room) noexcept {
-  const std::size_t bytes = std::bit_ceil(std::max(room + sizeof(chunk), least_chunk));
+/// `bytes`: a power of two, of at least a page.
+reserve_blocks::chunk* reserve_blocks::make_chunk(std::size_t bytes) noexcept {
   void* const memory = os::map(bytes, os_page);
   if (memory == nullptr) return nullptr;
   auto* const c = new (memory) chunk{bytes, sizeof(chunk), 1};
   const auto word = reinterpret_cast<std::uintptr_t>(memory) | static_cast<unsigned>(std::countr_zero(bytes / os_page));
-  for (atomic<std::uintptr_t>& at : chunks_) {
+  for (std::size_t i = 0; i != most_chunks; ++i) {
     std::uintptr_t expected = 0;
-    if (at.load(std::memory_order_relaxed) == 0 &&
-        at.compare_exchange_strong(expected, word, std::memory_order_relaxed, std::memory_order_relaxed)) {
-      any_.store(true, std::memory_order_relaxed);
+    if (chunks_[i].load(std::memory_order_relaxed) == 0 &&
+        chunks_[i].compare_exchange_strong(expected, word, std::memory_order_relaxed, std::memory_order_relaxed)) {
+      std::size_t n = slots_.load(std::memory_order_relaxed);
+      while (n <= i && !slots_.compare_exchange_weak(n, i + 1, std::memory_order_relaxed, std::memory_order_relaxed)) {
+      }
       return c;
     }
   }
@@ -61,37 +64,79 @@ reserve_blocks::chunk* reserve_blocks::make_chunk(std::size_t room) noexcept {
 }
 
 bool reserve_blocks::finds(const void* p) const noexcept {
-  for (const atomic<std::uintptr_t>& at : chunks_) {
-    const std::uintptr_t word = at.load(std::memory_order_relaxed);
+  const std::size_t n = slots_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i != n; ++i) {
+    const std::uintptr_t word = chunks_[i].load(std::memory_order_relaxed);
     const std::uintptr_t begin = word & ~(os_page - 1);
     if (word != 0 && reinterpret_cast<std::uintptr_t>(p) - begin < os_page << (word & (os_page - 1))) return true;
   }
   return false;
 }
 
-/// The chunk has a block less, or is no longer the current one.
+/// The chunk has a block less, or is no longer the current one of a lane.
 void reserve_blocks::drop(chunk& c) noexcept {
+  const bool is_large = c.bytes > least_chunk;
   // acquire, release: so that the last thread comes behind the work of all others in it.
-  if (c.live.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  for (atomic<std::uintptr_t>& at : chunks_)
-    if ((at.load(std::memory_order_relaxed) & ~(os_page - 1)) == reinterpret_cast<std::uintptr_t>(&c))
-      at.store(0, std::memory_order_relaxed);
+  const std::uint32_t before = c.live.fetch_sub(1, std::memory_order_acq_rel);
+  if (before == 2 && is_large) return drop_if_current(&c);
+  if (before != 1) return;
+  const std::size_t n = slots_.load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i != n; ++i)
+    if ((chunks_[i].load(std::memory_order_relaxed) & ~(os_page - 1)) == reinterpret_cast<std::uintptr_t>(&c))
+      chunks_[i].store(0, std::memory_order_relaxed);
   os::unmap(&c, c.bytes);
+}
+
+/// A lane need not keep a large chunk of which all blocks have been freed. `c` may have gone already.
+void reserve_blocks::drop_if_current(const chunk* c) noexcept {
+  for (lane& l : lanes_) {
+    // acquire: as in take_lane().
+    if (l.busy.exchange(true, std::memory_order_acquire)) continue;
+    chunk* const mine = l.current;
+    const bool is_empty = mine != nullptr && mine == c && mine->live.load(std::memory_order_relaxed) == 1;
+    if (is_empty) l.current = nullptr;
+    leave(l);
+    if (is_empty) return drop(*mine);
+  }
+}
+
+/// Null: all are in use, be it by calls that this one has interrupted.
+reserve_blocks::lane* reserve_blocks::take_lane() noexcept {
+  for (lane& l : lanes_)
+    // acquire: so that the chunk is seen as the last thread left it; release half in leave().
+    if (!l.busy.load(std::memory_order_relaxed) && !l.busy.exchange(true, std::memory_order_acquire)) return &l;
+  return nullptr;
+}
+
+void reserve_blocks::leave(lane& l) noexcept {
+  // release: so that the next thread sees its chunk; acquire half in take_lane().
+  l.busy.store(false, std::memory_order_release);
+}
+
+/// The lane's chunk, or one for a single block.
+reserve_blocks::chunk* reserve_blocks::chunk_with(std::size_t room, lane* l) noexcept {
+  if (l != nullptr) {
+    chunk* const c = l->current;
+    // acquire: so that the work of other threads in their blocks is over; release half in drop().
+    if (c != nullptr && c->live.load(std::memory_order_acquire) == 1) c->used = sizeof(chunk);  // all were freed
+    if (c != nullptr && c->bytes - c->used >= room) return c;
+    const std::size_t twice = c != nullptr ? 2 * c->bytes : least_chunk;
+    const std::size_t bytes = std::min(std::max(twice, std::bit_ceil(4 * room)), most_chunk);
+    chunk* const next = room <= bytes / 4 ? make_chunk(bytes) : nullptr;
+    if (next != nullptr) {
+      if (c != nullptr) drop(*c);
+      return l->current = next;
+    }
+  }
+  return make_chunk(std::bit_ceil(std::max(room + sizeof(chunk), os_page)));
 }
 
 void* reserve_blocks::allocate(std::size_t alignment, std::size_t size) noexcept {
   if (size >= absurd || alignment >= absurd) return nullptr;
   alignment = std::max(alignment, grain);
   const std::size_t room = ((size + grain - 1) & ~(grain - 1)) + sizeof(header) + alignment;
-  // acquire: so that current_ is seen as the last thread left it; release half below.
-  const bool mine = !busy_.exchange(true, std::memory_order_acquire);
-  chunk* c = mine ? current_ : nullptr;
-  if (c != nullptr && c->live.load(std::memory_order_relaxed) == 1) c->used = sizeof(chunk);  // all were freed
-  if (c == nullptr || c->bytes - c->used < room) {
-    if (c != nullptr) drop(*c);
-    c = make_chunk(room);
-    if (mine) current_ = c;
-  }
+  lane* const mine = take_lane();
+  chunk* const c = chunk_with(room, mine);
   void* p = nullptr;
   if (c != nullptr) {
     const auto begin = reinterpret_cast<std::uintptr_t>(c);
@@ -99,10 +144,10 @@ void* reserve_blocks::allocate(std::size_t alignment, std::size_t size) noexcept
     c->used = at - begin + ((size + grain - 1) & ~(grain - 1));
     p = reinterpret_cast<void*>(at);
     header_of(p) = {c, size};
-    if (mine) c->live.fetch_add(1, std::memory_order_relaxed);  // else it has the count it was made with
+    // A chunk for a single block has the count it was made with.
+    if (mine != nullptr && c == mine->current) c->live.fetch_add(1, std::memory_order_relaxed);
   }
-  // release: as above.
-  if (mine) busy_.store(false, std::memory_order_release);
+  if (mine != nullptr) leave(*mine);
   return p;
 }
 
@@ -119,8 +164,10 @@ void reserve_blocks::defer(void* p) noexcept {
 }
 
 void reserve_blocks::forked() noexcept {
-  current_ = nullptr;
-  busy_.store(false, std::memory_order_relaxed);
+  for (lane& l : lanes_) {
+    l.current = nullptr;
+    l.busy.store(false, std::memory_order_relaxed);
+  }
   deferred_.store(nullptr, std::memory_order_relaxed);
 }
 

@@ -3,12 +3,14 @@
 // fork() while other threads work on the heap, and need it before they free locks for which fork() waits. A handler
 // that was registered before the library's own runs behind that one; here it stands for locks that libc takes as late.
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <csignal>
 #include <functional>
 #include <thread>
@@ -138,6 +140,74 @@ BOOST_AUTO_TEST_CASE(blocks_from_before_are_used_meanwhile_and_freed_later) {
     alloc::deallocate(grown[i]);
   }
   BOOST_TEST(alloc::get_statistics().in_use() == earlier);
+}
+
+/// As when the kernel takes long to copy the page tables of a large process.
+BOOST_AUTO_TEST_CASE(a_thread_wants_as_many_blocks_as_it_likes_meanwhile) {
+  std::size_t missing = 0, wrong = 0;
+  behind b([&] {
+    std::thread([&] {
+      std::vector<char*> held;
+      for (std::size_t n : {300 * kib, 40 * kib})
+        for (int i = 0; i != 3'000; ++i) held.push_back(static_cast<char*>(alloc::allocate(n)));
+      for (char* p : held) missing += p == nullptr;
+      for (char* p : held)
+        if (p != nullptr) *p = 'm';
+      for (char* p : held) wrong += p != nullptr && *p != 'm';
+      for (char* p : held) alloc::deallocate(p);
+    }).join();
+  });
+  BOOST_TEST(fork_goes_well());
+  BOOST_TEST(missing == 0);
+  BOOST_TEST(wrong == 0);
+}
+
+BOOST_AUTO_TEST_CASE(several_threads_want_blocks_meanwhile) {
+  std::atomic<std::size_t> missing{0};
+  behind b([&] {
+    std::vector<std::thread> threads;
+    for (int t = 0; t != 20; ++t)
+      threads.emplace_back([&] {
+        std::vector<void*> held(100);
+        for (int round = 0; round != 3; ++round) {
+          for (void*& p : held) {
+            p = alloc::allocate(40 * kib);
+            missing += p == nullptr;
+          }
+          for (void* p : held) alloc::deallocate(p);
+        }
+      });
+    for (auto& t : threads) t.join();
+  });
+  BOOST_TEST(fork_goes_well());
+  BOOST_TEST(missing == 0);
+}
+
+/// What the heap has free serves a thread after the fork, though the kernel has nothing for the reserve.
+BOOST_AUTO_TEST_CASE(a_thread_waits_if_there_is_no_other_memory) {
+  alloc::deallocate(filled(2 * mib, 'f'));
+  std::atomic<bool> forking{false};
+  void* got = nullptr;
+  std::thread other([&] {
+    while (!forking) std::this_thread::yield();
+    got = alloc::allocate(1 * mib);
+  });
+  {
+    behind b([&] {
+      rlimit usual{};
+      ::getrlimit(RLIMIT_AS, &usual);
+      rlimit nothing = usual;
+      nothing.rlim_cur = 4 * kib;
+      ::setrlimit(RLIMIT_AS, &nothing);
+      forking = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(150));  // longer than a thread waits at first
+      ::setrlimit(RLIMIT_AS, &usual);
+    });
+    BOOST_TEST(fork_goes_well());
+  }
+  other.join();
+  BOOST_TEST(got != nullptr);
+  alloc::deallocate(got);
 }
 
 BOOST_AUTO_TEST_CASE(the_thread_that_forks_allocates_in_a_handler) {
