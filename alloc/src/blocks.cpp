@@ -56,19 +56,27 @@ void* allocate_of(size_class c) noexcept {
   if (cache) cache->count_large(p, size);
 }
 
-/// A block with a span or a mapping of its own. `zeroed`: whether it is.
-void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
-  if (size >= absurd || alignment >= absurd) return nullptr;
-  if (size >= mheap::huge_limit || alignment >= mheap::huge_limit) {
-    zeroed = true;
-    return the_mheap.make_huge(std::max(size, std::size_t{1}), alignment);
-  }
+/// A block with a span of its own. `zeroed`: whether it is.
+void* find_large_span(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
   span* const s =
       the_mheap.make_span(class_count, std::max<std::size_t>(pages_for(size), 1), std::max(alignment, page_size));
   if (s == nullptr) return nullptr;
   zeroed = s->zeroed;
   s->zeroed = false;
   return s->start;
+}
+
+/// A block with a span or a mapping of its own. `zeroed`: whether it is.
+void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  if (size >= absurd || alignment >= absurd) return nullptr;
+  if (size < mheap::huge_limit && alignment < mheap::huge_limit) return find_large_span(size, alignment, zeroed);
+  if (void* const p = the_mheap.make_huge(std::max(size, std::size_t{1}), alignment); p != nullptr) {
+    zeroed = true;
+    return p;
+  }
+  // The addresses that the process may have are perhaps the heap's, and free there.
+  if (alignment >= mheap::huge_limit || size > the_mheap.figures().mapped) return nullptr;
+  return find_large_span(size, alignment, zeroed);
 }
 
 [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
@@ -270,16 +278,13 @@ void* resize_large(span& s, std::size_t size) noexcept {
   const at_work here;
   if (!here) [[unlikely]]
     return nullptr;
-  if (size < mheap::huge_limit) {
-    const std::size_t pages = std::max<std::size_t>(pages_for(size), 1);
-    if (pages == s.pages) return p;
-    if (the_mheap.resize(s, pages)) {
-      moved(p, p, size);
-      return p;
-    }
-  }
+  const std::size_t pages = std::max<std::size_t>(pages_for(size), 1);
+  if (pages == s.pages) return p;
+  const bool stays = size < mheap::huge_limit || pages < s.pages;
+  void* q = stays && the_mheap.resize(s, pages) ? p : nullptr;
   // Pages change their places, not their contents.
-  void* const q = the_mheap.move_to_huge(s, size);
+  if (q == nullptr) q = the_mheap.move_to_huge(s, size);
+  if (q == nullptr && !stays && the_mheap.resize(s, pages)) q = p;
   if (q != nullptr) moved(p, q, size);
   return q;
 }

@@ -5,6 +5,7 @@
 // and other mappings are in nobody's way. (hardened_malloc#128, #235; secureblue#1494.)
 #define BOOST_TEST_MODULE shim_address_space
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -145,6 +146,38 @@ BOOST_AUTO_TEST_CASE(a_limit_below_what_there_is_refuses_more) {
 }
 
 // Hardened, the addresses of freed large blocks are kept closed for a while, unless others get none.
+BOOST_AUTO_TEST_CASE(what_small_blocks_had_serves_huge_ones) {
+  BOOST_TEST(ends_well([] {
+    constexpr std::size_t n = 40'000'000;
+    limit_to(address_space() + 256 * MiB);
+    std::size_t bytes = 0;
+    give_all(take_all(2'000'000, bytes));
+    insist(bytes >= 128 * MiB, "half of the limit could not be had");
+    auto* p = static_cast<char*>(opaque(std::malloc(n)));
+    insist(p != nullptr, "a huge block was refused");
+    insist(::malloc_usable_size(p) >= n, "it is smaller than it should be");
+    fill(p, n);
+    for (std::size_t size : {n + 10'000'000, n + 2'000'000, n, n - 20'000'000, n + 5'000'000}) {
+      auto* const q = static_cast<char*>(opaque(std::realloc(p, size)));
+      insist(q != nullptr, "it cannot change its size");
+      insist(holds(q, n - 20'000'000, n), "its contents have changed");
+      insist(::malloc_usable_size(q) >= size, "it is smaller than it should be");
+      p = q;
+    }
+    ::operator delete(p, n + 5'000'000);
+    auto* const zeroed = static_cast<char*>(opaque(std::calloc(n, 1)));
+    insist(zeroed != nullptr, "zeroed, it was refused");
+    insist(std::all_of(zeroed, zeroed + n, [](char c) { return c == 0; }), "calloc: not zero");
+    std::free(zeroed);
+    void* const aligned = opaque(std::aligned_alloc(MiB, 40 * MiB));
+    insist(aligned != nullptr && reinterpret_cast<std::uintptr_t>(aligned) % MiB == 0, "aligned, it was refused");
+    std::free(aligned);
+    give_all(take_all(2'000'000, bytes));
+    insist(bytes >= 128 * MiB, "what a huge block had is lost");
+    ::_exit(0);
+  }));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_kept_out_of_use_is_given_up_for_others) {
   BOOST_TEST(ends_well([] {
     for (int i = 0; i != 40; ++i) std::free(opaque(std::malloc(20 * MiB)));
