@@ -165,6 +165,19 @@ HOW_IT_WAITS = ('heddle_', 'jump_fcontext', 'heddle::detail::scheduler::', 'hedd
                 'heddle::detail::bounded_waiter::')
 
 
+def without_result(name):
+    """The name of a function without the type of its result, which names of templates begin with where there is no debug
+    information."""
+    depth = start = 0
+    for i, c in enumerate(name):
+        if c == '(' and depth == 0:
+            break
+        depth += (c == '<') - (c == '>')
+        if c == ' ' and depth == 0 and not name[:i].endswith('operator'):
+            start = i + 1
+    return name[start:]
+
+
 def waiting_place(frame):
     """The innermost frame that is the user's, from this one on; if there is none (the user's last call took the place of
     its caller), the function of heddle that was called."""
@@ -172,7 +185,7 @@ def waiting_place(frame):
     for _ in range(64):
         if frame is None:
             break
-        name = frame.name()
+        name = frame.name() and without_result(frame.name())
         line = frame.find_sal()
         file = line.symtab.filename if line.symtab else ''
         if name and not name.startswith(OURS + STANDARD) and not any(part in file for part in NO_USERS_FILE):
