@@ -202,6 +202,8 @@ result explore(const options& o, body f, void* context) {
   }
   options chosen = o;
   chosen.executions = scaled(o.executions);
+  // A planted bug ends the exploration when it is found, so fewer executions would spare nothing but the finding.
+  if (o.planted != plant::none) chosen.executions = std::max(chosen.executions, o.executions);
   const auto e = make_explorer(chosen);
   return run(*e, chosen, f, context);
 }
