@@ -17,7 +17,7 @@
 
 namespace heddle::detail {
 
-/// What settle() has waited for.
+/// The outcome of settle().
 enum class settled : std::uint8_t {
   ended,  // no fiber is left
   rests,  // those that are left wait or sleep

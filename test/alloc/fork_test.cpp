@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(several_threads_want_blocks_meanwhile) {
 }
 
 #ifndef __SANITIZE_THREAD__  // it needs memory of its own, and allows no thread in a child of several
-/// What the heap has free serves a thread after the fork, though the kernel has nothing for the reserve.
+/// Free memory of the heap serves a thread after the fork, though the kernel has nothing for the reserve.
 BOOST_AUTO_TEST_CASE(a_thread_waits_if_there_is_no_other_memory) {
   alloc::deallocate(filled(2 * mib, 'f'));
   std::atomic<bool> forking{false};
