@@ -183,7 +183,8 @@ BOOST_AUTO_TEST_CASE(several_threads_want_blocks_meanwhile) {
   BOOST_TEST(missing == 0);
 }
 
-#ifndef __SANITIZE_THREAD__  // it needs memory of its own, and allows no thread in a child of several
+// The sanitizers need memory of their own at any time.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 /// Free memory of the heap serves a thread after the fork, though the kernel has nothing for the reserve.
 BOOST_AUTO_TEST_CASE(a_thread_waits_if_there_is_no_other_memory) {
   alloc::deallocate(filled(2 * mib, 'f'));
