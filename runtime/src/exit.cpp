@@ -56,17 +56,6 @@ void leave_process() noexcept { look_at_fibers(false); }
 /// Called after the destructors of all static objects.
 [[gnu::destructor]] void leave_process_at_last() noexcept { look_at_fibers(true); }
 
-/// Its destructor runs when exit() is called on the thread, or when the thread ends. pthread_exit() on the main thread
-/// does not run it.
-struct thread_watch {
-  bool armed = false;
-  ~thread_watch() {
-    // The thread of a machine that ends is no machine any more by then.
-    if (this_machine() != nullptr || platform::is_main_thread()) state.exits.store(1, std::memory_order_relaxed);
-  }
-};
-thread_local thread_watch of_thread;
-
 /// Called by pthread_exit() on the main thread.
 void note_main_left() noexcept {
   state.main_left.store(1, std::memory_order_seq_cst);  // seq_cst: before the look at the nap in monitor::wake()
@@ -75,7 +64,9 @@ void note_main_left() noexcept {
 
 }  // namespace
 
-bool process_exits() noexcept { return state.exits.load(std::memory_order_relaxed) != 0; }
+bool process_exits() noexcept {
+  return state.exits.load(std::memory_order_relaxed) != 0 || platform::called_by_exit();
+}
 
 void watch_exit() {
   if (state.watched.exchange(1, std::memory_order_relaxed) != 0) return;
@@ -83,8 +74,7 @@ void watch_exit() {
   std::atexit(leave_process);
 }
 
-[[gnu::noinline]] void watch_exit_of_thread() noexcept {
-  of_thread.armed = true;
+void watch_end_of_main() noexcept {
   if (!platform::is_main_thread()) return;
   platform::at_end_of_thread(note_main_left);
   state.main_watched.store(1, std::memory_order_relaxed);

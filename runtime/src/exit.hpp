@@ -15,9 +15,8 @@ enum class settled : std::uint8_t;
 /// Called by each start of a runtime: exit() will call leave_process(), at this place among the destructors of static
 /// objects, and again when all of them have run.
 void watch_exit();
-/// The calling thread, a machine or one that starts a runtime, notices when exit() is called on it, before any other
-/// destructor has run.
-void watch_exit_of_thread() noexcept;
+/// On the main thread: main_thread_left() tells from now on.
+void watch_end_of_main() noexcept;
 /// Whether the main thread has called pthread_exit(): the process goes on until its last fiber has ended.
 bool main_thread_left() noexcept;
 /// Whether main_thread_left() would not tell, since the main thread has started no runtime: the monitor looks itself.

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <unwind.h>
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
 #endif
@@ -232,6 +233,22 @@ bool main_thread_gone() noexcept {
   while (leader == '?' && std::fgets(line, sizeof line, file) != nullptr) (void)std::sscanf(line, "State: %c", &leader);
   std::fclose(file);
   return leader == 'Z';
+}
+
+bool called_by_exit() noexcept {
+  bool found = false;
+  const auto look = [](_Unwind_Context* frame, void* result) {
+    // By name, too: where a program has a stub of its own for exit(), that stub is what &exit tells.
+    const void* const f = _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(_Unwind_GetIP(frame)));
+    Dl_info symbol{};
+    const bool named = f != nullptr && &::dladdr != nullptr && ::dladdr(f, &symbol) != 0 &&
+                       symbol.dli_sname != nullptr && std::strcmp(symbol.dli_sname, "exit") == 0;
+    if (!named && f != reinterpret_cast<const void*>(&::exit)) return _URC_NO_REASON;
+    *static_cast<bool*>(result) = true;
+    return _URC_END_OF_STACK;
+  };
+  _Unwind_Backtrace(look, &found);
+  return found;
 }
 
 void stay_loaded() noexcept {

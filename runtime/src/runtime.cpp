@@ -91,7 +91,7 @@ void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQ
     s.registered = true;
   }
   watch_exit();
-  watch_exit_of_thread();
+  watch_end_of_main();
   look_for_openmp();
   const options o = effective_options(given);
   fiber_pool::instance().leave_parents();
@@ -321,7 +321,6 @@ void scheduler::run_machine(machine& m) noexcept {
   m.limit_slot = this_limit_slot();
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock; acquire half there
   platform::set_thread_slot(&m);
-  watch_exit_of_thread();
   {
     const signal_stack handlers;
     machine_main(m);

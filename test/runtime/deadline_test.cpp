@@ -200,6 +200,50 @@ BOOST_AUTO_TEST_CASE(what_is_no_number_has_passed) {
   BOOST_TEST(deadline_at(std::chrono::time_point<told, duration<double>>(never)).final);
 }
 
+namespace {
+
+std::uint16_t x87_control() {
+  std::uint16_t word = 0;
+  asm volatile("fnstcw %0" : "=m"(word));
+  return word;
+}
+struct x87_set {
+  std::uint16_t earlier = x87_control();
+  explicit x87_set(std::uint16_t word) { asm volatile("fldcw %0" : : "m"(word)); }
+  ~x87_set() { asm volatile("fnclex\n\tfldcw %0" : : "m"(earlier)); }
+};
+
+/// Opaque to the compiler, which would compute with it otherwise.
+template <class T>
+T given(T value) {
+  asm volatile("" : "+m"(value));
+  return value;
+}
+
+}  // namespace
+
+/// 24 bits instead of 64, rounded up or down, and a trap at each result that is not exact.
+BOOST_AUTO_TEST_CASE(the_control_word_of_the_caller_changes_nothing) {
+  for (const std::uint16_t word : std::initializer_list<std::uint16_t>{0x07f, 0x47f, 0x87f, 0xc7f, 0x340}) {
+    const x87_set set(word);
+    const duration<double> t(given(1'796'000'005.75));
+    const nanoseconds now(given(1'796'000'000'000'000'000));
+    const nanoseconds_t left = time_left(t, now);
+    const nanoseconds_t right = time_left(now + 5750ms, duration<double>(given(1'796'000'000.0)));
+    const nanoseconds_t wait = time_to_wait(duration<double>(given(1'796'000'000.5)));
+    const nanoseconds_t minutes =
+        time_left(duration<double, std::ratio<60>>(given(1e7 + 1.5)), duration<double, std::ratio<60>>(given(1e7)));
+    const nanoseconds_t over = time_left(t, now + 6s);
+    BOOST_TEST(x87_control() == word);
+    const x87_set usual(0x37f);
+    BOOST_TEST(left == 5'750'000'000);
+    BOOST_TEST(right == 5'750'000'000);
+    BOOST_TEST(wait == 1'796'000'000'500'000'000);
+    BOOST_TEST(minutes == 90'000'000'000);
+    BOOST_TEST(over == 0);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(attempts) {
   int made = 0;
   told::shows = 0ns;

@@ -333,6 +333,39 @@ const std::map<std::string, std::function<void()>> ways{
          std::thread([] { std::exit(6); }).join();
        });
      }},
+    {"exit_in_thread_with_objects_younger_than_the_runtime",
+     [] {
+       heddle::go([] {});
+       static heddle::channel<int> of_function;
+       static const auto of_heap = std::make_unique<heddle::semaphore>(0);
+       thread_local heddle::mutex of_this_thread;
+       heddle::go([] { (void)of_function.receive(); });
+       heddle::go([] { of_heap->acquire(); });
+       std::thread([] {
+         of_this_thread.lock();
+         heddle::go([m = &of_this_thread] { m->lock(); });
+         std::this_thread::sleep_for(20ms);
+         std::exit(6);
+       }).join();
+     }},
+    {"thread_waits_without_a_runtime",
+     [] {
+       std::thread([] { permits.acquire(); }).detach();
+       std::thread([] { (void)requests.receive(); }).detach();
+       std::this_thread::sleep_for(20ms);
+     }},
+    {"exit_in_thread_without_a_runtime",
+     [] {
+       std::thread([] { permits.acquire(); }).detach();
+       std::this_thread::sleep_for(20ms);
+       std::thread([] { std::exit(6); }).join();
+     }},
+    {"destroyed_in_use",
+     [] {
+       auto doomed = std::make_unique<heddle::semaphore>(0);
+       std::thread([s = doomed.get()] { s->acquire(); }).detach();
+       std::this_thread::sleep_for(20ms);
+     }},
     // Other ways.
     {"leave_by_pthread_exit",
      [] {

@@ -123,6 +123,13 @@ BOOST_AUTO_TEST_CASE(a_fiber_or_thread_may_call_exit) {
   ends("exit_in_thread", 6, destroyed);
 }
 
+BOOST_AUTO_TEST_CASE(objects_may_be_destroyed_in_use_at_exit_only) {
+  ends("exit_in_thread_with_objects_younger_than_the_runtime", 6, destroyed);
+  ends("thread_waits_without_a_runtime", 3, destroyed);
+  ends("exit_in_thread_without_a_runtime", 6, destroyed);
+  aborts("destroyed_in_use", "destroyed while others wait for it; join them first");
+}
+
 BOOST_AUTO_TEST_CASE(main_may_end_before_the_process, *boost::unit_test::enable_if<!sanitized>()) {
   ends("leave_by_pthread_exit", 0, "the fiber has ended\n" + destroyed);
   ends("leave_by_pthread_exit_after_all", 0, destroyed);

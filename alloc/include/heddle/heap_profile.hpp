@@ -28,7 +28,8 @@ namespace heddle::alloc::profile {
 HEDDLE_EXPORT bool start(std::size_t sample_interval = std::size_t{512} << 10) noexcept;
 /// No new samples. Those there are stay, and are counted as freed when they are.
 HEDDLE_EXPORT void stop() noexcept;
-/// Writes what is in use and what has been allocated since start(). False: it cannot be written, see errno.
+/// Writes what is in use and what has been allocated since start(). False: it cannot be written, see errno. A path is
+/// opened as fopen(path, "w") opens it: made with mode 0666 less the umask, or emptied; links are followed.
 HEDDLE_EXPORT bool write(const char* path) noexcept;
 HEDDLE_EXPORT bool write(int descriptor) noexcept;
 

@@ -46,9 +46,26 @@ constexpr nanoseconds_t in_nanoseconds(long double ns) noexcept {
   const auto whole = static_cast<nanoseconds_t>(ns);
   return whole + (static_cast<long double>(whole) < ns);
 }
-template <class Rep, class Period>
-constexpr long double fractional_nanoseconds(std::chrono::duration<Rep, Period> d) noexcept {
-  return static_cast<long double>(d.count()) * Period::num * 1'000'000'000 / Period::den;
+/// in_nanoseconds(f(a, b)), computed with all the bits that a long double has, and without a trap, whatever the caller
+/// has set in the control word of its x87 unit: with 24 bits a time of today is known to two minutes.
+template <class F>
+constexpr nanoseconds_t precisely(long double a, long double b, F f) noexcept {
+  if (std::is_constant_evaluated()) return in_nanoseconds(f(a, b));
+  constexpr std::uint16_t usual = 0x37f, no_traps = 0x3f;
+  std::uint16_t own = 0;
+  asm volatile("fnstcw %0" : "=m"(own));
+  // The values go through these, so that what is computed from them stays in between.
+  asm volatile("fldcw %2" : "+m"(a), "+m"(b) : "m"(usual));
+  nanoseconds_t result = in_nanoseconds(f(a, b));
+  if ((own & no_traps) != no_traps) asm volatile("fnclex" : "+m"(result));
+  asm volatile("fldcw %1" : "+m"(result) : "m"(own));
+  return result;
+}
+template <class Period>
+constexpr long double fractional_nanoseconds(long double count) noexcept {
+  constexpr std::intmax_t billion = 1'000'000'000;
+  constexpr std::intmax_t common = std::gcd(std::intmax_t{Period::den}, billion);
+  return count * Period::num * (billion / common) / (Period::den / common);
 }
 
 /// How long to wait for `d`: in nanoseconds, rounded up, at most last_deadline; 0 unless it is positive.
@@ -57,7 +74,8 @@ constexpr nanoseconds_t time_to_wait(std::chrono::duration<Rep, Period> d) noexc
   if constexpr (exact_count<Rep>)
     return d.count() > 0 ? in_nanoseconds<Period>(static_cast<unsigned_wide_int>(d.count())) : 0;
   else
-    return in_nanoseconds(fractional_nanoseconds(d));
+    return precisely(static_cast<long double>(d.count()), 0,
+                     [](long double count, long double) { return fractional_nanoseconds<Period>(count); });
 }
 
 /// How long it is from `now` to `t`, both since the same epoch: as above; 0 exactly if `t` has been reached, or if
@@ -77,11 +95,14 @@ constexpr nanoseconds_t time_left(std::chrono::duration<Rep, Period> t,
     // Compared without units: the computation below may round a small distance away.
     const auto until = static_cast<long double>(t.count()), from = static_cast<long double>(now.count());
     if (!(until > from)) return 0;
-    const nanoseconds_t left =
-        in_nanoseconds(fractional_nanoseconds(std::chrono::duration<long double, Period>(until - from)));
+    const nanoseconds_t left = precisely(
+        until, from, [](long double a, long double b) { return fractional_nanoseconds<Period>(a - b); });
     return left > 0 ? left : 1;
   } else {
-    return in_nanoseconds(fractional_nanoseconds(t) - fractional_nanoseconds(now));
+    return precisely(static_cast<long double>(t.count()), static_cast<long double>(now.count()),
+                     [](long double a, long double b) {
+                       return fractional_nanoseconds<Period>(a) - fractional_nanoseconds<NowPeriod>(b);
+                     });
   }
 }
 

@@ -5,7 +5,8 @@
 
 namespace heddle::detail {
 
-/// Whether the process is on its way out: exit() has been called, or main() has returned. Then objects may be destroyed
+/// Whether the process is on its way out: the destructors of static objects have begun, or exit() is among the callers,
+/// as it is among those of each such destructor. Then objects may be destroyed
 /// though fibers wait at them. Those fibers are never woken: exit() leaves them behind, as it does the threads of a
 /// program. From anywhere.
 HEDDLE_EXPORT bool process_exits() noexcept;
