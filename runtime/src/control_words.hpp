@@ -34,15 +34,7 @@ struct control_words {
     now.take();
     return now;
   }
-  /// Only if they differ from what there is: to write them costs more than to read them, and they seldom differ.
   void load() const noexcept {
-    const control_words now = current();
-    if (now.sse != sse || now.x87 != x87) [[unlikely]]
-      write();
-  }
-
- private:
-  [[gnu::noinline, gnu::cold]] void write() const noexcept {
     asm volatile(
         "ldmxcsr %0\n\t"
         "fldcw %1"

@@ -114,7 +114,7 @@ bool stack_pool::reserve(std::size_t guard, std::size_t bytes) noexcept {
     return_address_space(base, bytes);
     return false;
   }
-  cursor_ = open_ = base;
+  cursor_ = open_ = opened_ = base;
   end_ = base + bytes;
   return true;
 }
@@ -125,7 +125,7 @@ bool stack_pool::open_more() noexcept {
   const std::size_t left = static_cast<std::size_t>(end_ - open_) / r.stride;
   const std::size_t most = packed_ ? packed_batch : r.guard > widest_marker ? closed_batch : batch;
   const slot_row row{open_, std::min(most, left), r.stride, r.guard};
-  if (!open_slots(row, end_, r.locked)) return false;
+  if (!open_slots(row, opened_, end_, r.locked)) return false;
   open_ += row.bytes();
   return true;
 }
@@ -197,7 +197,7 @@ std::vector<stack_pool::reservation> stack_pool::take_unused(const std::vector<s
   std::erase_if(reservations_, [&](const reservation& r) { return within(gone, r.base); });
   for (const reservation& r : gone) {
     made_ -= cut(r);
-    if (r.base + r.bytes == end_) cursor_ = end_ = open_ = nullptr;  // the newest: the next slot begins another
+    if (r.base + r.bytes == end_) cursor_ = end_ = open_ = opened_ = nullptr;  // the newest: the next slot begins another
   }
   return gone;
 }

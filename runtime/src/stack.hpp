@@ -145,7 +145,8 @@ class stack_pool {
   std::vector<char*> empty_ HEDDLE_GUARDED_BY(lock_);               // has room for all that are cut
   char* cursor_ HEDDLE_GUARDED_BY(lock_) = nullptr;                 // next slot of the newest reservation
   char* end_ HEDDLE_GUARDED_BY(lock_) = nullptr;
-  char* open_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // slots below this are open, but for their guards
+  char* open_ HEDDLE_GUARDED_BY(lock_) = nullptr;    // slots below this are open, but for their guards
+  char* opened_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // those below this, too, but have no guards yet
   std::size_t made_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
 

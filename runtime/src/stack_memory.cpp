@@ -60,11 +60,18 @@ bool open_anew(char* at, std::size_t bytes) noexcept {
   return true;
 }
 
-/// Opens all from `at` on, without guards: to the end of the row, or of the reservation: one mapping less.
-bool open_plainly(char* at, const slot_row& row, const char* end) noexcept {
-  std::size_t bytes = static_cast<std::size_t>(row.at + row.bytes() - at);
+/// Opens all from `at` on, without guards: to the end of the row, of `rows` such rows, or of the reservation: one mapping
+/// less.
+bool open_plainly(char* at, const slot_row& row, std::size_t rows, char*& opened, char* end) noexcept {
+  std::size_t bytes = static_cast<std::size_t>(row.at + rows * row.bytes() - at);
   bytes = std::min((bytes + page_size - 1) / page_size * page_size, static_cast<std::size_t>(end - at));
-  return open(at, bytes) || open(at, static_cast<std::size_t>(end - at)) || open_anew(at, bytes);
+  opened = at + bytes;
+  if (open(at, bytes)) return true;
+  if (open(at, static_cast<std::size_t>(end - at))) {
+    opened = end;
+    return true;
+  }
+  return open_anew(at, bytes);
 }
 
 void tell_unguarded(int error) noexcept {
@@ -87,8 +94,10 @@ bool mark_together(const slot_row& row) noexcept {
   return done == static_cast<long>(row.count * row.guard);
 }
 
-bool open_with_markers(const slot_row& row, const char* end) noexcept {
-  if (!open_plainly(row.at, row, end)) return false;
+bool open_with_markers(const slot_row& row, char*& opened, char* end, bool locked) noexcept {
+  // What is open and not used yet is filled when the process locks its memory: so not for the first stacks.
+  const std::size_t rows = row.guard == page_size && !locked ? 4 : 1;
+  if (row.at + row.bytes() > opened && !open_plainly(row.at, row, rows, opened, end)) return false;
   if (mark_together(row)) return true;
   for (std::size_t i = 0; i != row.count; ++i) {
     char* const guard = row.at + i * row.stride;
@@ -102,12 +111,12 @@ bool open_with_markers(const slot_row& row, const char* end) noexcept {
 }
 
 /// Leaves the guards closed.
-bool open_between_guards(const slot_row& row, const char* end) noexcept {
+bool open_between_guards(const slot_row& row, char*& opened, char* end) noexcept {
   for (std::size_t i = 0; i != row.count; ++i) {
     char* const slot = row.at + i * row.stride;
     if (open(slot + row.guard, row.stride - row.guard)) continue;
     tell_unguarded(errno);
-    return open_plainly(slot, row, end);
+    return open_plainly(slot, row, 1, opened, end);
   }
   return true;
 }
@@ -148,15 +157,15 @@ char* reserve_address_space(std::size_t bytes, bool& locked) noexcept {
 
 void return_address_space(char* at, std::size_t bytes) noexcept { ::munmap(at, bytes + gap_above_stacks()); }
 
-bool open_slots(const slot_row& row, const char* end, bool locked) noexcept {
-  if (is_locked(row.at)) {
+bool open_slots(const slot_row& row, char*& opened, char* end, bool locked) noexcept {
+  if (row.at >= opened && is_locked(row.at)) {
     locked = true;
     ::munlock(row.at, row.bytes());
   }
   const bool closed = guard_in_use() == guard_kind::mapping || row.guard > widest_marker;
-  const bool done = row.guard == 0 || too_many_for_valgrind(row.count) ? open_plainly(row.at, row, end)
-                    : closed                                           ? open_between_guards(row, end)
-                                                                       : open_with_markers(row, end);
+  const bool done = row.guard == 0 || too_many_for_valgrind(row.count) ? open_plainly(row.at, row, 1, opened, end)
+                    : closed                                           ? open_between_guards(row, opened, end)
+                                                                       : open_with_markers(row, opened, end, locked);
   if (done && locked) lock_as_touched(row);
   return done;
 }

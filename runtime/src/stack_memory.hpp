@@ -22,8 +22,8 @@ enum class guard_kind : std::uint8_t {
   mapping,  ///< closed: takes two VMAs for a stack, so it ends at vm.max_map_count
 };
 
-/// Larger guards stay closed: markers would fill page tables that are needed for nothing else.
-inline constexpr std::size_t widest_marker = std::size_t{512} << 10;
+/// Larger guards stay closed: to fill page tables with markers takes longer than to make two mappings.
+inline constexpr std::size_t widest_marker = std::size_t{256} << 10;
 
 /// Slots side by side: in each the guard, then the stack. `guard` 0: none has one.
 struct slot_row {
@@ -42,8 +42,9 @@ void return_address_space(char* at, std::size_t bytes) noexcept;
 
 /// Opens the slots of a row but for their guards; `end` is that of the reservation. False: there is no memory. If
 /// guards cannot be had, slots are opened without them; a message on stderr says so once, with the cause. If slots
-/// cannot be locked, a message says that too. `locked`: the answer of reserve_address_space().
-bool open_slots(const slot_row& row, const char* end, bool locked) noexcept;
+/// cannot be locked, a message says that too. `locked`: the answer of reserve_address_space(). `opened`: so far slots
+/// are open, their guards not set yet; among many stacks that is ahead of the row, to save system calls.
+bool open_slots(const slot_row& row, char*& opened, char* end, bool locked) noexcept;
 
 /// Bytes of the guard below each of the next stacks, a power of two: the more stacks there are, the smaller, since the
 /// page tables grow with the distance of stacks. `made`: stacks of this size that there are already.
