@@ -17,6 +17,8 @@ class at_work {
   using patience = fork_gate::patience;
 
   explicit at_work(patience p = patience::bounded) noexcept : at_work(this_mcache, p) {}
+  /// The same if the caller has this_mcache at hand.
+  explicit at_work(mcache* c) noexcept : at_work(c, patience::bounded) {}
   ~at_work() {
     if (mark_ != nullptr) [[likely]]
       the_fork_gate.leave(*mark_);

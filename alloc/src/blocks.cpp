@@ -57,7 +57,7 @@ void* allocate_of(size_class c) noexcept {
 }
 
 /// A block with a span of its own. `zeroed`: whether it is.
-void* find_large_span(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+inline void* find_large_span(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
   span* const s =
       the_mheap.make_span(class_count, std::max<std::size_t>(pages_for(size), 1), std::max(alignment, page_size));
   if (s == nullptr) return nullptr;
@@ -66,10 +66,9 @@ void* find_large_span(std::size_t size, std::size_t alignment, bool& zeroed) noe
   return s->start;
 }
 
-/// A block with a span or a mapping of its own. `zeroed`: whether it is.
-void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+/// A block with a mapping of its own.
+[[gnu::noinline]] void* find_huge(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
   if (size >= absurd || alignment >= absurd) return nullptr;
-  if (size < mheap::huge_limit && alignment < mheap::huge_limit) return find_large_span(size, alignment, zeroed);
   if (void* const p = the_mheap.make_huge(std::max(size, std::size_t{1}), alignment); p != nullptr) {
     zeroed = true;
     return p;
@@ -79,15 +78,33 @@ void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept
   return find_large_span(size, alignment, zeroed);
 }
 
+/// A block with a span or a mapping of its own. `zeroed`: whether it is.
+inline void* find_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  return size < mheap::huge_limit && alignment < mheap::huge_limit ? find_large_span(size, alignment, zeroed)
+                                                                   : find_huge(size, alignment, zeroed);
+}
+
+void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept;
+
+[[gnu::cold, gnu::noinline]] void* allocate_large_otherwise(std::size_t size, std::size_t alignment,
+                                                            bool& zeroed) noexcept {
+  return at_work::serve_otherwise(alignment, size, [&] { return allocate_large(size, alignment, zeroed); });
+}
+
+/// There may be whole spans without a block in use.
+[[gnu::cold, gnu::noinline]] void* find_large_again(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  if (this_mcache == &nobodys_mcache || size >= absurd) return nullptr;
+  this_mcache->drain();
+  return find_large(size, alignment, zeroed);
+}
+
 [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
   const at_work here;
   if (!here) [[unlikely]]
-    return at_work::serve_otherwise(alignment, size, [&] { return allocate_large(size, alignment, zeroed); });
+    return allocate_large_otherwise(size, alignment, zeroed);
   void* p = find_large(size, alignment, zeroed);
-  if (p == nullptr && this_mcache != &nobodys_mcache && size < absurd) [[unlikely]] {
-    this_mcache->drain();  // there may be whole spans without a block in use
-    p = find_large(size, alignment, zeroed);
-  }
+  if (p == nullptr) [[unlikely]]
+    p = find_large_again(size, alignment, zeroed);
   if (the_profile.interval() != 0 && p != nullptr) [[unlikely]]
     count_large(p, size);
   return p;
@@ -174,9 +191,14 @@ namespace {
 [[gnu::noinline]] void deallocate_at_work(void* p, span& s, const void* caller) noexcept {
   mcache* const c = this_mcache;
   // Where every call is checked the thread's cache is not to be seen.
-  if (c != &nobodys_mcache && !s.is_large() && s.begins_manual_block(p)) [[likely]] {
-    const at_work here;
-    here ? c->free_behind(s, p) : defer(p);
+  if (c != &nobodys_mcache && s.begins_manual_block(p)) [[likely]] {
+    const at_work here(c);
+    if (!here) [[unlikely]]
+      defer(p);
+    else if (s.is_large())
+      free_large(s);
+    else
+      c->free_behind(s, p);
   } else if (extras::wanted()) [[unlikely]] {
     extras::deallocate(p);
   } else {

@@ -89,10 +89,11 @@ class mcache {
   /// thread; numbers of different moments if the cache is in use. O(classes).
   class_counts count_waiting() const noexcept;
 
-  mcache* next = nullptr;       ///< in the pool
-  mcache* next_made = nullptr;  ///< among all
-  atomic<bool> pooled{false};   ///< nobody uses it; written under the pool's lock
-  fork_gate::mark work{0};      ///< of the thread whose cache it is, if that is to be seen
+  mcache* next = nullptr;          ///< in the pool
+  mcache* next_made = nullptr;     ///< among all
+  atomic<bool> pooled{false};      ///< nobody uses it; written under the pool's lock
+  fork_gate::mark work{0};         ///< of the thread whose cache it is, if that is to be seen
+  std::uint32_t spared_calls = 0;  ///< of the owner, which need not attend to the scavenger
 
  private:
   /// The magazine that is not used, full or empty.
@@ -164,6 +165,8 @@ class mcache {
 
   bool make_feeds() noexcept;
   void* refill_fed(size_class c) noexcept;
+  void* refill_watched(size_class c) noexcept;
+  void* refill_sampled(size_class c) noexcept;
   void end_feeding() noexcept;
   void watch_call(size_class c) noexcept;
   void space_calls(size_class c) noexcept;

@@ -22,19 +22,25 @@ bool mcache::make_feeds() noexcept {
 
 void* mcache::refill_fed(size_class c) noexcept {
   if (feeds_ != nullptr) unfeed_slot(c);
-  const bool sampled = can_sample();
-  void* p = sampled ? sample_if_due(c) : nullptr;
+  return the_profile.interval() != 0 && can_sample() ? refill_sampled(c) : refill_watched(c);
+}
+
+/// No sample is wanted.
+inline void* mcache::refill_watched(size_class c) noexcept {
+  void* const p = refill_unfed(c);
+  if (p != nullptr && feeds_ != nullptr && the_scavenger.waits_for_calls()) space_calls(c);
+  return p;
+}
+
+void* mcache::refill_sampled(size_class c) noexcept {
+  void* p = sample_if_due(c);
   if (p == nullptr) {
     p = refill_unfed(c);
     if (p == nullptr) return nullptr;
-    if (sampled) pass_by_sample(c);
+    pass_by_sample(c);
   }
-  if (feeds_ == nullptr) return p;
   unfeed_slot(c);  // the backtrace of a sample may have allocated
-  if (!sampled && the_scavenger.waits_for_calls())
-    space_calls(c);
-  else if (sampled)
-    feed_slot(c, blocks_to_sample(c), class_info[c].size);
+  feed_slot(c, blocks_to_sample(c), class_info[c].size);
   return p;
 }
 

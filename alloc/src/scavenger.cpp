@@ -31,6 +31,8 @@ constexpr std::uint32_t patience = 12;
 #endif
 /// No more rounds are counted, however long a program has slept.
 constexpr nanoseconds_t most_rounds = 1000;
+/// Calls of a thread that pass by.
+constexpr std::uint32_t spared_in_a_row = 3;
 /// The work of one part of a round.
 constexpr std::size_t kept_in_a_part = 128;
 constexpr std::size_t bytes_in_a_part = std::size_t{256} << 10;
@@ -146,12 +148,17 @@ void scavenger::begin_waiting(nanoseconds_t now) noexcept {
   pace_.begin(now, now + round_length());
 }
 
-void scavenger::attend(const void* caller) noexcept {
+void scavenger::attend(const void* caller, mcache& own) noexcept {
+  const nanoseconds_t now = process::coarse_now();
+  const nanoseconds_t most = pace_.come_by(now);
+  if (most == 0 && !the_scavenger_thread.may_start(now)) {
+    // Those of a program that calls often would see the same time.
+    if (pace_.stood_still() && &own != &nobodys_mcache) own.spared_calls = spared_in_a_row;
+    return;
+  }
   const os::errno_kept keep;
   // Around a fork nothing is done, nor in a handler that has interrupted a call.
   if (const at_work here; !here) return;
-  const nanoseconds_t now = process::coarse_now();
-  const nanoseconds_t most = pace_.come_by(now);
   if (the_scavenger_thread.start(caller, now) || most == 0) return;  // which allocates, so nobody is at work here
   const at_work here;
   if (!here || !try_to_step()) return;

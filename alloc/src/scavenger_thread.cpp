@@ -8,6 +8,7 @@
 #include "mcache.hpp"
 #include "options.hpp"
 #include "os.hpp"
+#include "process.hpp"
 #include "scavenger.hpp"
 
 namespace heddle::detail {
@@ -73,9 +74,13 @@ bool scavenger_thread::is_allowed() const noexcept {
          (now != process::unknown_filters && now == filters_.load(std::memory_order_relaxed));
 }
 
+bool scavenger_thread::may_start(nanoseconds_t now) const noexcept {
+  return own_threads() >= 2 && the_options.scavenger == scavenging::background &&
+         now >= refused_until_.load(std::memory_order_relaxed);
+}
+
 bool scavenger_thread::start(const void* caller, nanoseconds_t now) noexcept {
-  if (own_threads() < 2 || the_options.scavenger != scavenging::background) return false;
-  if (now < refused_until_.load(std::memory_order_relaxed) || os::in_loader(caller) || !change(none)) return false;
+  if (!may_start(now) || os::in_loader(caller) || !change(none)) return false;
   const bool made = is_allowed() && create();
   if (!made) refused_until_.store(now + nanoseconds_t{the_options.pace_ms} * 1'000'000, std::memory_order_relaxed);
   // release: so that the thread that ends it sees `thread_`; acquire half in change().

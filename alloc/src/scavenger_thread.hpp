@@ -30,6 +30,8 @@ class scavenger_thread {
 
   /// Whether the scavenger is there, or just now begins or ends.
   bool exists() const noexcept { return state_.load(std::memory_order_relaxed) != none; }
+  /// Whether start() would try.
+  bool may_start(nanoseconds_t now) const noexcept;
   /// Starts it, if the program has threads of its own, the options allow it, and nothing speaks against a new thread
   /// now. `caller`: the code that frees, or null if it allocates: the dynamic loader frees memory of ended threads
   /// while glibc holds the lock without which no thread can be made. False: there is no thread. If the kernel refuses

@@ -64,9 +64,7 @@ void note_main_left() noexcept {
 
 }  // namespace
 
-bool process_exits() noexcept {
-  return state.exits.load(std::memory_order_relaxed) != 0 || platform::called_by_exit();
-}
+bool process_exits() noexcept { return state.exits.load(std::memory_order_relaxed) != 0 || platform::called_by_exit(); }
 
 void watch_exit() {
   if (state.watched.exchange(1, std::memory_order_relaxed) != 0) return;

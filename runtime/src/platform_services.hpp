@@ -30,8 +30,8 @@ bool is_main_thread() noexcept;
 void at_end_of_thread(void (*f)() noexcept) noexcept;
 /// Whether the main thread has ended while others live on, by pthread_exit().
 bool main_thread_gone() noexcept;
-/// Whether exit() is among the callers. So it is in every destructor of a static object, in handlers of atexit(), and in
-/// destructors of thread-locals of the thread that exits. Unwinds the stack: microseconds a frame.
+/// Whether exit() is among the callers. So it is in every destructor of a static object, in handlers of atexit(), and
+/// in destructors of thread-locals of the thread that exits. Unwinds the stack: microseconds a frame.
 bool called_by_exit() noexcept;
 /// From now on the module with this code stays loaded until the process ends: threads run in it.
 void stay_loaded() noexcept;

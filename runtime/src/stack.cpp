@@ -197,7 +197,8 @@ std::vector<stack_pool::reservation> stack_pool::take_unused(const std::vector<s
   std::erase_if(reservations_, [&](const reservation& r) { return within(gone, r.base); });
   for (const reservation& r : gone) {
     made_ -= cut(r);
-    if (r.base + r.bytes == end_) cursor_ = end_ = open_ = opened_ = nullptr;  // the newest: the next slot begins another
+    if (r.base + r.bytes == end_)
+      cursor_ = end_ = open_ = opened_ = nullptr;  // the newest: the next slot begins another
   }
   return gone;
 }

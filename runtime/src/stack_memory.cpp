@@ -60,8 +60,8 @@ bool open_anew(char* at, std::size_t bytes) noexcept {
   return true;
 }
 
-/// Opens all from `at` on, without guards: to the end of the row, of `rows` such rows, or of the reservation: one mapping
-/// less.
+/// Opens all from `at` on, without guards: to the end of the row, of `rows` such rows, or of the reservation: one
+/// mapping less.
 bool open_plainly(char* at, const slot_row& row, std::size_t rows, char*& opened, char* end) noexcept {
   std::size_t bytes = static_cast<std::size_t>(row.at + rows * row.bytes() - at);
   bytes = std::min((bytes + page_size - 1) / page_size * page_size, static_cast<std::size_t>(end - at));

@@ -95,8 +95,8 @@ constexpr nanoseconds_t time_left(std::chrono::duration<Rep, Period> t,
     // Compared without units: the computation below may round a small distance away.
     const auto until = static_cast<long double>(t.count()), from = static_cast<long double>(now.count());
     if (!(until > from)) return 0;
-    const nanoseconds_t left = precisely(
-        until, from, [](long double a, long double b) { return fractional_nanoseconds<Period>(a - b); });
+    const nanoseconds_t left =
+        precisely(until, from, [](long double a, long double b) { return fractional_nanoseconds<Period>(a - b); });
     return left > 0 ? left : 1;
   } else {
     return precisely(static_cast<long double>(t.count()), static_cast<long double>(now.count()),
