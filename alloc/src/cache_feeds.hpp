@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "heap_profile.hpp"
+#include "mcache.hpp"
+#include "scavenger.hpp"
 #include "size_class.hpp"
 #include "span.hpp"
 
@@ -28,5 +30,18 @@ struct cache_feeds {
   std::array<feed, class_count> of_class{};
   cache_sampling sampling;
 };
+
+/// Takes the feed out of the slot, if there is one.
+inline void mcache::unfeed(size_class c) noexcept {
+  if (&slot(c) == &feeds_->of_class[c]) unfeed_slot(c);
+}
+
+/// Memory waits: has calls for this class leave the short path again, now and then or at once.
+inline void mcache::space_calls(size_class c) noexcept {
+  if (the_scavenger.is_at_rest())
+    feed_slot(c, 0, 0);
+  else if (&slot(c) == &magazines_[c + 1])  // else freed blocks are not allocated next
+    space_calls_of_magazine(c);
+}
 
 }  // namespace heddle::detail

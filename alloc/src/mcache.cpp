@@ -98,9 +98,13 @@ void mcache::knock() noexcept {
 }
 
 void* mcache::refill(size_class c) noexcept {
-  if (the_profile.interval() != 0 || feeds_ != nullptr) [[unlikely]]
-    return refill_fed(c);
-  return refill_unfed(c);
+  if (the_profile.interval() != 0) [[unlikely]]
+    if (can_sample()) return refill_sampled(c);
+  if (feeds_ != nullptr) unfeed(c);
+  void* const p = refill_unfed(c);
+  if (the_scavenger.waits_for_calls() && feeds_ != nullptr) [[unlikely]]
+    space_calls(c);
+  return p;
 }
 
 void* mcache::refill_unfed(size_class c) noexcept {

@@ -164,14 +164,14 @@ class mcache {
   static void notify(span& s) noexcept;
 
   bool make_feeds() noexcept;
-  void* refill_fed(size_class c) noexcept;
-  void* refill_watched(size_class c) noexcept;
   void* refill_sampled(size_class c) noexcept;
   void end_feeding() noexcept;
   void watch_call(size_class c) noexcept;
   void space_calls(size_class c) noexcept;
+  void space_calls_of_magazine(size_class c) noexcept;
   void add_spare(size_class c) noexcept;
   void feed_slot(size_class c, std::uint64_t most, std::size_t sampled_size) noexcept;
+  void unfeed(size_class c) noexcept;
   void unfeed_slot(size_class c) noexcept;
   void allocate_from_magazine(size_class c) noexcept;
 

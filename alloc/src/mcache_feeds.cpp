@@ -20,35 +20,9 @@ bool mcache::make_feeds() noexcept {
   return feeds_ != nullptr;
 }
 
-void* mcache::refill_fed(size_class c) noexcept {
-  if (feeds_ != nullptr) unfeed_slot(c);
-  return the_profile.interval() != 0 && can_sample() ? refill_sampled(c) : refill_watched(c);
-}
-
-/// No sample is wanted.
-inline void* mcache::refill_watched(size_class c) noexcept {
-  void* const p = refill_unfed(c);
-  if (p != nullptr && feeds_ != nullptr && the_scavenger.waits_for_calls()) space_calls(c);
-  return p;
-}
-
-void* mcache::refill_sampled(size_class c) noexcept {
-  void* p = sample_if_due(c);
-  if (p == nullptr) {
-    p = refill_unfed(c);
-    if (p == nullptr) return nullptr;
-    pass_by_sample(c);
-  }
-  unfeed_slot(c);  // the backtrace of a sample may have allocated
-  feed_slot(c, blocks_to_sample(c), class_info[c].size);
-  return p;
-}
-
-/// Memory waits: has calls for this class leave the short path again, now and then or at once.
-void mcache::space_calls(size_class c) noexcept {
-  if (the_scavenger.is_at_rest()) return feed_slot(c, 0, 0);
+/// A busy program allocates from the magazine, into which it frees: has that run dry now and then.
+void mcache::space_calls_of_magazine(size_class c) noexcept {
   magazine& m = magazines_[c + 1];
-  if (&slot(c) != &m) return;  // freed blocks are not allocated next
   // With a few blocks they would leave the short path at each of their calls.
   const std::uint32_t few = magazine_bounds[c].least / 4;
   if (m.count() < few) add_spare(c);
@@ -71,7 +45,7 @@ void mcache::add_spare(size_class c) noexcept {
 void mcache::watch_calls() noexcept {
   if (!make_feeds()) return;
   for (std::size_t c = 0; c != class_count; ++c) {
-    unfeed_slot(static_cast<size_class>(c));
+    unfeed(static_cast<size_class>(c));
     feed_slot(static_cast<size_class>(c), 0, 0);
   }
 }
@@ -88,7 +62,7 @@ void mcache::answer_knock(size_class c) noexcept {
 
 void mcache::end_feeding() noexcept {
   if (feeds_ == nullptr) return;
-  for (std::size_t c = 0; c != class_count; ++c) unfeed_slot(static_cast<size_class>(c));
+  for (std::size_t c = 0; c != class_count; ++c) unfeed(static_cast<size_class>(c));
 }
 
 /// Puts a feed into the slot, with as many blocks as the list has and `most` at most.
@@ -122,7 +96,6 @@ void mcache::feed_slot(size_class c, std::uint64_t most, std::size_t sampled_siz
 /// Puts the list back that was there, with the blocks that are left.
 void mcache::unfeed_slot(size_class c) noexcept {
   feed& from = feeds_->of_class[c];
-  if (&slot(c) != &from) return;
   block_list& to = *from.behind;
   if (const std::uint32_t left = from.base - from.live; left != 0) {
     free_block* last = from.free;

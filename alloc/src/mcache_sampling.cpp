@@ -25,13 +25,27 @@ void mcache::begin_sampling() noexcept {
   if (!can_sample()) return;
   for (std::size_t c = 0; c != class_count; ++c) {
     const auto klass = static_cast<size_class>(c);
-    unfeed_slot(klass);
+    unfeed(klass);
     feed_slot(klass, blocks_to_sample(klass), class_info[c].size);
   }
 }
 
 std::uint64_t mcache::blocks_to_sample(size_class c) const noexcept {
   return (std::max<std::uint64_t>(feeds_->sampling.until[c], 1) - 1) / class_info[c].size;
+}
+
+/// As refill(), while a heap profile is taken.
+void* mcache::refill_sampled(size_class c) noexcept {
+  unfeed(c);
+  void* p = sample_if_due(c);
+  if (p == nullptr) {
+    p = refill_unfed(c);
+    if (p == nullptr) return nullptr;
+    pass_by_sample(c);
+  }
+  unfeed(c);  // the backtrace of a sample may have allocated
+  feed_slot(c, blocks_to_sample(c), class_info[c].size);
+  return p;
 }
 
 /// A block of the class was allocated that is no sample.

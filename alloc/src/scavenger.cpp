@@ -32,7 +32,7 @@ constexpr std::uint32_t patience = 12;
 /// No more rounds are counted, however long a program has slept.
 constexpr nanoseconds_t most_rounds = 1000;
 /// Calls of a thread that pass by.
-constexpr std::uint32_t spared_in_a_row = 3;
+constexpr std::uint32_t spared_in_a_row = 7;
 /// The work of one part of a round.
 constexpr std::size_t kept_in_a_part = 128;
 constexpr std::size_t bytes_in_a_part = std::size_t{256} << 10;
