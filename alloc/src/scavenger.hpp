@@ -92,6 +92,7 @@ class scavenger {
   static const void* this_thread() noexcept;
   void notice() noexcept;
   void attend(const void* caller, mcache& own) noexcept;
+  void spare_calls(mcache& own) noexcept;
   void begin_waiting(nanoseconds_t now) noexcept;
   bool try_to_step() noexcept;
   void wait_to_step() noexcept;
