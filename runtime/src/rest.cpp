@@ -45,8 +45,10 @@ void scheduler::check_drained() noexcept {
 }
 
 bool scheduler::drain(nanoseconds_t deadline) noexcept {
+  if (HEDDLE_PLANTED(drained_for_ever)) deadline = no_deadline;
   const auto in_time = [deadline] { return deadline == no_deadline || platform::now() < deadline; };
-  count_parked_thread(+1);
+  const int parked = deadline == no_deadline ? 1 : 0;  // else the wait ends by itself: no deadlock
+  count_parked_thread(+parked);
   nanoseconds_t report_at = no_deadline;
   {
     const thread_lock hold(lock_);
@@ -66,7 +68,7 @@ bool scheduler::drain(nanoseconds_t deadline) noexcept {
   }
   const thread_lock hold(lock_);
   draining_ = false;
-  count_parked_thread(-1);
+  count_parked_thread(-parked);
   return waits;
 }
 

@@ -148,16 +148,17 @@ bool end_runtime(process_state& s, scheduler* ending, nanoseconds_t deadline = n
 }
 
 /// Sleeps until something has changed since `seen`; false if the deadline has passed before. A thread that waits for
-/// the end of a runtime wakes nobody.
+/// the end of a runtime without a deadline wakes nobody.
 bool await_change(process_state& s, std::uint32_t seen, nanoseconds_t deadline = no_deadline) noexcept {
-  count_parked_thread(+1);
+  const int parked = deadline == no_deadline ? 1 : 0;
+  count_parked_thread(+parked);
   bool changed = false;
   do {
     // acquire: so that the state is seen as it is then; release half in note_change().
     changed = s.changes.load(std::memory_order_acquire) != seen;
     if (!changed) platform::futex_wait(s.changes, seen, deadline);
   } while (!changed && (deadline == no_deadline || platform::now() < deadline));
-  count_parked_thread(-1);
+  count_parked_thread(-parked);
   return changed;
 }
 
@@ -174,7 +175,7 @@ scheduler* claim_end(process_state& s, nanoseconds_t deadline = no_deadline) noe
         return s.running;
       }
     }
-    if (!await_change(s, seen, deadline)) return nullptr;
+    if (!await_change(s, seen, HEDDLE_PLANTED(end_awaited_for_ever) ? no_deadline : deadline)) return nullptr;
   }
 }
 
@@ -244,7 +245,7 @@ settled wind_up(nanoseconds_t grace, nanoseconds_t busy) noexcept {
   const nanoseconds_t until = platform::now() + busy;
   do {
     scheduler* const lazy = claim_end(s, until);
-    if (lazy == nullptr) return settled::ended;
+    if (lazy == nullptr) return platform::now() < until ? settled::ended : settled::busy;  // another ends it
     const settled how = lazy->settle(grace, busy);
     if (how != settled::ended) {
       give_up_end(s);
@@ -349,6 +350,14 @@ bool scheduler::all_idle() noexcept {
 }
 
 bool scheduler::deadlocked() noexcept {
+  // All was idle all the time if it is at the begin and at the end and no fiber has had a turn: else one that a thread
+  // woke before it parked may wake that thread, and be idle again at the end.
+  const auto turns = [this] {
+    std::uint32_t sum = 0;
+    for (const auto& p : processors) sum += p->tick.load(std::memory_order_relaxed);
+    return sum;
+  };
+  const std::uint32_t turns_before = turns();
   if (!all_idle() || alive() == 0 || earliest_timer() != no_deadline || work_visible()) return false;
   std::size_t ours = 0;
   {
@@ -364,7 +373,8 @@ bool scheduler::deadlocked() noexcept {
   const int before = parked();
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());
-  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come() && all_idle();
+  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come() && all_idle() &&
+         (turns() == turns_before || HEDDLE_PLANTED(idle_again));
 }
 
 bool scheduler::nobody_left() noexcept {

@@ -6,10 +6,8 @@
 // left behind is a deadlock.
 #include <boost/test/unit_test.hpp>
 #include <chrono>
-#include <cstdlib>
 #include <stdexcept>
-#include <system_error>
-#include <vector>
+#include <string>
 
 #include "heddle/blocking.hpp"
 #include "heddle/channel.hpp"
@@ -20,49 +18,21 @@
 #include "heddle/wait_group.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "runtimes.hpp"
 #include "scheduler.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
 namespace platform = heddle::detail::platform;
-
-constexpr model::options by_chance{.executions = 1500, .max_steps = 50'000, .early_timeouts = 3, .warm_up = true};
-
-heddle::options with(unsigned procs, bool monitor) {
-  heddle::options o;
-  o.procs = procs;
-  o.monitor = monitor;
-  o.stack_size = 32 << 10;
-  return o;
-}
-
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using runtimes::by_chance;
+using runtimes::in_runtime;
+using runtimes::joins;
+using runtimes::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
-void nothing_left() {
-  const heddle::statistics s = heddle::stats();
-  model::check(s.fibers == 0 && s.machines == 0, "something is left of the runtime");
-}
+// --- scenarios: what main does as a fiber -------------------------------------------------------------------------
 
-template <class F>
-auto in_runtime(unsigned procs, bool monitor, F f) {
-  return [=] {
-    heddle::run(f, with(procs, monitor));
-    nothing_left();
-  };
-}
-
-// --- scenarios: what main does as a fiber
-// -----------------------------------------------------------------------
-
-void joins() {
-  auto a = heddle::spawn([] { return 20; });
-  auto b = heddle::spawn([] { return 22; });
-  model::check(a.join() + b.join() == 42, "a result was lost");
-}
 /// The joined fiber begins on the stack of the joiner, or a thief has it; there it suspends and may move.
 void joins_one_that_waits() {
   platform::atomic<int> begun{0};
@@ -86,10 +56,6 @@ void joins_an_exception() {
     model::check(std::string(e.what()) == "expected", "another exception");
   }
 }
-void leaves_fibers_behind() {
-  for (int i = 0; i != 3; ++i) heddle::go([] { heddle::this_fiber::yield(); });
-}
-
 /// More fibers than the rings hold.
 void overflows() {
   heddle::wait_group all(12);
@@ -400,65 +366,9 @@ void meets_a_plain_thread() {
         there.close();
         model::check(!back.receive().has_value(), "a value from nowhere");
       },
-      with(2, false));
-  nothing_left();
+      runtimes::with(2, false));
+  runtimes::nothing_left();
 }
-void runs_twice() {
-  heddle::run(joins, with(2, false));
-  heddle::run(joins, with(1, true));
-  nothing_left();
-}
-
-/// A runtime that a plain thread starts by the way, and two of them use.
-void starts_by_the_way() {
-  setenv("HEDDLE", "procs=2,monitor=0,stack=32K", 1);
-  heddle::channel<int> c(1);
-  heddle::go([&] { c.send(1); });
-  {
-    model::thread plain([&] {
-      auto two = heddle::spawn([&] { return *c.receive() + 1; });
-      model::check(two.join() == 2, "a result was lost");
-    });
-  }
-  heddle::shutdown();
-  nothing_left();
-}
-
-/// A plain thread starts fibers and wakes them, while another ends the runtime again and again.
-void wakes_while_another_ends() {
-  setenv("HEDDLE", "procs=1,monitor=0,stack=32K", 1);
-  model::thread user([] {
-    for (int i = 0; i != 2; ++i) {
-      heddle::channel<int> c;
-      heddle::go([&] { c.send(1); });
-      model::check(c.receive() == 1, "a value was lost");
-    }
-  });
-  for (int i = 0; i != 2; ++i) heddle::shutdown();
-  user.join();
-  heddle::shutdown();
-  nothing_left();
-}
-
-/// Three threads start, run and end runtimes as they like.
-void all_at_once() {
-  setenv("HEDDLE", "procs=1,monitor=0,stack=32K", 1);
-  platform::atomic<int> ran{0};
-  const auto count = [&] { ran.fetch_add(1, std::memory_order_relaxed); };
-  model::thread starter([&] { heddle::spawn(count).join(); });
-  model::thread ender([] { heddle::shutdown(); });
-  try {
-    heddle::run(count, with(1, false));
-  } catch (const std::logic_error&) {
-    count();  // the other's fiber was waiting
-  }
-  starter.join();
-  ender.join();
-  heddle::shutdown();
-  model::check(ran.load(std::memory_order_relaxed) == 2, "a fiber was lost or ran twice");
-  nothing_left();
-}
-
 /// Machines are dismissed while others rely on their looking once more before they sleep.
 template <void (*F)()>
 void while_machines_end() {
@@ -477,22 +387,6 @@ void ends_spare_machines() {
     heddle::this_fiber::sleep_for(30s);
     model::check(heddle::stats().machines == 1, "the spare machine has not ended");
   }
-}
-
-/// The system has no thread to give: run() says so if it is the first, and does with fewer machines if not.
-void runs_with_few_threads() {
-  bool ran = false;
-  try {
-    heddle::run(
-        [&] {
-          ran = true;
-          joins();
-        },
-        with(2, false));
-  } catch (const std::system_error&) {
-    model::check(!ran, "main ran, and run() says it did not");
-  }
-  nothing_left();
 }
 
 /// Nobody will ever send.
@@ -536,7 +430,6 @@ void wrong(model::plant bug, unsigned procs, bool monitor, void (*f)(), const ch
 BOOST_AUTO_TEST_SUITE(one_processor)
 BOOST_AUTO_TEST_CASE(spawn_and_join) { right(1000, 1, false, joins); }
 BOOST_AUTO_TEST_CASE(spawn_and_join_with_monitor) { right(1000, 1, true, joins); }
-BOOST_AUTO_TEST_CASE(drain) { right(1000, 1, false, leaves_fibers_behind); }
 BOOST_AUTO_TEST_CASE(overflow) { right(1000, 1, false, overflows); }
 BOOST_AUTO_TEST_CASE(overflow_by_wakes) { right(1000, 1, false, wakes_many); }
 BOOST_AUTO_TEST_CASE(mutex) { right(1000, 1, true, counts_under_a_mutex); }
@@ -565,7 +458,6 @@ BOOST_AUTO_TEST_CASE(spawn_and_join) { right(8000, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(spawn_and_join_with_monitor) { right(4000, 2, true, joins); }
 BOOST_AUTO_TEST_CASE(join_one_that_waits) { right(8000, 2, false, joins_one_that_waits); }
 BOOST_AUTO_TEST_CASE(join_an_exception) { right(4000, 2, false, joins_an_exception); }
-BOOST_AUTO_TEST_CASE(drain) { right(4000, 2, false, leaves_fibers_behind); }
 BOOST_AUTO_TEST_CASE(overflow) { right(4000, 2, false, overflows); }
 BOOST_AUTO_TEST_CASE(no_idle_processor) { right(8000, 2, false, meet_running<2>); }
 BOOST_AUTO_TEST_CASE(no_idle_processor_when_reluctant) { right(8000, 2, true, meet_after_turns); }
@@ -587,36 +479,10 @@ BOOST_AUTO_TEST_CASE(plain_threads) {
   o.executions = 4000;
   model::expect_ok(o, meets_a_plain_thread);
 }
-BOOST_AUTO_TEST_CASE(twice) {
-  model::options o = by_chance;
-  o.executions = 2000;
-  model::expect_ok(o, runs_twice);
-}
-BOOST_AUTO_TEST_CASE(lazy_start) {
-  model::options o = by_chance;
-  o.executions = 4000;
-  model::expect_ok(o, starts_by_the_way);
-}
-BOOST_AUTO_TEST_CASE(wakes_at_the_end) {
-  model::options o = by_chance;
-  o.executions = 8000;
-  model::expect_ok(o, wakes_while_another_ends);
-}
-BOOST_AUTO_TEST_CASE(start_run_and_end_at_once) {
-  model::options o = by_chance;
-  o.executions = 4000;
-  model::expect_ok(o, all_at_once);
-}
 BOOST_AUTO_TEST_CASE(no_idle_processor_while_machines_end) {
   right(8000, 2, false, while_machines_end<meet_running<2>>);
 }
 BOOST_AUTO_TEST_CASE(sleep_while_machines_end) { right(4000, 2, false, while_machines_end<sleeps>); }
-BOOST_AUTO_TEST_CASE(threads_refused) {
-  model::options o = by_chance;
-  o.executions = 8000;
-  o.thread_failures = 2;
-  model::expect_ok(o, runs_with_few_threads);
-}
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(every_single_preemption)
@@ -654,18 +520,6 @@ BOOST_AUTO_TEST_CASE(leaver_forgets) {
 }
 BOOST_AUTO_TEST_CASE(leaver_forgets_the_time) {
   wrong(model::plant::leaver_forgets, 1, false, while_machines_end<sleeps_against_a_wake>, "deadlock");
-}
-BOOST_AUTO_TEST_CASE(wakes_need_open_runtime) {
-  model::options o = by_chance;
-  o.executions = 60'000;
-  o.planted = model::plant::wakes_need_open_runtime;
-  model::expect_bug(o, wakes_while_another_ends, "deadlock");
-}
-BOOST_AUTO_TEST_CASE(end_by_counts) {
-  model::options o = by_chance;
-  o.executions = 60'000;
-  o.planted = model::plant::end_by_counts;
-  model::expect_bug(o, wakes_while_another_ends);
 }
 BOOST_AUTO_TEST_CASE(machine_believes_any_wake) { wrong(model::plant::machine_believes_any_wake, 2, false, joins); }
 BOOST_AUTO_TEST_CASE(timekeeper_stays) { wrong(model::plant::timekeeper_stays, 2, false, sleeps, "too late"); }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Ends in the way that its argument names; exit_test.cpp knows the words that it must have said by then. A way whose
-// name does not begin with "exit" or "leave" returns from main.
+// Ends in the way that its argument names; exit_test.cpp knows the words that it must have said by then. Most ways
+// return from main. Those whose name begins with "exit" or "leave" go another way, and a few are aborted: by a deadlock
+// report, or by an exception.
 #include <dlfcn.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -81,6 +82,12 @@ void leave_waiting() {
   for (int i = 0; i != 10; ++i) heddle::this_fiber::yield();
   std::this_thread::sleep_for(20ms);
 }
+/// In the destructor of a thread-local: the thread of the next machine does the same, and so on without end.
+void start_on_the_next_machine() {
+  heddle::spawn([] { when_this_thread_ends(start_on_the_next_machine); }).join();
+  // The next machine is idle when this thread ends, so that there is one to dismiss at any time.
+  while (heddle::stats().idle_processors != heddle::processors()) std::this_thread::sleep_for(1ms);
+}
 void sleep_and_say() {
   for (int i = 0; i != 2; ++i) sleep_for(10ms);
   say("the fiber has ended");
@@ -138,6 +145,14 @@ const std::map<std::string, std::function<void()>> ways{
            heddle::shutdown();
          }
        }).detach();
+       std::this_thread::sleep_for(50ms);
+     }},
+    {"threads_that_start_fibers_when_they_end",
+     [] { heddle::spawn([] { when_this_thread_ends(start_on_the_next_machine); }).join(); }},
+    {"thread_that_shuts_down",
+     [] {
+       heddle::go(receive_all);
+       std::thread([] { heddle::shutdown(); }).detach();
        std::this_thread::sleep_for(50ms);
      }},
     {"waiting", leave_waiting},

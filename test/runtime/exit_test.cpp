@@ -58,8 +58,9 @@ BOOST_AUTO_TEST_CASE(waits_for_fibers_that_go_on_for_some_seconds_only) {
   BOOST_TEST(never.says("(fibers left: 1)"), never.text);
 }
 
-BOOST_AUTO_TEST_CASE(threads_that_go_on_starting_fibers_do_not_keep_the_process) {
-  for (const char* way : {"threads_that_start_fibers", "threads_that_start_sleepers", "threads_that_start_runtimes"}) {
+BOOST_AUTO_TEST_CASE(threads_that_go_on_do_not_keep_the_process) {
+  for (const char* way : {"threads_that_start_fibers", "threads_that_start_sleepers", "threads_that_start_runtimes",
+                          "threads_that_start_fibers_when_they_end", "thread_that_shuts_down"}) {
     const death end = leave_by(way);
     BOOST_TEST(end.signal == 0, way << '\n' << end.text);
     BOOST_TEST(end.status == 3, way << '\n' << end.text);

@@ -56,6 +56,9 @@ enum class plant : std::uint8_t {
   two_end_a_wait,           ///< who ends a wait does not see that it was signalled already
   wakes_need_open_runtime,  ///< while a thread looks whether the runtime may end, a plain thread's wake is dropped
   end_by_counts,            ///< the runtime ends when no fiber is counted any more, whatever machines do
+  idle_again,               ///< a deadlock is seen though a fiber has run between two looks at idle processors
+  drained_for_ever,         ///< exit waits without end for a fiber that a thread has started at the last moment
+  end_awaited_for_ever,     ///< exit waits without end for another thread that ends the runtime
   early_end_ignored,        ///< a sleeper sleeps although its wait has ended before
 
   // sync

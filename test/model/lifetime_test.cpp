@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// How runtimes start and end, under the explorer: several threads start them, end them, and leave the process.
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <cstdlib>
+#include <stdexcept>
+#include <system_error>
+
+#include "exit.hpp"
+#include "heddle/channel.hpp"
+#include "heddle/fiber.hpp"
+#include "heddle/run.hpp"
+#include "heddle/this_fiber.hpp"
+#include "model/expect.hpp"
+#include "runtimes.hpp"
+#include "scheduler.hpp"
+
+namespace {
+
+namespace platform = heddle::detail::platform;
+using runtimes::by_chance_times;
+using runtimes::in_runtime;
+using runtimes::joins;
+using runtimes::nothing_left;
+using runtimes::warm_up;
+using runtimes::with;
+BOOST_TEST_GLOBAL_FIXTURE(warm_up);
+
+void leaves_fibers_behind() {
+  for (int i = 0; i != 3; ++i) heddle::go([] { heddle::this_fiber::yield(); });
+}
+
+void runs_twice() {
+  heddle::run(joins, with(2, false));
+  heddle::run(joins, with(1, true));
+  nothing_left();
+}
+
+/// A runtime that a plain thread starts by the way, and two of them use.
+void starts_by_the_way() {
+  setenv("HEDDLE", "procs=2,monitor=0,stack=32K", 1);
+  heddle::channel<int> c(1);
+  heddle::go([&] { c.send(1); });
+  {
+    model::thread plain([&] {
+      auto two = heddle::spawn([&] { return *c.receive() + 1; });
+      model::check(two.join() == 2, "a result was lost");
+    });
+  }
+  heddle::shutdown();
+  nothing_left();
+}
+
+/// A plain thread starts fibers and wakes them, while another ends the runtime again and again.
+void wakes_while_another_ends() {
+  setenv("HEDDLE", "procs=1,monitor=0,stack=32K", 1);
+  model::thread user([] {
+    for (int i = 0; i != 2; ++i) {
+      heddle::channel<int> c;
+      heddle::go([&] { c.send(1); });
+      model::check(c.receive() == 1, "a value was lost");
+    }
+  });
+  for (int i = 0; i != 2; ++i) heddle::shutdown();
+  user.join();
+  heddle::shutdown();
+  nothing_left();
+}
+
+/// Three threads start, run and end runtimes as they like.
+void all_at_once() {
+  setenv("HEDDLE", "procs=1,monitor=0,stack=32K", 1);
+  platform::atomic<int> ran{0};
+  const auto count = [&] { ran.fetch_add(1, std::memory_order_relaxed); };
+  model::thread starter([&] { heddle::spawn(count).join(); });
+  model::thread ender([] { heddle::shutdown(); });
+  try {
+    heddle::run(count, with(1, false));
+  } catch (const std::logic_error&) {
+    count();  // the other's fiber was waiting
+  }
+  starter.join();
+  ender.join();
+  heddle::shutdown();
+  model::check(ran.load(std::memory_order_relaxed) == 2, "a fiber was lost or ran twice");
+  nothing_left();
+}
+
+/// The system has no thread to give: run() says so if it is the first, and does with fewer machines if not.
+void runs_with_few_threads() {
+  bool ran = false;
+  try {
+    heddle::run(
+        [&] {
+          ran = true;
+          joins();
+        },
+        with(2, false));
+  } catch (const std::system_error&) {
+    model::check(!ran, "main ran, and run() says it did not");
+  }
+  nothing_left();
+}
+
+// --- exit() while other threads go on -----------------------------------------------------------------------------
+
+/// What exit() does. The monitor, if there is one, has the time to take the end of all waits for a deadlock.
+template <bool Monitor>
+void leave() {
+  constexpr heddle::detail::nanoseconds_t busy = Monitor ? 1'000'000'000 : 1'000'000;
+  (void)heddle::detail::wind_up(0, busy);
+}
+
+template <bool Monitor>
+void configure() {
+  setenv("HEDDLE", Monitor ? "procs=1,stack=32K" : "procs=1,monitor=0,stack=32K", 1);
+}
+
+/// Another thread starts a fiber that goes on only when exit() has left it behind, perhaps just when all has ended.
+template <bool Monitor>
+void starts_a_fiber_while_main_leaves() {
+  configure<Monitor>();
+  heddle::channel<int> c;
+  heddle::spawn([] {}).join();
+  model::thread other([&] { heddle::spawn([&] { (void)c.receive(); }).join(); });
+  leave<Monitor>();
+  c.close();
+  other.join();
+  heddle::shutdown();
+  nothing_left();
+}
+
+/// Another thread ends the runtime, and waits for a fiber that goes on only when exit() has left it behind.
+template <bool Monitor>
+void leaves_while_another_ends() {
+  configure<Monitor>();
+  heddle::channel<int> c;
+  heddle::go([&] { (void)c.receive(); });
+  model::thread other([] { heddle::shutdown(); });
+  leave<Monitor>();
+  c.close();
+  other.join();
+  heddle::shutdown();
+  nothing_left();
+}
+
+void wrong(model::plant bug, void (*f)(), const char* text = "") {
+  model::options o = by_chance_times(60'000);
+  o.planted = bug;
+  model::expect_bug(o, f, text);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(lifetime)
+BOOST_AUTO_TEST_CASE(drain) { model::expect_ok(by_chance_times(1000), in_runtime(1, false, leaves_fibers_behind)); }
+BOOST_AUTO_TEST_CASE(drain_two) { model::expect_ok(by_chance_times(4000), in_runtime(2, false, leaves_fibers_behind)); }
+BOOST_AUTO_TEST_CASE(twice) { model::expect_ok(by_chance_times(2000), runs_twice); }
+BOOST_AUTO_TEST_CASE(lazy_start) { model::expect_ok(by_chance_times(4000), starts_by_the_way); }
+BOOST_AUTO_TEST_CASE(wakes_at_the_end) { model::expect_ok(by_chance_times(8000), wakes_while_another_ends); }
+BOOST_AUTO_TEST_CASE(start_run_and_end_at_once) { model::expect_ok(by_chance_times(4000), all_at_once); }
+BOOST_AUTO_TEST_CASE(threads_refused) {
+  model::options o = by_chance_times(8000);
+  o.thread_failures = 2;
+  model::expect_ok(o, runs_with_few_threads);
+}
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(exits)
+BOOST_AUTO_TEST_CASE(fiber_at_the_last_moment) {
+  model::expect_ok(by_chance_times(4000), starts_a_fiber_while_main_leaves<false>);
+  model::expect_ok(by_chance_times(2000), starts_a_fiber_while_main_leaves<true>);
+}
+BOOST_AUTO_TEST_CASE(another_ends) {
+  model::expect_ok(by_chance_times(4000), leaves_while_another_ends<false>);
+  model::expect_ok(by_chance_times(2000), leaves_while_another_ends<true>);
+}
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(planted)
+BOOST_AUTO_TEST_CASE(wakes_need_open_runtime) {
+  wrong(model::plant::wakes_need_open_runtime, wakes_while_another_ends, "deadlock");
+}
+BOOST_AUTO_TEST_CASE(end_by_counts) { wrong(model::plant::end_by_counts, wakes_while_another_ends); }
+BOOST_AUTO_TEST_CASE(idle_again) {
+  wrong(model::plant::idle_again, starts_a_fiber_while_main_leaves<true>, "Aborted");
+}
+BOOST_AUTO_TEST_CASE(drained_for_ever) {
+  wrong(model::plant::drained_for_ever, starts_a_fiber_while_main_leaves<false>, "deadlock");
+}
+BOOST_AUTO_TEST_CASE(end_awaited_for_ever) {
+  wrong(model::plant::end_awaited_for_ever, leaves_while_another_ends<false>, "deadlock");
+}
+BOOST_AUTO_TEST_SUITE_END()
