@@ -7,7 +7,6 @@
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <span>
@@ -18,26 +17,11 @@
 #include <utility>
 #include <vector>
 
-#include "heddle/select.hpp"
-#include "support/channel_values.hpp"
-#include "support/crew.hpp"
-#include "support/leak_check.hpp"
+#include "sync/selecting.hpp"
 
 namespace {
 
-using namespace std::chrono_literals;
-using heddle::channel;
-using heddle::receive_case;
-using heddle::select;
-using heddle::select_case;
-using heddle::send_case;
-using heddle::testing::all_settings;
-using heddle::testing::crew;
-using heddle::testing::one_at_a_time;
-using heddle::testing::settle;
-using heddle::testing::touchy;
-using heddle::testing::with_crew;
-using steady = std::chrono::steady_clock;
+using namespace selecting;
 
 template <class Case>
 constexpr bool only_movable = !std::is_copy_constructible_v<Case> && !std::is_copy_assignable_v<Case> &&
@@ -170,12 +154,10 @@ BOOST_AUTO_TEST_CASE(a_move_that_throws_leaves_the_case_as_it_was) {
 
 BOOST_AUTO_TEST_CASE(ranges_of_cases) {
   for (const std::size_t n : {1, 8, 9, 20}) {
-    std::vector<std::unique_ptr<channel<int>>> channels;
-    for (std::size_t i = 0; i < n; ++i) channels.push_back(std::make_unique<channel<int>>(1));
+    const auto channels = make_channels(n);
     std::vector<receive_case<int>> cases;
     for (auto& c : channels) cases.emplace_back(c.get());
-    std::vector<std::unique_ptr<receive_case<int>>> pointers;
-    for (auto& c : channels) pointers.push_back(std::make_unique<receive_case<int>>(*c));
+    auto pointers = cases_of(channels);
     pointers.push_back(nullptr);
     BOOST_TEST(!heddle::try_select(cases));
     BOOST_TEST(!heddle::try_select(pointers));

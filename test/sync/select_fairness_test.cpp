@@ -10,22 +10,13 @@
 #include <vector>
 
 #include "heddle/fiber.hpp"
-#include "heddle/select.hpp"
 #include "heddle/this_fiber.hpp"
-#include "support/crew.hpp"
-#include "support/leak_check.hpp"
 #include "support/scale.hpp"
+#include "sync/selecting.hpp"
 
 namespace {
 
-using namespace std::chrono_literals;
-using heddle::channel;
-using heddle::receive_case;
-using heddle::select;
-using heddle::send_case;
-using heddle::testing::crew;
-using heddle::testing::one_at_a_time;
-using heddle::testing::with_crew;
+using namespace selecting;
 
 constexpr int draws = heddle::testing::times(100'000, 10);
 

@@ -15,29 +15,15 @@
 #include "heddle/fiber.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
-#include "support/channel_values.hpp"
-#include "support/crew.hpp"
 #include "support/death.hpp"
-#include "support/leak_check.hpp"
+#include "sync/selecting.hpp"
 
 namespace {
 
-using namespace std::chrono_literals;
-using heddle::channel;
-using heddle::receive_case;
-using heddle::select;
-using heddle::select_case;
-using heddle::send_case;
-using heddle::testing::all_settings;
-using heddle::testing::crew;
+using namespace selecting;
 using heddle::testing::death_of;
 using heddle::testing::expect;
 using heddle::testing::kind;
-using heddle::testing::one_at_a_time;
-using heddle::testing::settle;
-using heddle::testing::touchy;
-using heddle::testing::with_crew;
-using steady = std::chrono::steady_clock;
 
 }  // namespace
 
@@ -107,14 +93,10 @@ BOOST_AUTO_TEST_CASE(values_that_can_only_be_moved) {
 
 BOOST_AUTO_TEST_CASE(cases_known_at_run_time) {
   for (std::size_t n : {1, 3, 8, 9, 40}) {
-    std::vector<std::unique_ptr<channel<int>>> channels;
-    std::vector<std::unique_ptr<receive_case<int>>> owned;
+    const auto channels = make_channels(n);
+    const auto owned = cases_of(channels);
     std::vector<select_case*> cases;
-    for (std::size_t i = 0; i < n; ++i) {
-      channels.push_back(std::make_unique<channel<int>>(1));
-      owned.push_back(std::make_unique<receive_case<int>>(*channels.back()));
-      cases.push_back(owned.back().get());
-    }
+    for (const auto& c : owned) cases.push_back(c.get());
     cases.push_back(nullptr);
     BOOST_TEST(!heddle::try_select(cases));
     for (std::size_t i = 0; i < n; ++i) {
