@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "held_calls.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -96,6 +97,14 @@ bool scheduler::end_machines(std::size_t n, std::size_t kept) noexcept {
   return leaving_ != nullptr;
 }
 
+/// User code may run there yet, and wait for a signal; while the caller sleeps in join() it makes no held calls.
+void scheduler::await_end(machine& leaver) const noexcept {
+  if (settings.monitor) return leaver.thread.join();  // which makes them
+  constexpr nanoseconds_t pause = 20'000;             // about as long as a thread takes to end
+  atomic<std::uint32_t> nobody{0};
+  while (!leaver.thread.try_join()) sleep_on(nobody, 0, platform::now() + pause);
+}
+
 bool scheduler::dismiss_all(nanoseconds_t deadline) noexcept {
   for (;;) {
     // Plain threads that go on starting fibers bring new machines again and again.
@@ -108,7 +117,7 @@ bool scheduler::dismiss_all(nanoseconds_t deadline) noexcept {
       if (leaver == nullptr) return threads_ == 0;
       leaving_ = leaver->next_idle;
     }
-    leaver->thread.join();
+    await_end(*leaver);
     const thread_lock hold(lock_);
     forget_thread(*leaver);
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "exit.hpp"
+#include "held_calls.hpp"
 #include "late.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
@@ -40,6 +41,7 @@ void monitor::run() noexcept {
   bool kept = true;  // memory that may be given back later
   // acquire: so that nothing of the runtime is touched after stop().
   while (stop_.load(std::memory_order_acquire) == 0) {
+    make_held_calls();
     const nanoseconds_t now = platform::now();
     interval = next_interval(round(now), interval);
     if (now - given_back >= memory_period) {
@@ -169,6 +171,7 @@ void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
   if (how == deep && main_thread_left()) deadline = std::min(deadline, platform::now() + while_waiting);
   if (how == deep && main_unseen_) deadline = std::min(deadline, platform::now() + while_unseen);
   if (stop_.load(std::memory_order_seq_cst) == 0 &&  // seq_cst: after the nap; other half in stop()
+      (!some_calls_held() || HEDDLE_PLANTED(sleeps_on_held_calls)) &&
       (how != deep || HEDDLE_PLANTED(deep_sleep_without_look) || sched_.all_idle()))
     platform::futex_wait(nap_, how, deadline);
   nap_.store(awake, std::memory_order_relaxed);

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -212,6 +213,22 @@ constinit thread_local std::uint8_t note_of_thread = 0;
 }  // namespace
 std::uint8_t thread_note() noexcept { return note_of_thread; }
 void note_on_thread(std::uint8_t n) noexcept { note_of_thread = n; }
+
+namespace {
+constinit thread_local std::atomic<bool> calls_held_here{false};  // atomic for the handlers
+}  // namespace
+// Apart, as thread_slot(): so they are barriers for the compiler too.
+[[gnu::noinline]] bool holds_calls() noexcept {
+  asm volatile("" ::: "memory");
+  return calls_held_here.load(std::memory_order_relaxed);
+}
+[[gnu::noinline]] bool hold_calls(bool now) noexcept {
+  asm volatile("" ::: "memory");
+  const bool before = calls_held_here.load(std::memory_order_relaxed);
+  calls_held_here.store(now, std::memory_order_relaxed);
+  asm volatile("" ::: "memory");
+  return before;
+}
 
 bool is_main_thread() noexcept { return ::gettid() == ::getpid(); }
 

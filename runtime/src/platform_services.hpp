@@ -19,6 +19,11 @@ void set_thread_locals(locals_base* of_thread) noexcept;
 std::uint8_t thread_note() noexcept;
 void note_on_thread(std::uint8_t n) noexcept;
 
+/// Whether the calling kernel thread holds calls of its signal handlers (held_calls.hpp); false at first.
+bool holds_calls() noexcept;
+/// Changes that; returns how it was.
+bool hold_calls(bool now) noexcept;
+
 /// Bounds of the calling kernel thread's stack, for the sanitizers.
 void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept;
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;

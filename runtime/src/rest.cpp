@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "held_calls.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -60,7 +61,7 @@ bool scheduler::drain(nanoseconds_t deadline) noexcept {
   bool waits = in_time();
   // acquire: so that the runtime is seen at rest; release half in check_drained().
   while (waits && drained_.load(std::memory_order_acquire) == 0) {
-    platform::futex_wait(drained_, 0, std::min(report_at, deadline));
+    sleep_on(drained_, 0, std::min(report_at, deadline));
     waits = in_time();
     if (report_at == no_deadline || platform::now() < report_at) continue;
     report_failure();
@@ -99,7 +100,7 @@ settled scheduler::settle(nanoseconds_t grace, nanoseconds_t busy) noexcept {
     }
     if (done) return how;
     // acquire: so that the runtime is seen at rest; release half in check_drained().
-    if (drained_.load(std::memory_order_acquire) == 0) platform::futex_wait(drained_, 0, deadline);
+    if (drained_.load(std::memory_order_acquire) == 0) sleep_on(drained_, 0, deadline);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "exit.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
+#include "held_calls.hpp"
 #include "overflow.hpp"
 #include "pinned.hpp"
 #include "platform_services.hpp"
@@ -156,7 +157,7 @@ bool await_change(process_state& s, std::uint32_t seen, nanoseconds_t deadline =
   do {
     // acquire: so that the state is seen as it is then; release half in note_change().
     changed = s.changes.load(std::memory_order_acquire) != seen;
-    if (!changed) platform::futex_wait(s.changes, seen, deadline);
+    if (!changed) sleep_on(s.changes, seen, deadline);
   } while (!changed && (deadline == no_deadline || platform::now() < deadline));
   count_parked_thread(-parked);
   return changed;
@@ -241,6 +242,7 @@ bool runtime_present() noexcept { return process().present.load(std::memory_orde
 unsigned running_processors() noexcept { return process().processors.load(std::memory_order_relaxed); }
 
 settled wind_up(nanoseconds_t grace, nanoseconds_t busy) noexcept {
+  const calls_held meanwhile;
   process_state& s = process();
   const nanoseconds_t until = platform::now() + busy;
   do {
@@ -336,6 +338,7 @@ void scheduler::run_machine(machine& m) noexcept {
 void scheduler::stop() noexcept { monitor_.stop(); }
 
 void scheduler::notice_main_left() noexcept { monitor_.wake(); }
+void scheduler::notice_held_call() noexcept { monitor_.wake(); }
 
 std::size_t scheduler::alive() const noexcept {
   std::uint64_t n = elsewhere_.load(std::memory_order_relaxed);
@@ -449,6 +452,7 @@ runtime_scope::runtime_scope(const options& o) {
         "that "
         "thread has; start fibers there with go() or spawn()");
   process_state& s = process();
+  calls_held until_run_returns;
   while (scheduler* const lazy = start_or_claim(s, o)) {
     if (lazy->settle(0) == settled::ended) {
       end_runtime(s, lazy);
@@ -461,6 +465,7 @@ runtime_scope::runtime_scope(const options& o) {
                            (left == 1 ? " fiber of it sleeps or waits" : " fibers of it sleep or wait") +
                            "; start them inside of run(), or let them end first (shutdown() waits for them)");
   }
+  until_run_returns.go_on();
 }
 
 void runtime_scope::main_has_thrown() noexcept {
@@ -478,6 +483,7 @@ runtime_scope::~runtime_scope() {
     ending = s.running;
   }
   end_runtime(s, ending);
+  calls_held::let_go();
 }
 
 }  // namespace detail
@@ -485,6 +491,7 @@ runtime_scope::~runtime_scope() {
 void shutdown() {
   detail::refuse_on_fiber("heddle::shutdown");
   if (detail::on_dismissed_machine()) return;
+  const detail::calls_held meanwhile;
   detail::process_state& s = detail::process();
   if (detail::scheduler* const lazy = detail::claim_end(s)) detail::end_runtime(s, lazy);
 }

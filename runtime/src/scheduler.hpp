@@ -137,6 +137,8 @@ class scheduler {
   void stop() noexcept;
   /// The main thread is about to end, and perhaps the process with the last fiber: the monitor looks after it.
   void notice_main_left() noexcept;
+  /// A call is held (held_calls.hpp): the monitor makes it, if nobody does so before.
+  void notice_held_call() noexcept;
   /// Takes back a fiber that make_fiber() has made on a plain thread and that was never made runnable.
   void take_back(fiber* f) noexcept;
   /// The exception of main, for the reports: run() waits for the others before it rethrows.
@@ -225,6 +227,7 @@ class scheduler {
   machine& threadless_machine() HEDDLE_REQUIRES(lock_);
   void dismiss(machine& m) noexcept HEDDLE_REQUIRES(lock_);
   void forget_thread(machine& m) noexcept HEDDLE_REQUIRES(lock_);
+  void await_end(machine& leaver) const noexcept;
   void check_drained() noexcept HEDDLE_REQUIRES(lock_);
   nanoseconds_t last_sleep() noexcept;
   void report_failure() noexcept;

@@ -3,6 +3,7 @@
 
 #include "heddle/detail/bounded_wait.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "held_calls.hpp"
 #include "pinned.hpp"
 #include "scheduler.hpp"
 
@@ -31,7 +32,7 @@ void waiter::park(void (*commit)(void*), void* arg) noexcept {
 void waiter::sleep_thread() noexcept {
   // acquire: so that what the waker did before wake() is seen; release half there.
   while (signal_.load(std::memory_order_acquire) == 0) {
-    platform::futex_wait(signal_, 0);
+    sleep_on(signal_, 0);
     if (HEDDLE_PLANTED(spurious_wake_believed)) break;
   }
 }
@@ -118,7 +119,7 @@ void bounded_waiter::park_thread() noexcept {
   release_processor();
   // acquire: so that what the waker did before wake() is seen; release half there.
   while (alarm_.deadline != no_deadline && signal_.load(std::memory_order_acquire) == 0) {
-    platform::futex_wait(signal_, 0, alarm_.deadline);
+    sleep_on(signal_, 0, alarm_.deadline);
     if (platform::now() < alarm_.deadline) continue;
     if (end_wait(state_, wait_state::timed_out)) return;
     break;  // somebody else has ended it, and is about to wake

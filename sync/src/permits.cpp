@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/detail/permits.hpp"
 
+#include "heddle/detail/home_stack.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "misuse.hpp"
 
 namespace heddle::detail {
 namespace {
@@ -12,6 +14,10 @@ void wake_all(permit_waiter* first) noexcept {
     first->self->wake();
     first = rest;
   }
+}
+
+[[noreturn]] void too_many_owed(const permits* p) noexcept {
+  misuse("semaphore", p, "signal handlers have released more permits than its limit");
 }
 
 }  // namespace
@@ -69,6 +75,10 @@ permit_waiter* permits::serve(std::uint64_t free) noexcept {
 }
 
 bool permits::release_slow(std::uint64_t n, std::uint64_t most) noexcept {
+  if (calls_are_held()) [[unlikely]] {
+    owe(n, most);
+    return true;
+  }
   lock_.lock();
   // acquire: so that serve() passes on what others did before they released; release half in release(), serve().
   const std::uint64_t state = state_.load(std::memory_order_acquire);
@@ -82,6 +92,47 @@ bool permits::release_slow(std::uint64_t n, std::uint64_t most) noexcept {
   lock_.unlock();
   wake_all(served);
   return fits;
+}
+
+/// In a handler that has interrupted a thread which may hold the locks that are needed. Whether there are too many is
+/// seen later: those who wait may have got some by then.
+void permits::owe(std::uint64_t n, std::uint64_t most) noexcept {
+  most_.store(most, std::memory_order_relaxed);
+  // release: so that who gets the permits sees what was done before; acquire half in release_owed().
+  if (n != 0 && owed_.fetch_add(n, std::memory_order_release) == 0) hold_call(*this);
+}
+
+void permits::release_owed(held_call& self) noexcept {
+  permits& p = static_cast<permits&>(self);
+  std::uint64_t n = p.owed_.load(std::memory_order_acquire);  // acquire: release half in owe()
+  do {
+    wake_all(p.give(n));
+    if (p.count() > p.most_.load(std::memory_order_relaxed)) too_many_owed(&p);
+    // release: so that what is done here comes before the end of the object; acquire half in the destructor. acquire:
+    // as above, for what has been added.
+  } while ((n = p.owed_.fetch_sub(n, std::memory_order_acq_rel) - n) != 0);
+}
+
+/// Adds n permits whatever the limit is. Returns those who have theirs now, to be woken.
+permit_waiter* permits::give(std::uint64_t n) noexcept {
+  const thread_lock hold(lock_);
+  std::uint64_t state = state_.load(std::memory_order_relaxed);
+  if (n > ~queued - (state & ~queued)) too_many_owed(this);
+  while (!(state & queued))  // nobody queues meanwhile, but others may take permits and release some
+    // release: as in release().
+    if (state_.compare_exchange_weak(state, state + n, std::memory_order_release, std::memory_order_relaxed))
+      return nullptr;
+  // acquire: as in release_slow().
+  return serve((state_.load(std::memory_order_acquire) & ~queued) + n);
+}
+
+void permits::await_owed() noexcept {
+  on_home_stack([this] {
+    while (owed_.load(std::memory_order_acquire) != 0) {  // acquire: as in the destructor
+      make_held_calls();
+      platform::yield_thread();
+    }
+  });
 }
 
 /// After a wait that its bounds have ended: those behind may have waited only because of this one. Always false.

@@ -3,7 +3,9 @@
 // A handler that wakes a fiber is a way to be woken. A machine blocks signals that the runtime's starter had blocked.
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,6 +69,23 @@ unsigned long of_thread(const std::string& name, const std::string& field) {
   return 0;
 }
 
+/// Until the next write to that end of a pipe blocks.
+void fill(int pipe_end) {
+  const std::vector<char> page(4096);
+  const int flags = ::fcntl(pipe_end, F_GETFL);
+  ::fcntl(pipe_end, F_SETFL, flags | O_NONBLOCK);
+  while (::write(pipe_end, page.data(), page.size()) > 0) {
+  }
+  ::fcntl(pipe_end, F_SETFL, flags);
+}
+
+/// Whether that thread of the process is in write(2) to stderr.
+bool writes_to_stderr(pid_t task) {
+  std::string call, descriptor;
+  std::ifstream("/proc/self/task/" + std::to_string(task) + "/syscall") >> call >> descriptor;
+  return call == std::to_string(SYS_write) && descriptor == "0x2";
+}
+
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(signals, heddle::testing::leak_check)
@@ -122,6 +141,76 @@ BOOST_AUTO_TEST_CASE(again_and_again, *boost::unit_test::enable_if<!heddle::test
     ::_exit(7);
   });
   BOOST_TEST(end.status == 7, end.text);
+}
+
+// The thread in run() holds the scheduler's lock while it reports what main has thrown, here for long.
+BOOST_AUTO_TEST_CASE(while_run_holds_the_lock_that_a_wake_needs,
+                     *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
+  const auto end = death_of([] {
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(1);
+    ::dup2(ends[1], STDERR_FILENO);
+    fill(ends[1]);
+    static std::atomic<bool> handled{false};
+    ::signal(SIGUSR1, [](int) {
+      asked.release();
+      handled = true;
+    });
+    std::thread reader([&, to = ::pthread_self(), task = ::gettid()] {
+      while (!writes_to_stderr(task)) std::this_thread::sleep_for(1ms);
+      ::pthread_kill(to, SIGUSR1);
+      while (!handled) std::this_thread::sleep_for(1ms);
+      char part[4096];
+      while (::read(ends[0], part, sizeof part) == sizeof part) {
+      }
+    });
+    try {
+      heddle::run([] {
+        heddle::go([] { asked.acquire(); });
+        throw 7;
+      });
+    } catch (int status) {
+      reader.detach();
+      ::_exit(status);
+    }
+  });
+  BOOST_TEST(end.status == 7, end.text);
+}
+
+// At any point of the start and the end of a runtime, too.
+BOOST_AUTO_TEST_CASE(while_run_starts_and_ends, *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
+  for (const bool monitor : {true, false}) {
+    const auto end = death_of([&] {
+      constexpr int rounds = 300, each = 4;
+      static heddle::semaphore fuel(0);
+      static std::atomic<int> handled{0}, burnt{0};
+      ::signal(SIGUSR1, [](int) {
+        fuel.release();
+        ++handled;
+      });
+      std::thread sender([to = ::pthread_self()] {
+        for (int sent = 1; sent <= rounds * each; ++sent) {
+          ::pthread_kill(to, SIGUSR1);
+          // One after the other, and not so far ahead that the last rounds meet none.
+          while (handled < sent || sent - burnt > 2 * each) ::sched_yield();
+        }
+      });
+      for (int i = 0; i != rounds; ++i)
+        heddle::run(
+            [] {
+              for (int k = 0; k != each; ++k)
+                heddle::go([] {
+                  fuel.acquire();
+                  ++burnt;
+                });
+            },
+            {.procs = 2, .monitor = monitor});
+      sender.join();
+      ::_exit(burnt == rounds * each ? 7 : 8);
+    });
+    BOOST_TEST(end.signal == 0);
+    BOOST_TEST(end.status == 7, end.text);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_deadlock_is_seen_where_no_handler_could_help,

@@ -7,6 +7,7 @@
 #include "heddle/detail/bounded_wait.hpp"
 #include "heddle/detail/config.hpp"
 #include "heddle/detail/fifo.hpp"
+#include "heddle/detail/held_call.hpp"
 #include "heddle/detail/platform.hpp"
 #include "heddle/detail/thread_mutex.hpp"
 #include "heddle/detail/wait.hpp"
@@ -33,9 +34,19 @@ struct permit_waiter {
 /// 3. Permits are handed over: who is woken has them.
 /// 4. Who releases touches the object after the step that makes the permits available only to unlock, and only if
 ///    somebody was queued, who still is inside acquire().
-class permits {
+/// 5. What a signal handler releases while the thread that it interrupts starts or ends a runtime is `owed_`, if
+/// somebody
+///    is queued. While it is not 0 the object is in the list of held calls, or about to be in it or out of it: who
+///    makes it 0 touches the object no more, and the destructor waits for that.
+class permits : held_call {
  public:
-  constexpr explicit permits(std::ptrdiff_t n) noexcept : state_(static_cast<std::uint64_t>(n)) {}
+  constexpr explicit permits(std::ptrdiff_t n) noexcept
+      : held_call(release_owed), state_(static_cast<std::uint64_t>(n)) {}
+  ~permits() {
+    // acquire: so that who has made it 0 is done with the object; release half in release_owed().
+    if (owed_.load(std::memory_order_acquire) != 0) [[unlikely]]
+      await_owed();
+  }
   permits(const permits&) = delete;
   permits& operator=(const permits&) = delete;
 
@@ -88,6 +99,10 @@ class permits {
   HEDDLE_EXPORT void wait_for(permit_waiter& node) noexcept;
   HEDDLE_EXPORT bool wait_for(permit_waiter& node, bounded_waiter& self) noexcept;
   HEDDLE_EXPORT bool release_slow(std::uint64_t n, std::uint64_t most) noexcept;
+  HEDDLE_EXPORT static void release_owed(held_call& self) noexcept;
+  HEDDLE_EXPORT void await_owed() noexcept;
+  void owe(std::uint64_t n, std::uint64_t most) noexcept;
+  permit_waiter* give(std::uint64_t n) noexcept;
   bool announce(std::uint64_t n) noexcept HEDDLE_REQUIRES(lock_);
   permit_waiter* serve(std::uint64_t free) noexcept HEDDLE_REQUIRES(lock_);
   bool leave(permit_waiter& node) noexcept;
@@ -96,6 +111,8 @@ class permits {
   atomic<std::uint64_t> state_;
   thread_mutex lock_;
   fifo<permit_waiter> queue_ HEDDLE_GUARDED_BY(lock_);
+  atomic<std::uint64_t> owed_{0};
+  atomic<std::uint64_t> most_{0};  // of those who owe
 };
 
 }  // namespace heddle::detail

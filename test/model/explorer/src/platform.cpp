@@ -6,6 +6,7 @@
 #include "heddle/detail/locals.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "model/data.hpp"
 #include "model/model.hpp"
@@ -212,6 +213,10 @@ void set_thread_slot(void* value) noexcept {
 std::uint8_t thread_note() noexcept { return scheduler::get().active() ? scheduler::get().current().note : 0; }
 void note_on_thread(std::uint8_t n) noexcept {
   if (scheduler::get().active()) scheduler::get().current().note = n;
+}
+bool holds_calls() noexcept { return scheduler::get().active() && scheduler::get().current().holds_calls; }
+bool hold_calls(bool now) noexcept {
+  return scheduler::get().active() && std::exchange(scheduler::get().current().holds_calls, now);
 }
 }  // namespace heddle::detail::platform
 unsigned model::detail::running_thread() noexcept { return model::current_thread(); }

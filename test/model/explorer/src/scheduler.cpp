@@ -50,6 +50,7 @@ void scheduler::prepare(model_thread& t, void (*f)(void*), void* arg, const char
   t.exceptions = {};
   t.slot = nullptr;
   t.note = 0;
+  t.holds_calls = false;
   t.at = model_thread::state::running;
   std::snprintf(t.name, sizeof t.name, "%s", name != nullptr ? name : "thread");
   t.f = f;

@@ -37,6 +37,7 @@ struct model_thread {
   void* stack_top = nullptr;  // kept when the thread ends
   void* slot = nullptr;       // platform::thread_slot()
   std::uint8_t note = 0;      // platform::thread_note()
+  bool holds_calls = false;   // platform::holds_calls()
   state at = state::unused;
   char name[16] = {};
   void (*f)(void*) = nullptr;

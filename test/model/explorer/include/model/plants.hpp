@@ -43,6 +43,7 @@ enum class plant : std::uint8_t {
   // runtime/src/machine.hpp, monitor.cpp
   enter_ignores_revoked,    ///< a machine does not look whether its processor has been taken
   leave_without_release,    ///< the next owner of a processor need not see what the last one did to it
+  sleeps_on_held_calls,     ///< the monitor goes to sleep though a call is held
   deep_sleep_without_look,  ///< the monitor sleeps without a deadline although a processor has begun to work
 
   // runtime/src/late.hpp
