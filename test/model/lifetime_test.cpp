@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <system_error>
 
@@ -11,7 +12,9 @@
 #include "heddle/channel.hpp"
 #include "heddle/fiber.hpp"
 #include "heddle/run.hpp"
+#include "heddle/semaphore.hpp"
 #include "heddle/this_fiber.hpp"
+#include "held_calls.hpp"
 #include "model/expect.hpp"
 #include "runtimes.hpp"
 #include "scheduler.hpp"
@@ -145,6 +148,49 @@ void leaves_while_another_ends() {
   nothing_left();
 }
 
+// --- handlers on a thread that starts or ends a runtime: what they release waits -------------------------------------
+
+/// Two threads release what they must hold. The fiber destroys the semaphore as soon as it has both.
+template <bool Monitor>
+void releases_are_held() {
+  configure<Monitor>();
+  auto s = std::make_unique<heddle::semaphore>(0);
+  auto waits = heddle::spawn([&] {
+    s->acquire(2);
+    s.reset();
+  });
+  const auto release = [&] {
+    const heddle::detail::calls_held meanwhile;
+    s->release();
+  };
+  model::thread other(release);
+  release();
+  other.join();
+  waits.join();
+  heddle::shutdown();
+  nothing_left();
+}
+
+/// A thread that holds for long, and begins when nothing has happened for long: the monitor makes its calls.
+void monitor_makes_held_calls() {
+  configure<true>();
+  heddle::semaphore s(0);
+  platform::atomic<std::uint32_t> ran{0};
+  auto waits = heddle::spawn([&] {
+    s.acquire();
+    ran.store(1, std::memory_order_relaxed);
+  });
+  platform::futex_wait(ran, 0, platform::now() + 10'000'000'000);
+  {
+    const heddle::detail::calls_held meanwhile;
+    s.release();
+    while (ran.load(std::memory_order_relaxed) == 0) platform::cpu_relax();
+  }
+  waits.join();
+  heddle::shutdown();
+  nothing_left();
+}
+
 void wrong(model::plant bug, void (*f)(), const char* text = "") {
   model::options o = by_chance_times(60'000);
   o.planted = bug;
@@ -178,14 +224,22 @@ BOOST_AUTO_TEST_CASE(another_ends) {
 }
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_SUITE(handlers)
+BOOST_AUTO_TEST_CASE(held) {
+  model::expect_ok(by_chance_times(8000), releases_are_held<false>);
+  model::expect_ok(by_chance_times(4000), releases_are_held<true>);
+}
+BOOST_AUTO_TEST_CASE(held_for_long) { model::expect_ok(by_chance_times(4000), monitor_makes_held_calls); }
+BOOST_AUTO_TEST_SUITE_END()
+
 BOOST_AUTO_TEST_SUITE(planted)
+BOOST_AUTO_TEST_CASE(sleeps_on_held_calls) { wrong(model::plant::sleeps_on_held_calls, monitor_makes_held_calls); }
+BOOST_AUTO_TEST_CASE(owed_though_gone) { wrong(model::plant::owed_though_gone, releases_are_held<false>); }
 BOOST_AUTO_TEST_CASE(wakes_need_open_runtime) {
   wrong(model::plant::wakes_need_open_runtime, wakes_while_another_ends, "deadlock");
 }
 BOOST_AUTO_TEST_CASE(end_by_counts) { wrong(model::plant::end_by_counts, wakes_while_another_ends); }
-BOOST_AUTO_TEST_CASE(idle_again) {
-  wrong(model::plant::idle_again, starts_a_fiber_while_main_leaves<true>, "Aborted");
-}
+BOOST_AUTO_TEST_CASE(idle_again) { wrong(model::plant::idle_again, starts_a_fiber_while_main_leaves<true>, "Aborted"); }
 BOOST_AUTO_TEST_CASE(drained_for_ever) {
   wrong(model::plant::drained_for_ever, starts_a_fiber_while_main_leaves<false>, "deadlock");
 }

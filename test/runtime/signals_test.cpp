@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A handler that wakes a fiber is a way to be woken. A machine blocks signals that the runtime's starter had blocked.
+// A handler that wakes a fiber is a way to be woken, also while a runtime starts or ends. A machine blocks signals that the runtime's starter had blocked.
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>

@@ -65,8 +65,8 @@ class semaphore {
   }
 
   /// Gives n permits, which need not have been acquired by the caller. Never blocks. Wakes those who can have theirs.
-  /// A signal handler may call it on a thread that waits in heddle. The main thread in run() is such a thread, and
-  /// takes the signals that are sent to the process; see runtime/README.md.
+  /// A signal handler may call it on a thread that is in run() or shutdown(), or waits in join(). The main thread in
+  /// run() is such a thread, and takes the signals that are sent to the process; see runtime/README.md.
   void release(std::ptrdiff_t n = 1) noexcept {
     if (!permits_.release(checked(n), static_cast<std::uint64_t>(most_))) [[unlikely]]
       too_many(n);

@@ -44,7 +44,7 @@ class permits : held_call {
       : held_call(release_owed), state_(static_cast<std::uint64_t>(n)) {}
   ~permits() {
     // acquire: so that who has made it 0 is done with the object; release half in release_owed().
-    if (owed_.load(std::memory_order_acquire) != 0) [[unlikely]]
+    if (owed_.load(std::memory_order_acquire) != 0 && !HEDDLE_PLANTED(owed_though_gone)) [[unlikely]]
       await_owed();
   }
   permits(const permits&) = delete;

@@ -91,6 +91,7 @@ enum class plant : std::uint8_t {
   claimed_though_not_served,  ///< a claimed receiver into whose place a move threw is not told to go round
   once_ends_by_store,         ///< call_once overwrites the list of those who wait instead of exchanging it
   once_failure_wakes_nobody,  ///< those who wait for a call that throws are not told
+  owed_though_gone,           ///< a semaphore goes while another thread gives the permits that a handler has released
   waiting_bit_kept,           ///< who leaves a countdown as the last leaves the bit that says somebody waits
   zero_under_lock,            ///< a countdown is made zero under its lock though nobody waits any more
   permits_for_one_who_left,   ///< a semaphore gives permits to a waiter whose wait has ended otherwise
