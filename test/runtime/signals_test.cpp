@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A handler that wakes a fiber is a way to be woken, also while a runtime starts or ends. A machine blocks signals that the runtime's starter had blocked.
+// A handler that wakes a fiber is a way to be woken, also while a runtime starts or ends. A machine blocks signals that
+// the starter of its runtime had blocked.
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -181,7 +182,7 @@ BOOST_AUTO_TEST_CASE(while_run_holds_the_lock_that_a_wake_needs,
 BOOST_AUTO_TEST_CASE(while_run_starts_and_ends, *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
   for (const bool monitor : {true, false}) {
     const auto end = death_of([&] {
-      constexpr int rounds = 300, each = 4;
+      constexpr int rounds = 500, each = 4;
       static heddle::semaphore fuel(0);
       static std::atomic<int> handled{0}, burnt{0};
       ::signal(SIGUSR1, [](int) {
@@ -191,8 +192,8 @@ BOOST_AUTO_TEST_CASE(while_run_starts_and_ends, *boost::unit_test::enable_if<!he
       std::thread sender([to = ::pthread_self()] {
         for (int sent = 1; sent <= rounds * each; ++sent) {
           ::pthread_kill(to, SIGUSR1);
-          // One after the other, and not so far ahead that the last rounds meet none.
-          while (handled < sent || sent - burnt > 2 * each) ::sched_yield();
+          // One after the other, and only when no permit is left: a fiber waits for the next one, or is about to.
+          while (handled < sent || burnt < sent) ::sched_yield();
         }
       });
       for (int i = 0; i != rounds; ++i)
