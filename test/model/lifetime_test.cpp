@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 
 #include "exit.hpp"
@@ -191,6 +192,17 @@ void monitor_makes_held_calls() {
   nothing_left();
 }
 
+/// More than the limit is seen when the calls are made.
+void releases_too_many() {
+  configure<false>();
+  heddle::binary_semaphore s(0);
+  platform::atomic<std::uint32_t> ran{0};
+  auto waits = heddle::spawn([&] { s.acquire(); });
+  platform::futex_wait(ran, 0, platform::now() + 1'000'000'000);
+  const heddle::detail::calls_held meanwhile;
+  for (int i = 0; i != 3; ++i) s.release();
+}
+
 void wrong(model::plant bug, void (*f)(), const char* text = "") {
   model::options o = by_chance_times(60'000);
   o.planted = bug;
@@ -228,6 +240,13 @@ BOOST_AUTO_TEST_SUITE(handlers)
 BOOST_AUTO_TEST_CASE(held) {
   model::expect_ok(by_chance_times(8000), releases_are_held<false>);
   model::expect_ok(by_chance_times(4000), releases_are_held<true>);
+}
+BOOST_AUTO_TEST_CASE(too_many) {
+  model::options o = by_chance_times(100);
+  o.early_timeouts = o.spurious_wakes = 0;
+  o.warm_up = false;
+  const auto r = model::expect_bug(o, releases_too_many, "Aborted");
+  BOOST_CHECK_MESSAGE(r.trace.find("handlers have released more permits than its limit") != std::string::npos, r.trace);
 }
 BOOST_AUTO_TEST_CASE(held_for_long) { model::expect_ok(by_chance_times(4000), monitor_makes_held_calls); }
 BOOST_AUTO_TEST_SUITE_END()

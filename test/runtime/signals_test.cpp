@@ -70,6 +70,15 @@ unsigned long of_thread(const std::string& name, const std::string& field) {
   return 0;
 }
 
+struct at_thread_end {
+  void (*f)() = nullptr;
+  ~at_thread_end() {
+    if (f != nullptr) f();
+  }
+};
+thread_local at_thread_end of_this_thread;
+[[gnu::noinline]] void when_this_thread_ends(void (*f)()) { of_this_thread.f = f; }
+
 /// Until the next write to that end of a pipe blocks.
 void fill(int pipe_end) {
   const std::vector<char> page(4096);
@@ -176,6 +185,36 @@ BOOST_AUTO_TEST_CASE(while_run_holds_the_lock_that_a_wake_needs,
     }
   });
   BOOST_TEST(end.status == 7, end.text);
+}
+
+// run() waits for the thread of a machine, which waits for the signal: the monitor releases, or run() in between.
+BOOST_AUTO_TEST_CASE(while_run_waits_for_user_code,
+                     *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
+  for (const bool monitor : {true, false}) {
+    const auto end = death_of([&] {
+      static std::atomic<bool> waits{false};
+      ::signal(SIGUSR1, release);
+      std::thread sender([to = ::pthread_self()] {
+        while (!waits) std::this_thread::sleep_for(1ms);
+        std::this_thread::sleep_for(20ms);  // long enough to be asleep, mostly
+        ::pthread_kill(to, SIGUSR1);
+      });
+      heddle::run(
+          [] {
+            when_this_thread_ends([] {
+              heddle::spawn([] {
+                waits = true;
+                asked.acquire();
+              }).join();
+            });
+          },
+          {.procs = 1, .monitor = monitor});
+      sender.join();
+      ::_exit(7);
+    });
+    BOOST_TEST(end.signal == 0);
+    BOOST_TEST(end.status == 7, end.text);
+  }
 }
 
 // At any point of the start and the end of a runtime, too.
