@@ -16,9 +16,8 @@ namespace heddle::detail {
 ///
 /// 1. Calls that are held are in a list of the process. The thread makes them before it sleeps, and at the end. The
 ///    monitor does so earlier: user code may run meanwhile, or be waited for.
-/// 2. A handler may come between any two instructions. So the thread looks at the list once more when it has said that
-/// it
-///    holds no calls any more.
+/// 2. A handler may come between any two instructions. So the thread looks at the list once more when it has said
+///    that it holds no calls any more.
 class calls_held {
  public:
   calls_held() noexcept : before_(platform::hold_calls(true)) {}

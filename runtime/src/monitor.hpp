@@ -85,6 +85,7 @@ class monitor {
   std::size_t spare_machines_ = 0;  // still to end
   nanoseconds_t ended_some_ = 0;    // when
   bool machines_leave_ = false;
+  std::uint32_t turns_ = 0;  // before the look for a deadlock: if there are more by the deep sleep, it is to look again
   bool main_unseen_ = false;  // nobody would report that the main thread has left
   unsigned short_calls_ = 0;
   bool someone_preemptible_ = false;  // and past a round, while others wait

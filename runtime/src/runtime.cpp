@@ -352,15 +352,16 @@ bool scheduler::all_idle() noexcept {
   return idle_count_.load(std::memory_order_relaxed) == processors.size() && detached_ == 0;
 }
 
+std::uint32_t scheduler::turns() const noexcept {
+  std::uint32_t sum = 0;
+  for (const auto& p : processors) sum += p->tick.load(std::memory_order_relaxed);
+  return sum;
+}
+
 bool scheduler::deadlocked() noexcept {
-  // All was idle all the time if it is at the begin and at the end and no fiber has had a turn: else one that a thread
-  // woke before it parked may wake that thread, and be idle again at the end.
-  const auto turns = [this] {
-    std::uint32_t sum = 0;
-    for (const auto& p : processors) sum += p->tick.load(std::memory_order_relaxed);
-    return sum;
-  };
-  const std::uint32_t turns_before = turns();
+  // If no fiber has had a turn, all was idle all the time. Else a thread may have woken one and parked, and the fiber
+  // may have woken that thread and be idle again.
+  const std::uint32_t before_all = turns();
   if (!all_idle() || alive() == 0 || earliest_timer() != no_deadline || work_visible()) return false;
   std::size_t ours = 0;
   {
@@ -377,7 +378,7 @@ bool scheduler::deadlocked() noexcept {
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());
   return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come() && all_idle() &&
-         (turns() == turns_before || HEDDLE_PLANTED(idle_again));
+         (turns() == before_all || HEDDLE_PLANTED(idle_again));
 }
 
 bool scheduler::nobody_left() noexcept {

@@ -34,8 +34,7 @@ struct permit_waiter {
 /// 3. Permits are handed over: who is woken has them.
 /// 4. Who releases touches the object after the step that makes the permits available only to unlock, and only if
 ///    somebody was queued, who still is inside acquire().
-/// 5. What a signal handler releases while the thread that it interrupts starts or ends a runtime is `owed_`, if
-/// somebody
+/// 5. What a signal handler releases while the thread that it interrupts starts or ends a runtime is `owed_`, if one
 ///    is queued. While it is not 0 the object is in the list of held calls, or about to be in it or out of it: who
 ///    makes it 0 touches the object no more, and the destructor waits for that.
 class permits : held_call {
