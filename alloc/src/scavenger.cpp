@@ -124,8 +124,12 @@ const void* scavenger::this_thread() noexcept {
 
 bool scavenger::try_to_step() noexcept {
   const void* nobody = nullptr;
+  if (HEDDLE_PLANTED(two_step) && stepping_.load(std::memory_order_acquire) != nullptr) return true;
   // acquire: so that the work of the last thread is seen; release half in stop_stepping().
-  return stepping_.compare_exchange_strong(nobody, this_thread(), std::memory_order_acquire, std::memory_order_relaxed);
+  constexpr std::memory_order order = std::memory_order_acquire;
+  return stepping_.compare_exchange_strong(nobody, this_thread(),
+                                           HEDDLE_PLANTED(steps_without_acquire) ? std::memory_order_relaxed : order,
+                                           std::memory_order_relaxed);
 }
 
 void scavenger::wait_to_step() noexcept {
@@ -138,7 +142,7 @@ void scavenger::wait_to_step() noexcept {
 
 void scavenger::stop_stepping() noexcept {
   // release: so that the next thread sees the work of this one; acquire half in try_to_step().
-  stepping_.store(nullptr, std::memory_order_release);
+  stepping_.store(nullptr, HEDDLE_PLANTED(step_left_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
 }
 
 void scavenger::begin_waiting(nanoseconds_t now) noexcept {

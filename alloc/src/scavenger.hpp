@@ -120,7 +120,7 @@ class scavenger {
   atomic<std::uint32_t> never_changes_{0};
   bool resting_ = true;  ///< nothing has waited until now
   bool more_ = false;    ///< memory was noticed in the round before
-  part part_ = part::none;
+  in_turns<part> part_{part::none};
   std::uint32_t rounds_ = 0;       ///< for how many this one counts
   std::uint32_t idle_rounds_ = 0;  ///< since one in which something was to be done
   page_walk along_;                ///< where free pages are looked for

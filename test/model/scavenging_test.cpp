@@ -113,6 +113,9 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(planted)
 BOOST_AUTO_TEST_CASE(tidied_stay_free) { wrong(model::plant::tidied_stay_free, tidy_meets_take); }
+BOOST_AUTO_TEST_CASE(two_step) { wrong(model::plant::two_step, steps_meet); }
+BOOST_AUTO_TEST_CASE(steps_without_acquire) { wrong(model::plant::steps_without_acquire, steps_meet); }
+BOOST_AUTO_TEST_CASE(step_left_relaxed) { wrong(model::plant::step_left_relaxed, steps_meet); }
 BOOST_AUTO_TEST_CASE(rest_without_acquire) { wrong(model::plant::rest_without_acquire, notice_meets_rest); }
 BOOST_AUTO_TEST_CASE(taken_stays_listed) { wrong(model::plant::taken_stays_listed, tidy_meets_free); }
 BOOST_AUTO_TEST_SUITE_END()

@@ -27,6 +27,9 @@ namespace heddle::detail::platform {
 
 template <class T>
 using atomic = std::atomic<T>;
+/// A variable that threads use one after the other, however they see to that: under the explorer a race is found.
+template <class T>
+using in_turns = T;
 
 using std::stop_callback;
 using std::stop_source;
@@ -131,6 +134,7 @@ inline void preempt_point() noexcept {}
 
 namespace heddle::detail {
 using platform::atomic;
+using platform::in_turns;
 using platform::nanoseconds_t;
 using platform::no_deadline;
 using platform::stop_callback;

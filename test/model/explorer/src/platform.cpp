@@ -138,12 +138,17 @@ void access_history::write(const void* object) noexcept {
   initialised_ = true;
 }
 
-void access_history::read(const void* object) noexcept {
+void access_history::read(const void* object, from_before earlier) noexcept {
   (void)object;
   scheduler& s = scheduler::get();
   if (!s.active()) return;
   memory_thread& self = s.current().memory;
-  if (execution_ != s.mem().execution() || !initialised_) fail("data read before it was written");
+  if (execution_ != s.mem().execution()) {
+    *this = access_history{};
+    execution_ = s.mem().execution();
+    initialised_ = earlier == from_before::counts;
+  }
+  if (!initialised_) fail("data read before it was written");
   if (written_at_ > self.known.happened.at[writer_]) fail("data race: a read is not ordered after a write");
   memory::note_access(self);
   read_at_[self.id] = self.epoch;

@@ -150,6 +150,9 @@ enum class plant : std::uint8_t {
   worker_looks_not,           ///< a thread that begins to work does not look whether another forks
   worker_leaves_relaxed,      ///< the thread that forks need not see the work of the last thread
   waiter_looks_once,          ///< a thread that has waited for a fork works without another look
+  two_step,                   ///< a thread steps for the scavenger though another does
+  steps_without_acquire,      ///< a thread that steps need not see the work of the last one that did
+  step_left_relaxed,          ///< the other half of that
   rest_without_acquire,       ///< a thread that ends the wait need not see that memory was noticed meanwhile
 };
 

@@ -11,6 +11,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "model/access_history.hpp"
 #include "model/plants.hpp"
 
 namespace model::detail {
@@ -117,6 +118,27 @@ class alignas(8) atomic : model::detail::cell {
   }
 
   T value_;
+};
+
+/// A plain variable, of a static object as well, whose accesses must be ordered by happens-before. Whatever came before
+/// the execution has happened before it.
+template <class T>
+class in_turns {
+ public:
+  constexpr in_turns(T value) noexcept : value_(value) {}  // NOLINT(google-explicit-constructor): a drop-in for T
+  in_turns& operator=(T value) noexcept {
+    history_.write(this);
+    value_ = value;
+    return *this;
+  }
+  operator T() const noexcept {  // NOLINT(google-explicit-constructor): a drop-in for T
+    history_.read(this, model::detail::access_history::from_before::counts);
+    return value_;
+  }
+
+ private:
+  T value_;
+  mutable model::detail::access_history history_;
 };
 
 void fence(std::memory_order order) noexcept;
