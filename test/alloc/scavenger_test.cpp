@@ -316,6 +316,39 @@ BOOST_AUTO_TEST_CASE(give_back_in_a_process_of_one_thread) {
   wait_until_at_rest();
 }
 
+/// While one is in the middle of a step, the others go on.
+BOOST_AUTO_TEST_CASE(step_one_at_a_time) {
+  the_options.scavenger = scavenging::steps;
+  the_options.pace_ms = 4;
+  leave_idle(16 * mib);
+  the_scavenger.poll(nullptr);  // memory begins to wait
+  BOOST_TEST_REQUIRE(the_scavenger.waits());
+  std::atomic<bool> is_there{false}, may_call{false}, has_called{false};
+  std::thread other([&] {
+    blocks::deallocate(blocks::allocate(100));
+    is_there = true;
+    while (!may_call) std::this_thread::yield();
+    for (int i = 0; i != 30; ++i) {  // until a step is due
+      the_scavenger.poll(nullptr);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    has_called = true;
+  });
+  while (!is_there) std::this_thread::yield();
+  the_scavenger.notice_idle(scavenger::worthwhile + 1);
+  BOOST_TEST_REQUIRE(the_scavenger.has_noticed());
+  the_mheap.lock().lock();
+  std::thread one([] { the_scavenger.step(1, unlimited); });
+  // A round has begun, but cannot go on without the lock.
+  BOOST_TEST(within(std::chrono::seconds(20), [] { return !the_scavenger.has_noticed(); }));
+  may_call = true;
+  BOOST_TEST(within(std::chrono::seconds(20), [&] { return has_called.load(); }), "two threads step");
+  the_mheap.lock().unlock();
+  one.join();
+  other.join();
+  while (the_scavenger.waits()) the_scavenger.step(5, unlimited);
+}
+
 /// They are enough for a program that never sleeps, too.
 BOOST_AUTO_TEST_CASE(give_back_while_the_program_is_busy) {
   the_options.scavenger = scavenging::background;
@@ -479,7 +512,8 @@ BOOST_AUTO_TEST_CASE(in_a_child_there_are_no_others) {
   BOOST_TEST(how.status == 0);
 }
 
-/// Memory waits when the last other thread ends, and the one thread that is left never leaves the short paths by itself.
+/// Memory waits when the last other thread ends, and the one thread that is left never leaves the short paths by
+/// itself.
 BOOST_AUTO_TEST_CASE(the_last_thread_hears_that_memory_waits) {
   for (const scavenging how : {scavenging::background, scavenging::steps}) {
     std::vector<void*> own;

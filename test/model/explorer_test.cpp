@@ -236,6 +236,24 @@ BOOST_AUTO_TEST_CASE(unwritten_data_is_reported) {
       },
       "before it was written");
 }
+/// A variable of a static object, whose value is there when an execution begins.
+BOOST_AUTO_TEST_CASE(use_in_turns_is_checked) {
+  static heddle::detail::in_turns<int> x{0};
+  const auto program = [](std::memory_order order) {
+    return [order] {
+      atomic<int> turn{0};
+      model::thread other([&] {
+        x = x + 1;
+        turn.store(1, order);
+      });
+      while (turn.load(std::memory_order_acquire) == 0) heddle::detail::platform::yield_thread();
+      x = x + 1;
+      other.join();
+    };
+  };
+  model::expect_ok(some, program(std::memory_order_release));
+  model::expect_bug(some, program(std::memory_order_relaxed), "data race");
+}
 BOOST_AUTO_TEST_CASE(a_crash_an_abort_and_an_exit_are_failures_with_a_seed) {
   model::expect_bug(
       some, [] { *static_cast<volatile int*>(nullptr) = 1; }, "Segmentation fault");
