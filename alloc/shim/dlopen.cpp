@@ -29,8 +29,29 @@ __attribute__((visibility("hidden"), used)) heddle_opener* heddle_find_dlmopen()
 static_assert(RTLD_DEEPBIND == 8 && LM_ID_BASE == 0);
 
 // dlopen(path, flags); dlmopen(namespace, path, flags), where another namespace than the program's has no preload, so
-// that there the flag stays.
+// that there the flag stays. Both jump on to glibc's function, which the first call finds.
 asm(R"(
+    .macro heddle_jump_on next, find
+    movq \next(%rip), %rax
+    testq %rax, %rax
+    je 1f
+    jmp *%rax
+1:  pushq %rdi
+    .cfi_adjust_cfa_offset 8
+    pushq %rsi
+    .cfi_adjust_cfa_offset 8
+    pushq %rdx
+    .cfi_adjust_cfa_offset 8
+    call \find
+    popq %rdx
+    .cfi_adjust_cfa_offset -8
+    popq %rsi
+    .cfi_adjust_cfa_offset -8
+    popq %rdi
+    .cfi_adjust_cfa_offset -8
+    jmp *%rax
+    .endm
+
     .text
     .p2align 4
     .globl dlopen
@@ -39,24 +60,7 @@ dlopen:
     .cfi_startproc
     endbr64
     andl $-9, %esi
-    movq heddle_next_dlopen(%rip), %rax
-    testq %rax, %rax
-    je 1f
-    jmp *%rax
-1:  pushq %rdi
-    .cfi_adjust_cfa_offset 8
-    pushq %rsi
-    .cfi_adjust_cfa_offset 8
-    subq $8, %rsp
-    .cfi_adjust_cfa_offset 8
-    call heddle_find_dlopen
-    addq $8, %rsp
-    .cfi_adjust_cfa_offset -8
-    popq %rsi
-    .cfi_adjust_cfa_offset -8
-    popq %rdi
-    .cfi_adjust_cfa_offset -8
-    jmp *%rax
+    heddle_jump_on heddle_next_dlopen, heddle_find_dlopen
     .cfi_endproc
     .size dlopen, . - dlopen
 
@@ -69,24 +73,7 @@ dlmopen:
     testq %rdi, %rdi
     jne 2f
     andl $-9, %edx
-2:  movq heddle_next_dlmopen(%rip), %rax
-    testq %rax, %rax
-    je 1f
-    jmp *%rax
-1:  pushq %rdi
-    .cfi_adjust_cfa_offset 8
-    pushq %rsi
-    .cfi_adjust_cfa_offset 8
-    pushq %rdx
-    .cfi_adjust_cfa_offset 8
-    call heddle_find_dlmopen
-    popq %rdx
-    .cfi_adjust_cfa_offset -8
-    popq %rsi
-    .cfi_adjust_cfa_offset -8
-    popq %rdi
-    .cfi_adjust_cfa_offset -8
-    jmp *%rax
+2:  heddle_jump_on heddle_next_dlmopen, heddle_find_dlmopen
     .cfi_endproc
     .size dlmopen, . - dlmopen
 )");
