@@ -54,7 +54,7 @@ void* allocate_zeroed(std::size_t size) { return checked(blocks::allocate_zeroed
 void* allocate_zeroed(std::size_t size, const std::nothrow_t&) noexcept { return blocks::allocate_zeroed(size); }
 
 void deallocate(void* p) noexcept { blocks::deallocate(p); }
-void deallocate(void* p, std::size_t size) noexcept { blocks::deallocate_sized(p, size); }
+void deallocate(void* p, std::size_t size) noexcept { blocks::deallocate_sized_any_alignment(p, size); }
 void deallocate(void* p, std::size_t size, std::align_val_t alignment) noexcept {
   blocks::deallocate_aligned(p, static_cast<std::size_t>(alignment), size);
 }

@@ -75,8 +75,10 @@ void* reallocate(void* p, std::size_t size) noexcept;
 std::size_t usable_size(const void* p) noexcept;
 /// What allocate(size) would give: the same number for sizes that get the same.
 std::size_t good_size(std::size_t size) noexcept;
-/// Like deallocate(), for one who knows what was asked for: reports a size that cannot be right.
+/// Like deallocate(), for one who knows what was asked for, without an alignment: reports a size that cannot be right.
 void deallocate_sized(void* p, std::size_t size) noexcept;
+/// The same for one who says nothing of the alignment.
+void deallocate_sized_any_alignment(void* p, std::size_t size) noexcept;
 /// The same for a block of allocate_aligned(alignment, size): reports also an alignment that p has not.
 void deallocate_aligned(void* p, std::size_t alignment, std::size_t size) noexcept;
 /// The same after realloc(), which may leave a block where it is when it shrinks to more than half.

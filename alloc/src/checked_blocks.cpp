@@ -143,7 +143,7 @@ std::size_t checked_blocks::take_one(span_checks& k) noexcept {
   }
 }
 
-void* checked_blocks::allocate(size_class c, std::size_t size, bool& zeroed) noexcept {
+void* checked_blocks::allocate(size_class c, std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
   span* s = nullptr;
   std::size_t index = 0;
   std::uint32_t before = 0;
@@ -162,12 +162,20 @@ void* checked_blocks::allocate(size_class c, std::size_t size, bool& zeroed) noe
   char* const p = block_at(*s, index);
   canary::write(p, p + size, canary_end(*s, p, size));
   // release: so that who looks at all blocks sees the canary; acquire half in check().
-  s->checks->word(index).store(span_checks::used | static_cast<std::uint32_t>(size), std::memory_order_release);
+  const auto power = static_cast<std::uint32_t>(std::countr_zero(alignment));
+  s->checks->word(index).store(
+      span_checks::used | power << span_checks::alignment_shift | static_cast<std::uint32_t>(size),
+      std::memory_order_release);
   return p;
 }
 
 std::size_t checked_blocks::size_of(span& s, const void* p, const char* what) noexcept {
   return word_in_use(s, p, what) & span_checks::size_mask;
+}
+
+std::size_t checked_blocks::alignment_of(span& s, const void* p, const char* what) noexcept {
+  const std::uint32_t word = word_in_use(s, p, what) - span_checks::used;
+  return std::size_t{1} << (word >> span_checks::alignment_shift);
 }
 
 void checked_blocks::deallocate(span& s, void* p, const char* what) noexcept {

@@ -12,7 +12,7 @@ namespace heddle::detail {
 
 /// What is known of the blocks of a span, one by one. Apart from them, and never freed.
 struct span_checks {
-  /// Of a block, in the upper bits of its word; below are the bytes that were asked for.
+  /// Of a block, in the upper bits of its word; below is what was asked for.
   enum state : std::uint32_t {
     never = 0,  ///< not handed out yet: zeros
     used = std::uint32_t{1} << 28,
@@ -20,7 +20,8 @@ struct span_checks {
     quarantined = std::uint32_t{3} << 28,
     free = std::uint32_t{4} << 28,  ///< filled with junk
   };
-  static constexpr std::uint32_t size_mask = used - 1;
+  static constexpr std::uint32_t size_mask = (std::uint32_t{1} << 20) - 1;
+  static constexpr unsigned alignment_shift = 20;  ///< the logarithm of the alignment stands there
 
   span_checks* next;  ///< among records without use
   std::uint32_t free_count;
@@ -38,7 +39,7 @@ struct span_checks {
     constexpr std::size_t many = 16;
     return static_cast<std::uint32_t>(capacity < many ? capacity : capacity - 1);
   }
-  static std::uint32_t state_of(std::uint32_t word) noexcept { return word & ~size_mask; }
+  static std::uint32_t state_of(std::uint32_t word) noexcept { return word & ~(used - 1); }
 };
 
 /// The blocks of one size class where every call is checked. From any thread; O(1), beside what is linear in the size.
@@ -49,9 +50,10 @@ class checked_blocks {
   constexpr checked_blocks() noexcept = default;
 
   /// A block of the class `c`, which this one is for. size + canary::least <= size of its blocks.
-  void* allocate(size_class c, std::size_t size, bool& zeroed) noexcept;
+  void* allocate(size_class c, std::size_t alignment, std::size_t size, bool& zeroed) noexcept;
   // The others take blocks of any class. Who calls them has made sure that `s` has checks.
   static std::size_t size_of(span& s, const void* p, const char* what) noexcept;
+  static std::size_t alignment_of(span& s, const void* p, const char* what) noexcept;
   static void deallocate(span& s, void* p, const char* what) noexcept;
   /// Looks at all blocks of a span.
   static void check(span& s) noexcept;

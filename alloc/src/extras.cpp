@@ -135,6 +135,12 @@ void check_exact_size(const void* p, std::size_t size) noexcept {
   if (size != known) wrong_size(p, size, known, the_map.contains(p) ? &the_map.span_of(p) : nullptr);
 }
 
+/// So is the alignment. Up to that of every block it is all the same.
+void check_exact_alignment(const void* p, std::size_t alignment) noexcept {
+  const std::size_t known = hardened::alignment_of(p, "delete");
+  if (std::max(alignment, grain) != known) wrong_alignment(p, alignment, known);
+}
+
 }  // namespace
 
 void deallocate_sized(void* p, std::size_t alignment, std::size_t size) noexcept {
@@ -144,6 +150,7 @@ void deallocate_sized(void* p, std::size_t alignment, std::size_t size) noexcept
   } else {
     if (alignment > 1 && reinterpret_cast<std::uintptr_t>(p) % alignment != 0) wrong_alignment(p, alignment);
     check_exact_size(p, size);
+    if (alignment != 0) check_exact_alignment(p, alignment);
   }
   deallocate(p);
 }

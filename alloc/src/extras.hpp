@@ -18,7 +18,7 @@ void* allocate_zeroed(std::size_t size) noexcept;
 void* reallocate(void* p, std::size_t size) noexcept;
 std::size_t usable_size(const void* p) noexcept;
 void deallocate(void* p) noexcept;
-/// p is not null. `alignment`, `size`: those with which it was made, as the caller says.
+/// p is not null. `alignment`, `size`: those with which it was made, as the caller says; 0 if he does not.
 void deallocate_sized(void* p, std::size_t alignment, std::size_t size) noexcept;
 void deallocate_within(void* p, std::size_t size) noexcept;
 

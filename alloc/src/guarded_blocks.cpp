@@ -34,19 +34,18 @@ const char* guarded_blocks::block::find_damage() const noexcept {
   return before != nullptr ? before : canary::find_damage(start, start + size, body + body_bytes);
 }
 
-/// Gives a record with a size its memory. False: there is none.
-bool guarded_blocks::map(block& b, std::size_t alignment) noexcept {
+/// Gives a record with size and alignment its memory. False: there is none.
+bool guarded_blocks::map(block& b) noexcept {
   b.body_bytes = round_up(b.size, os_page);
-  b.mapped = b.body_bytes + 2 * os_page + (alignment > os_page ? alignment : 0);
+  b.mapped = b.body_bytes + 2 * os_page + (b.alignment > os_page ? b.alignment : 0);
   b.map = static_cast<char*>(os::reserve_closed(b.mapped));
   if (b.map == nullptr) return false;
-  b.body = align_up(b.map + os_page, std::max(alignment, os_page));
+  b.body = align_up(b.map + os_page, std::max(b.alignment, os_page));
   if (!os::commit(b.body, b.body_bytes)) {
     os::unmap(b.map, b.mapped);
     return false;
   }
-  const std::size_t step = std::max(alignment, grain);
-  b.start = alignment > os_page ? b.body : b.body + (b.body_bytes - b.size) / step * step;
+  b.start = b.alignment > os_page ? b.body : b.body + (b.body_bytes - b.size) / b.alignment * b.alignment;
   canary::write(b.start, b.body, b.start);
   canary::write(b.start, b.start + b.size, b.body + b.body_bytes);
   return true;
@@ -82,8 +81,9 @@ void* guarded_blocks::allocate(std::size_t alignment, std::size_t size) noexcept
   if (b == nullptr) return nullptr;
   *b = {};
   b->size = size;
-  bool mapped = map(*b, alignment);
-  while (!mapped && release_oldest()) mapped = map(*b, alignment);
+  b->alignment = alignment;
+  bool mapped = map(*b);
+  while (!mapped && release_oldest()) mapped = map(*b);
   const thread_lock hold(lock_);
   if (!mapped) {
     drop_record(*b);
@@ -100,10 +100,10 @@ std::size_t guarded_blocks::bytes_in_use() noexcept {
   return bytes_in_use_;
 }
 
-std::size_t guarded_blocks::size_of(const void* p, const char* what) noexcept {
+guarded_blocks::block guarded_blocks::in_use(const void* p, const char* what) noexcept {
   {
     const thread_lock hold(lock_);
-    if (const block* const b = *find(p); b != nullptr && !b->freed) return b->size;
+    if (const block* const b = *find(p); b != nullptr && !b->freed) return *b;
   }
   report(p, what);
 }

@@ -19,7 +19,8 @@ class guarded_blocks {
 
   /// Zeroed. Null: no memory.
   void* allocate(std::size_t alignment, std::size_t size) noexcept;
-  std::size_t size_of(const void* p, const char* what) noexcept;
+  std::size_t size_of(const void* p, const char* what) noexcept { return in_use(p, what).size; }
+  std::size_t alignment_of(const void* p, const char* what) noexcept { return in_use(p, what).alignment; }
   void deallocate(void* p, const char* what) noexcept;
   /// Looks at all blocks.
   void check() noexcept;
@@ -38,8 +39,8 @@ class guarded_blocks {
  private:
   struct block {
     char* start;
-    std::size_t size;  ///< that was asked for
-    char* map;         ///< all of the mapping, with the pages around
+    std::size_t size, alignment;  ///< that were asked for
+    char* map;                    ///< all of the mapping, with the pages around
     std::size_t mapped;
     char* body;  ///< the part that can be touched
     std::size_t body_bytes;
@@ -56,7 +57,9 @@ class guarded_blocks {
   /// around them.
   static constexpr std::size_t most_guarded = 12'000;
 
-  bool map(block& b, std::size_t alignment) noexcept;
+  bool map(block& b) noexcept;
+  /// The block at p; ends the process if there is none.
+  block in_use(const void* p, const char* what) noexcept;
   /// The block in whose mapping p lies; without a start: none.
   block containing(const void* p) const noexcept HEDDLE_REQUIRES(lock_);
   block** find(const void* p) noexcept HEDDLE_REQUIRES(lock_);

@@ -23,6 +23,7 @@ namespace {
 /// Above this a block has a mapping of its own.
 constexpr std::size_t checked_limit = (std::size_t{64} << 10) - canary::least;
 constexpr std::size_t os_page = 4096;
+static_assert(checked_limit <= span_checks::size_mask);
 
 /// Of what allocate() and the others are called for, where p lies.
 bool is_checked(const void* p) noexcept { return the_map.contains(p); }
@@ -55,14 +56,16 @@ void begin() noexcept {
 
 void* allocate(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
   zeroed = false;
-  if (size == 0 && alignment <= grain)
+  alignment = std::max(alignment, grain);
+  if (size == 0 && alignment == grain)
     if (void* const p = the_untouchable_blocks.allocate(); p != nullptr) return p;
   if (size <= checked_limit && alignment <= os_page) {
     // Spans begin at pages, so blocks of a class are as aligned as their size is.
     size_class c = class_for(size + canary::least);
-    while (class_info[c].size % std::max(alignment, grain) != 0) ++c;
-    void* const p = the_checked_blocks[c].allocate(c, size, zeroed);
-    return p != nullptr || !the_guarded_blocks.release_all() ? p : the_checked_blocks[c].allocate(c, size, zeroed);
+    while (class_info[c].size % alignment != 0) ++c;
+    checked_blocks& all = the_checked_blocks[c];
+    void* const p = all.allocate(c, alignment, size, zeroed);
+    return p != nullptr || !the_guarded_blocks.release_all() ? p : all.allocate(c, alignment, size, zeroed);
   }
   zeroed = true;
   return the_guarded_blocks.allocate(alignment, size);
@@ -73,6 +76,11 @@ std::size_t size_of(const void* p, const char* what) noexcept {
   if (!the_untouchable_blocks.contains(p)) return the_guarded_blocks.size_of(p, what);
   the_untouchable_blocks.check(p, what);
   return 0;
+}
+
+std::size_t alignment_of(const void* p, const char* what) noexcept {
+  if (is_checked(p)) return checked_blocks::alignment_of(span_with_checks(p, what), p, what);
+  return the_untouchable_blocks.contains(p) ? grain : the_guarded_blocks.alignment_of(p, what);
 }
 
 void deallocate(void* p, const char* what) noexcept {

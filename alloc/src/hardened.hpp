@@ -26,6 +26,8 @@ void begin() noexcept;
 void* allocate(std::size_t alignment, std::size_t size, bool& zeroed) noexcept;
 /// What was asked for. Ends the process if no block in use begins at p; `what`: the function that was called.
 std::size_t size_of(const void* p, const char* what) noexcept;
+/// The same for the alignment; never below that of every block.
+std::size_t alignment_of(const void* p, const char* what) noexcept;
 /// p is not null.
 void deallocate(void* p, const char* what) noexcept;
 

@@ -86,9 +86,11 @@ void wrong_size(const void* p, std::size_t size, std::size_t known, const span* 
   l.end();
 }
 
-void wrong_alignment(const void* p, std::size_t alignment) noexcept {
+void wrong_alignment(const void* p, std::size_t alignment, std::size_t known) noexcept {
   line l;
-  l.add("heddle_malloc: delete(%p) as aligned to %zu bytes, which it is not", p, alignment);
+  l.add("heddle_malloc: delete(%p) ", p);
+  alignment > 1 ? l.add("as aligned to %zu bytes, ", alignment) : l.add("without an alignment, ");
+  known == 0 ? l.add("which it is not") : l.add("but it was asked for with an alignment of %zu", known);
   l.end();
 }
 

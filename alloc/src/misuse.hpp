@@ -18,8 +18,8 @@ namespace heddle::detail {
                                             std::size_t size) noexcept;
 /// A block of `known` bytes is given back as one of another size. `s`: its span, null if it has none.
 [[noreturn, gnu::cold]] void wrong_size(const void* p, std::size_t size, std::size_t known, const span* s) noexcept;
-/// A block is given back with an alignment that it does not have.
-[[noreturn, gnu::cold]] void wrong_alignment(const void* p, std::size_t alignment) noexcept;
+/// A block is given back with an alignment that it does not have; or, if `known` is not 0, was not asked for with.
+[[noreturn, gnu::cold]] void wrong_alignment(const void* p, std::size_t alignment, std::size_t known = 0) noexcept;
 /// Something was found about the block at p.
 [[noreturn, gnu::cold]] void damaged(const char* found, const void* p, const span* s) noexcept;
 /// The link in a free block leads nowhere.

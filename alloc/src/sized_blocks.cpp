@@ -63,6 +63,14 @@ inline bool is_of_class(const void* p, std::size_t size, std::size_t& tag) noexc
   return size >= range.least && size <= range.most;
 }
 
+/// `alignment`: 1 or 0, if nothing is said of it.
+[[gnu::always_inline]] inline void deallocate_unaligned(void* p, std::size_t alignment, std::size_t size) noexcept {
+  std::size_t tag = 0;
+  if (!is_of_class(p, size, tag)) [[unlikely]]
+    return deallocate_slow(p, alignment, size);
+  deallocate_tagged(p, tag, [&] { deallocate_slow(p, alignment, size); });
+}
+
 }  // namespace
 
 void plain::check_size(const void* p, std::size_t alignment, std::size_t size) noexcept {
@@ -87,12 +95,8 @@ void plain::check_size_within(const void* p, std::size_t size) noexcept {
   if (!good) wrong_size(p, size, known, s);
 }
 
-void deallocate_sized(void* p, std::size_t size) noexcept {
-  std::size_t tag = 0;
-  if (!is_of_class(p, size, tag)) [[unlikely]]
-    return deallocate_slow(p, 1, size);
-  deallocate_tagged(p, tag, [&] { deallocate_slow(p, 1, size); });
-}
+void deallocate_sized(void* p, std::size_t size) noexcept { deallocate_unaligned(p, 1, size); }
+void deallocate_sized_any_alignment(void* p, std::size_t size) noexcept { deallocate_unaligned(p, 0, size); }
 
 void deallocate_aligned(void* p, std::size_t alignment, std::size_t size) noexcept {
   std::size_t tag = 0;

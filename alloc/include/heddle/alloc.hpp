@@ -49,7 +49,8 @@ HEDDLE_EXPORT void deallocate(void* p) noexcept;
 /// where it is seen. `size` may be anything from what was asked for to usable_size(p). For a block that was asked for
 /// with an alignment beyond 16, or has been given another size, only usable_size(p) is sure to be right.
 HEDDLE_EXPORT void deallocate(void* p, std::size_t size) noexcept;
-/// The same for a block that was asked for with this alignment; one that p has not ends the process as well. O(1).
+/// The same for a block that was asked for with this alignment; one that p has not ends the process as well, or with
+/// the option `hardened` any other. O(1).
 HEDDLE_EXPORT void deallocate(void* p, std::size_t size, std::align_val_t alignment) noexcept;
 
 /// Another size for a block: what is in it stays as far as both sizes reach; the address may change, and the alignment

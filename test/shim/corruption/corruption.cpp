@@ -118,6 +118,15 @@ int delete_aligned_with(std::size_t alignment, std::size_t made, std::size_t sai
   return 0;
 }
 
+/// The address is as aligned as is said, by chance or because it is more.
+int delete_aligned_as(std::size_t alignment, std::size_t made, std::size_t said) {
+  const std::align_val_t a{alignment};
+  void* p = ::operator new(made, a);
+  while (reinterpret_cast<std::uintptr_t>(p) % said != 0) p = ::operator new(made, a);
+  ::operator delete (about(p), made, std::align_val_t{said});
+  return 0;
+}
+
 /// Of C23, which this libc may not have: free_sized(p, size), free_aligned_sized(p, alignment, size).
 template <class... Args>
 int free_by(const char* name, void* p, Args... args) {
@@ -206,6 +215,16 @@ constexpr kind kinds[] = {
        ::operator delete (about(p), small, std::align_val_t{4096});
        return 0;
      }},
+    {"delete_smaller_alignment", [] { return delete_aligned_as(256, 256, 64); }},
+    {"delete_smaller_alignment_large", [] { return delete_aligned_as(1024, large, 64); }},
+    {"delete_larger_alignment", [] { return delete_aligned_as(64, 256, 128); }},
+    {"delete_without_alignment",
+     [] {
+       ::operator delete(about(::operator new (100, std::align_val_t{64})), 100);
+       return 0;
+     }},
+    {"free_aligned_sized_smaller_alignment",
+     [] { return free_by("free_aligned_sized", std::aligned_alloc(256, 256), std::size_t{64}, std::size_t{256}); }},
     {"free_sized_too_small", [] { return free_by("free_sized", std::malloc(256), std::size_t{100}); }},
     {"free_sized_too_large", [] { return free_by("free_sized", std::malloc(256), std::size_t{300}); }},
     {"free_sized_wrong_large", [] { return free_by("free_sized", std::malloc(large), std::size_t{large / 2 + 1}); }},
