@@ -335,6 +335,8 @@ BOOST_AUTO_TEST_CASE(step_one_at_a_time) {
     has_called = true;
   });
   while (!is_there) std::this_thread::yield();
+  while (!the_scavenger.step(1, unlimited)) {  // no round is under way
+  }
   the_scavenger.notice_idle(scavenger::worthwhile + 1);
   BOOST_TEST_REQUIRE(the_scavenger.has_noticed());
   the_mheap.lock().lock();
