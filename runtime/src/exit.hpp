@@ -15,8 +15,9 @@ enum class settled : std::uint8_t;
 /// Called by each start of a runtime: exit() will call leave_process(), at this place among the destructors of static
 /// objects, and again when all of them have run.
 void watch_exit();
-/// On the main thread: main_thread_left() tells from now on.
-void watch_end_of_main() noexcept;
+/// Called by a thread that starts a runtime: when exit() is called on it, fibers are looked at before all else is
+/// destroyed. On the main thread also: main_thread_left() tells from now on.
+void watch_end_of_thread() noexcept;
 /// Whether the main thread has called pthread_exit(): the process goes on until its last fiber has ended.
 bool main_thread_left() noexcept;
 /// Whether main_thread_left() would not tell, since the main thread has started no runtime: the monitor looks itself.

@@ -4,13 +4,15 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace heddle::detail {
 namespace {
 
-/// As many runs may end with a handler of the program on top of ours; later runs share the last link.
-constexpr std::size_t most_links = 16;
+/// As many runs may end with a handler of the program on top of ours. After that ours is not set on top any more: the
+/// program's own handlers come first then, and one that hands on reaches our older links.
+constexpr std::size_t most_links = 64;
 constexpr std::size_t no_link = most_links;
 
 /// The state of one of the two signals.
@@ -30,7 +32,7 @@ constinit std::atomic<void (*)(const siginfo_t&)> looker{nullptr};
 struct passage {
   const void* context = nullptr;
   const char* frame = nullptr;
-  unsigned links = 0;
+  std::uint64_t links = 0;
 };
 constinit thread_local passage of_thread;
 
@@ -80,10 +82,10 @@ void on_fault(int signal, siginfo_t* info, void* context) {
     of_thread = {context, frame, 0};
     if (const auto look = looker.load(std::memory_order_relaxed)) look(*info);
   }
-  if ((of_thread.links & 1U << link) != 0) {
+  if ((of_thread.links & std::uint64_t{1} << link) != 0) {
     die(signal, *info);
   } else {
-    of_thread.links |= 1U << link;
+    of_thread.links |= std::uint64_t{1} << link;
     hand_on(c, link, info, context);
   }
   of_thread = outer;
@@ -113,7 +115,8 @@ void install(chain& c) noexcept {
   }
   // No end() has come, since this is a child, and a handler on top may know the link.
   if (c.link != no_link) c.known = c.link + 1;
-  c.link = c.known < most_links ? c.known : most_links - 1;
+  c.link = c.known;
+  if (c.link == no_link) return;
   struct sigaction ours {};
   ours.sa_sigaction = links[c.link];
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;

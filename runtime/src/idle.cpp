@@ -137,8 +137,8 @@ machine& scheduler::make_machine() {
 machine* scheduler::new_machine() noexcept {
   const auto report = [this](const char* why, const char* more) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     if (std::exchange(machine_limit_reported_, true)) return;
-    std::fprintf(stderr, "heddle: no further machine beside %zu: %s%s; fibers wait for the blocked ones\n", threads_,
-                 why, more);
+    std::fprintf(stderr, "heddle: no further machine beside %zu: %s%s; %s\n", threads_, why, more,
+                 threads_ < processors.size() ? "processors have none" : "fibers wait for the blocked ones");
   };
   if (threads_ >= settings.max_machines) {
     report("the limit of the option machines is reached", "");

@@ -92,7 +92,7 @@ void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQ
     s.registered = true;
   }
   watch_exit();
-  watch_end_of_main();
+  watch_end_of_thread();
   look_for_openmp();
   const options o = effective_options(given);
   fiber_pool::instance().leave_parents();

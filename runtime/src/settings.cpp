@@ -48,7 +48,7 @@ struct key {
 };
 
 constexpr key keys[] = {
-    {"procs", 1, 4096, [](options& o, std::size_t v) { o.procs = static_cast<unsigned>(v); }},
+    {"procs", 0, 4096, [](options& o, std::size_t v) { o.procs = static_cast<unsigned>(v); }},
     {"stack", std::size_t{16} << 10, std::size_t{64} << 20, [](options& o, std::size_t v) { o.stack_size = v; }},
     {"segment", 1024, 2048, [](options& o, std::size_t v) { o.segment_size = v <= 1024 ? 1024 : 2048; }},
     {"max_stack", std::size_t{1} << 20, std::size_t{1} << 46, [](options& o, std::size_t v) { o.max_stack = v; }},

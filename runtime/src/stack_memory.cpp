@@ -76,9 +76,13 @@ bool open_plainly(char* at, const slot_row& row, std::size_t rows, char*& opened
 
 void tell_unguarded(int error) noexcept {
   if (unguarded_told.exchange(true, std::memory_order_relaxed)) return;
+  rlimit data{};
+  const bool data_limited = ::getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY;
+  const char* const causes[] = {"", " (vm.max_map_count may be reached)",
+                                " (RLIMIT_DATA or vm.max_map_count may be reached)"};
   std::fprintf(stderr,
                "heddle: no guard page for fiber stacks any more: %s%s; an overflow from here on is not caught\n",
-               std::strerror(error), error == ENOMEM ? " (vm.max_map_count may be reached)" : "");
+               std::strerror(error), causes[error != ENOMEM ? 0 : data_limited ? 2 : 1]);
 }
 
 /// Sets many guards by one system call, where the kernel lets a process advise itself; false where it does not.
@@ -94,11 +98,9 @@ bool mark_together(const slot_row& row) noexcept {
   return done == static_cast<long>(row.count * row.guard);
 }
 
-bool open_with_markers(const slot_row& row, char*& opened, char* end, bool locked) noexcept {
-  // What is open and not used yet is filled when the process locks its memory: so not for the first stacks.
-  const std::size_t rows = row.guard == page_size && !locked ? 4 : 1;
-  if (row.at + row.bytes() > opened && !open_plainly(row.at, row, rows, opened, end)) return false;
-  if (mark_together(row)) return true;
+/// Sets guards in slots that are open: markers, or else mappings.
+void mark(const slot_row& row) noexcept {
+  if (mark_together(row)) return;
   for (std::size_t i = 0; i != row.count; ++i) {
     char* const guard = row.at + i * row.stride;
     if (::madvise(guard, row.guard, advice_guard_install) == 0) continue;
@@ -107,6 +109,13 @@ bool open_with_markers(const slot_row& row, char*& opened, char* end, bool locke
     tell_unguarded(errno == ENOMEM ? ENOMEM : error);
     break;
   }
+}
+
+bool open_with_markers(const slot_row& row, char*& opened, char* end, bool locked) noexcept {
+  // What is open and not used yet is filled when the process locks its memory: so not for the first stacks.
+  const std::size_t rows = row.guard == page_size && !locked ? 4 : 1;
+  if (row.at + row.bytes() > opened && !open_plainly(row.at, row, rows, opened, end)) return false;
+  mark(row);
   return true;
 }
 
@@ -115,8 +124,17 @@ bool open_between_guards(const slot_row& row, char*& opened, char* end) noexcept
   for (std::size_t i = 0; i != row.count; ++i) {
     char* const slot = row.at + i * row.stride;
     if (open(slot + row.guard, row.stride - row.guard)) continue;
-    tell_unguarded(errno);
-    return open_plainly(slot, row, 1, opened, end);
+    // There can be no mapping more. Open together they are one mapping, and markers need none: the upper part of each
+    // guard is marked.
+    const int error = errno;
+    if (!open_plainly(slot, row, 1, opened, end)) return false;
+    const std::size_t marked = std::min(row.guard, widest_marker);
+    const slot_row rest{slot + (row.guard - marked), row.count - i, row.stride, marked};
+    if (guard_in_use() == guard_kind::marker)
+      mark(rest);
+    else
+      tell_unguarded(error);
+    return true;
   }
   return true;
 }

@@ -268,6 +268,7 @@ void at_end_of_thread(void (*)() noexcept) noexcept {}
 bool main_thread_gone() noexcept { return false; }
 void stay_loaded() noexcept {}
 bool handler_may_come() noexcept { return false; }
+bool called_by_exit() noexcept { return false; }
 sigset_t blocked_signals() noexcept { return {}; }
 void block_signals(const sigset_t&) noexcept {}
 void block_all_signals() noexcept {}
