@@ -93,9 +93,6 @@ class mcache {
   mcache* next_made = nullptr;  ///< among all
   atomic<bool> pooled{false};   ///< nobody uses it; written under the pool's lock
   fork_gate::mark work{0};      ///< of the thread whose cache it is, if that is to be seen
-  // For the scavenger, of the owner's calls.
-  std::uint32_t calls_at_once = 0;  ///< that have seen the same time, in a row
-  std::uint32_t spared_calls = 0;   ///< that need not look at it
 
  private:
   /// The magazine that is not used, full or empty.

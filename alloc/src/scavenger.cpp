@@ -31,8 +31,6 @@ constexpr std::uint32_t patience = 12;
 #endif
 /// No more rounds are counted, however long a program has slept.
 constexpr nanoseconds_t most_rounds = 1000;
-/// After so many calls of a thread at one time so many pass by.
-constexpr std::uint32_t many_at_once = 32, spared_in_a_row = 7;
 /// The work of one part of a round.
 constexpr std::size_t kept_in_a_part = 128;
 constexpr std::size_t bytes_in_a_part = std::size_t{256} << 10;
@@ -152,19 +150,10 @@ void scavenger::begin_waiting(nanoseconds_t now) noexcept {
   pace_.begin(now, now + round_length());
 }
 
-/// Many calls have seen the same time, so the next ones would, too. Not a few: those may be all that come for long.
-void scavenger::spare_calls(mcache& own) noexcept {
-  own.calls_at_once = pace_.stood_still() ? own.calls_at_once + 1 : 0;
-  if (own.calls_at_once >= many_at_once) own.spared_calls = spared_in_a_row;
-}
-
-void scavenger::attend(const void* caller, mcache& own) noexcept {
+void scavenger::attend(const void* caller) noexcept {
   const nanoseconds_t now = process::coarse_now();
   const nanoseconds_t most = pace_.come_by(now);
-  if (most == 0 && !the_scavenger_thread.may_start(now)) {
-    if (&own != &nobodys_mcache) spare_calls(own);
-    return;
-  }
+  if (most == 0 && !the_scavenger_thread.may_start(now)) return;
   const os::errno_kept keep;
   // Around a fork nothing is done, nor in a handler that has interrupted a call.
   if (const at_work here; !here) return;

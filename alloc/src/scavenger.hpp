@@ -10,7 +10,6 @@
 #include "size_class.hpp"
 #include "span.hpp"
 #include "step_pace.hpp"
-#include "thread_cache.hpp"
 
 namespace heddle::detail {
 
@@ -53,13 +52,8 @@ class scavenger {
   /// Does a step if one is due, or starts the thread. Called where no lock is held. `caller`: the code that frees, or
   /// null if it allocates. errno stays as it was.
   void poll(const void* caller) noexcept {
-    if (!waits_for_calls()) [[likely]]
-      return;
-    mcache& own = *this_mcache;
-    if (own.spared_calls != 0)
-      --own.spared_calls;
-    else
-      attend(caller, own);
+    if (waits_for_calls()) [[unlikely]]
+      attend(caller);
   }
   /// The body of the thread with this number.
   void work_in_background(std::uint32_t number) noexcept;
@@ -91,8 +85,7 @@ class scavenger {
 
   static const void* this_thread() noexcept;
   void notice() noexcept;
-  void attend(const void* caller, mcache& own) noexcept;
-  void spare_calls(mcache& own) noexcept;
+  void attend(const void* caller) noexcept;
   void begin_waiting(nanoseconds_t now) noexcept;
   bool try_to_step() noexcept;
   void wait_to_step() noexcept;

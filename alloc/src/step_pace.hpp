@@ -36,7 +36,6 @@ class step_pace {
     const nanoseconds_t gap = now - last_call_.load(std::memory_order_relaxed);
     last_call_.store(now, std::memory_order_relaxed);
     was_at_rest_.store(gap >= rest, std::memory_order_relaxed);
-    stood_still_.store(gap == 0, std::memory_order_relaxed);
     return now < due_.load(std::memory_order_relaxed) ? 0 : std::clamp(gap / share, least, most);
   }
   /// A step is done; `cost`: what it took. `next`: before then there is nothing to do.
@@ -45,14 +44,11 @@ class step_pace {
   }
   /// Whether the program had not called for a while when it came by last.
   bool was_at_rest() const noexcept { return was_at_rest_.load(std::memory_order_relaxed); }
-  /// Whether the clock has not gone on between the last two calls.
-  bool stood_still() const noexcept { return stood_still_.load(std::memory_order_relaxed); }
 
  private:
   atomic<nanoseconds_t> last_call_{0};
   atomic<nanoseconds_t> due_{0};
   atomic<bool> was_at_rest_{false};
-  atomic<bool> stood_still_{false};
 };
 
 }  // namespace heddle::detail

@@ -404,29 +404,6 @@ BOOST_AUTO_TEST_CASE(do_nothing_for_little) {
   the_mcache_pool.give(c);
 }
 
-/// Calls may pass by without a look at the clock only where many have come at once.
-BOOST_AUTO_TEST_CASE(a_few_calls_at_once_all_look) {
-  the_options.scavenger = scavenging::steps;
-  the_options.pace_ms = 3'600'000;
-  leave_idle(16 * mib);
-  BOOST_TEST(the_scavenger.waits());
-  const mcache& own = *this_mcache;
-  for (int burst = 0; burst != 20; ++burst) {
-    for (int i = 0; own.spared_calls != 0 && i != 100; ++i) the_scavenger.poll(nullptr);
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));  // the coarse clock goes on
-    for (int i = 0; i != 16; ++i) {
-      the_scavenger.poll(nullptr);
-      BOOST_TEST(own.spared_calls == 0u);
-    }
-  }
-  bool spared = false;
-  for (int i = 0; !spared && i != 100'000'000; ++i) {
-    the_scavenger.poll(nullptr);
-    spared = own.spared_calls != 0;
-  }
-  BOOST_TEST(spared);
-}
-
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_SUITE(scavenger_in_background, pace)

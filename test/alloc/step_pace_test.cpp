@@ -87,16 +87,4 @@ BOOST_AUTO_TEST_CASE(who_calls_seldom_is_at_rest) {
   BOOST_TEST(!p.was_at_rest());
 }
 
-/// Then the next calls of the thread need not look at the clock.
-BOOST_AUTO_TEST_CASE(a_clock_that_stands_still_is_noticed) {
-  step_pace p;
-  p.begin(start, start + second);
-  p.come_by(start + 4 * ms);
-  BOOST_TEST(!p.stood_still());
-  p.come_by(start + 4 * ms);
-  BOOST_TEST(p.stood_still());
-  p.come_by(start + 4 * ms + 1);
-  BOOST_TEST(!p.stood_still());
-}
-
 BOOST_AUTO_TEST_SUITE_END()
