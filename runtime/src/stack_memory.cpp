@@ -65,13 +65,13 @@ bool open_anew(char* at, std::size_t bytes) noexcept {
 bool open_plainly(char* at, const slot_row& row, std::size_t rows, char*& opened, char* end) noexcept {
   std::size_t bytes = static_cast<std::size_t>(row.at + rows * row.bytes() - at);
   bytes = std::min((bytes + page_size - 1) / page_size * page_size, static_cast<std::size_t>(end - at));
-  opened = at + bytes;
-  if (open(at, bytes)) return true;
-  if (open(at, static_cast<std::size_t>(end - at))) {
-    opened = end;
+  if (open(at, bytes) || open_anew(at, bytes)) {
+    opened = at + bytes;
     return true;
   }
-  return open_anew(at, bytes);
+  if (!open(at, static_cast<std::size_t>(end - at))) return false;
+  opened = end;
+  return true;
 }
 
 void tell_unguarded(int error) noexcept {
@@ -82,7 +82,10 @@ void tell_unguarded(int error) noexcept {
                                 " (RLIMIT_DATA or vm.max_map_count may be reached)"};
   std::fprintf(stderr,
                "heddle: no guard page for fiber stacks any more: %s%s; an overflow from here on is not caught\n",
-               std::strerror(error), causes[error != ENOMEM ? 0 : data_limited ? 2 : 1]);
+               std::strerror(error),
+               causes[error != ENOMEM ? 0
+                      : data_limited  ? 2
+                                      : 1]);
 }
 
 /// Sets many guards by one system call, where the kernel lets a process advise itself; false where it does not.
@@ -119,21 +122,27 @@ bool open_with_markers(const slot_row& row, char*& opened, char* end, bool locke
   return true;
 }
 
+/// Of slots that are open with their guards, since there can be no mapping more. Markers need none.
+void mark_upper_parts(const slot_row& row, int error) noexcept {
+  const std::size_t marked = std::min(row.guard, widest_marker);
+  if (guard_in_use() == guard_kind::marker)
+    mark({row.at + (row.guard - marked), row.count, row.stride, marked});
+  else
+    tell_unguarded(error);
+}
+
 /// Leaves the guards closed.
 bool open_between_guards(const slot_row& row, char*& opened, char* end) noexcept {
+  if (row.at < opened) {
+    mark_upper_parts(row, ENOMEM);
+    return true;
+  }
   for (std::size_t i = 0; i != row.count; ++i) {
     char* const slot = row.at + i * row.stride;
     if (open(slot + row.guard, row.stride - row.guard)) continue;
-    // There can be no mapping more. Open together they are one mapping, and markers need none: the upper part of each
-    // guard is marked.
     const int error = errno;
     if (!open_plainly(slot, row, 1, opened, end)) return false;
-    const std::size_t marked = std::min(row.guard, widest_marker);
-    const slot_row rest{slot + (row.guard - marked), row.count - i, row.stride, marked};
-    if (guard_in_use() == guard_kind::marker)
-      mark(rest);
-    else
-      tell_unguarded(error);
+    mark_upper_parts({slot, row.count - i, row.stride, row.guard}, error);
     return true;
   }
   return true;

@@ -245,6 +245,20 @@ const std::map<std::string, std::function<void()>> ways{
        };
      }},
     {"destructor_runs", [] { global.at_end = [] { heddle::run(sleep_and_say); }; }},
+    {"statics_younger_than_the_runtime",
+     [] {
+       struct used {
+         bool lives = true;
+         ~used() { lives = false; }
+       };
+       heddle::go([] {});
+       static used object;
+       static at_thread_end runs{[] { heddle::run([] { say("run in a destructor"); }); }};
+       heddle::go([] {
+         sleep_for(50ms);
+         say(object.lives ? "alive" : "destroyed");
+       });
+     }},
     {"destructor_waits_in_vain",
      [] {
        global.worker = heddle::spawn(receive_all);
@@ -395,6 +409,15 @@ const std::map<std::string, std::function<void()>> ways{
      [] {
        heddle::spawn([] {}).join();
        std::this_thread::sleep_for(200ms);  // all is asleep by then
+       ::pthread_exit(nullptr);
+     }},
+    {"leave_by_pthread_exit_and_destructor_starts_fibers",
+     [] {
+       heddle::go([] { sleep_for(20ms); });
+       global.at_end = [] {
+         heddle::go(sleep_and_say);
+         heddle::spawn([] { say("joined"); }).join();
+       };
        ::pthread_exit(nullptr);
      }},
     {"leave_by_pthread_exit_before_another_starts",

@@ -88,6 +88,7 @@ BOOST_AUTO_TEST_CASE(destructors_of_static_objects_may_do_anything) {
   ends("destructor_starts_fibers_again", 3, destroyed + "the fiber has ended\n");
   ends("destructor_shuts_down", 3, "shut down\n" + destroyed);
   ends("destructor_runs", 3, "the fiber has ended\n" + destroyed);
+  ends("statics_younger_than_the_runtime", 3, "alive\nrun in a destructor\n" + destroyed);
 }
 
 BOOST_AUTO_TEST_CASE(a_deadlock_in_a_destructor_is_reported, *boost::unit_test::enable_if<!thread_sanitized>()) {
@@ -134,6 +135,7 @@ BOOST_AUTO_TEST_CASE(objects_may_be_destroyed_in_use_at_exit_only) {
 BOOST_AUTO_TEST_CASE(main_may_end_before_the_process, *boost::unit_test::enable_if<!sanitized>()) {
   ends("leave_by_pthread_exit", 0, "the fiber has ended\n" + destroyed);
   ends("leave_by_pthread_exit_after_all", 0, destroyed);
+  ends("leave_by_pthread_exit_and_destructor_starts_fibers", 0, "joined\n" + destroyed + "the fiber has ended\n");
   ends("leave_by_pthread_exit_before_another_starts", 0, "the fiber has ended\n" + destroyed);
   ends("leave_by_pthread_exit_after_another_has_started", 0, destroyed);
   aborts("leave_by_pthread_exit_while_others_wait", "all fibers are asleep");

@@ -129,6 +129,38 @@ BOOST_AUTO_TEST_CASE(a_reporter_set_in_every_run_ends) {
   }
 }
 
+namespace {
+
+/// One that knows the handler which was there when it was set.
+template <int i>
+struct one_of_many {
+  static inline struct sigaction before;
+  static void handler(int signal, siginfo_t* info, void* context) {
+    say("[told]");
+    if ((before.sa_flags & SA_SIGINFO) != 0) return before.sa_sigaction(signal, info, context);
+    ::signal(signal, SIG_DFL);
+  }
+  static void set_it() { set(SIGSEGV, handler, SA_ONSTACK, &before); }
+};
+template <int... i>
+void set_one_in_each_run(std::integer_sequence<int, i...>) {
+  (heddle::run([] { one_of_many<i>::set_it(); }), ...);
+}
+
+}  // namespace
+
+/// Also when there are more than heddle goes on top of.
+BOOST_AUTO_TEST_CASE(a_hundred_reporters_of_a_hundred_runs_are_called_once) {
+  for (const bool within : {false, true}) {
+    const auto end = death_alone([within] {
+      set_one_in_each_run(std::make_integer_sequence<int, 100>());
+      within ? heddle::run(fault) : fault();
+    });
+    BOOST_TEST(end.signal == SIGSEGV);
+    BOOST_TEST(count(end.text, "[told]") == 100u, end.text);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_reporter_set_between_runs_or_before_them) {
   const auto early = death_alone([] {
     set(SIGSEGV, hands_on, SA_ONSTACK, &found);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -95,6 +96,23 @@ BOOST_AUTO_TEST_CASE(a_frame_that_fits_is_none_of_it) {
   const death end = frame_among(40, 200 * kib);
   BOOST_TEST(end.signal == 0, end.text);
   BOOST_TEST(end.status == 0, end.text);
+}
+
+/// Markers are set then, though the kernel makes no mapping more.
+BOOST_AUTO_TEST_CASE(frames_are_caught_when_no_mapping_can_be_had) {
+  const auto use_up_mappings = [] {
+    constexpr std::size_t page = 4096, most = 70'000, left = 40;
+    char* const all = static_cast<char*>(
+        ::mmap(nullptr, 2 * most * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    std::size_t n = 0;
+    while (n != most && ::mprotect(all + 2 * n * page, page, PROT_READ) == 0) ++n;
+    if (n == most) ::_exit(77);  // vm.max_map_count is larger than usual
+    for (std::size_t i = n - left; i != n; ++i) ::mprotect(all + 2 * i * page, page, PROT_NONE);
+  };
+  for (const int others : {6, 40, 90}) {
+    const death end = frame_among(others, 300 * kib, 0, use_up_mappings);
+    if (end.status != 77 || end.signal != 0) is_caught(end);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(guards_are_small_where_address_space_is) {
