@@ -277,7 +277,16 @@ BOOST_AUTO_TEST_CASE(guards_need_no_descriptor) {
   const refusing none(of_descriptor, 100);
   heddle::run([] {
     std::vector<heddle::join_handle<void>> all;
-    for (int i = 0; i != 100; ++i) all.push_back(heddle::spawn([] { heddle::this_fiber::sleep_for(1ms); }));
+    heddle::channel<int> never;
+    std::atomic<int> parked{0};
+    // Guards of the first thousand are mappings.
+    for (int i = 0; i != 1'200; ++i)
+      all.push_back(heddle::spawn([&] {
+        ++parked;
+        (void)never.receive();
+      }));
+    while (parked != 1'200) heddle::this_fiber::yield();
+    never.close();
     for (auto& h : all) h.join();
   });
   BOOST_TEST(none.count() > 0);

@@ -263,7 +263,11 @@ BOOST_AUTO_TEST_CASE(names_an_option_out_of_range) {
   BOOST_CHECK_EXCEPTION(heddle::run([] {}, {.max_machines = 0}), std::invalid_argument, says("max_machines"));
 }
 
-BOOST_AUTO_TEST_CASE(the_environment_wins) { BOOST_TEST(with_environment("procs=3,stack=64K").says("procs are 3")); }
+BOOST_AUTO_TEST_CASE(the_environment_wins) {
+  BOOST_TEST(with_environment("procs=3,stack=64K").says("procs are 3"));
+  const auto usual = with_environment("");
+  BOOST_TEST(with_environment("procs=0").text == usual.text);
+}
 
 BOOST_AUTO_TEST_CASE(errors_in_the_environment_are_named) {
   const auto unknown = with_environment("prcs=3");
@@ -271,9 +275,9 @@ BOOST_AUTO_TEST_CASE(errors_in_the_environment_are_named) {
   BOOST_TEST(unknown.says("procs, stack"));
   BOOST_TEST(unknown.status == 0);
   const auto bad = with_environment("procs=many,stack=1");
-  BOOST_TEST(bad.says("bad value \"many\" for procs (1 to 4096)"));
+  BOOST_TEST(bad.says("bad value \"many\" for procs (0 to 4096)"));
   BOOST_TEST(bad.says("bad value \"1\" for stack (16384 to 67108864)"));
-  const auto fatal = with_environment("abort_conf=1,procs=0");
+  const auto fatal = with_environment("abort_conf=1,procs=4097");
   BOOST_TEST(fatal.status == 2);
   BOOST_TEST(fatal.says("abort_conf"));
 }
