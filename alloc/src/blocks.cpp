@@ -99,6 +99,7 @@ void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noex
 }
 
 [[gnu::noinline]] void* allocate_large(std::size_t size, std::size_t alignment, bool& zeroed) noexcept {
+  the_scavenger.poll(nullptr);
   const at_work here;
   if (!here) [[unlikely]]
     return allocate_large_otherwise(size, alignment, zeroed);
@@ -325,6 +326,7 @@ void* resize_huge(void* p, std::size_t old_size, std::size_t size) noexcept {
 }  // namespace
 
 void* reallocate(void* p, std::size_t size) noexcept {
+  the_scavenger.poll(nullptr);  // also where the block stays as it is: the program may call nothing else
   if (the_reserve_blocks.contains(p)) [[unlikely]]
     return copy_to_new(p, reserve_blocks::size_of(p), size);
   if (extras::wanted()) [[unlikely]]

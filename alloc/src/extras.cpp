@@ -9,6 +9,7 @@
 #include "hardened.hpp"
 #include "misuse.hpp"
 #include "reserve_blocks.hpp"
+#include "scavenger.hpp"
 
 namespace heddle::detail::extras {
 namespace {
@@ -37,6 +38,7 @@ bool is_mapped_alone(const void* p) noexcept { return !the_map.contains(p) && !t
 bool is_zeroed_anyway(const void* p) noexcept { return the_options.zero && is_mapped_alone(p); }
 
 void* allocate_checked(std::size_t alignment, std::size_t size, bool& zeroed) noexcept {
+  the_scavenger.poll(nullptr);
   const at_work here;
   if (here) [[likely]]
     return hardened::allocate(alignment, size, zeroed);

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -361,6 +362,52 @@ BOOST_AUTO_TEST_CASE(give_back_while_the_program_is_busy) {
   while (resident() > at_first + 8 * mib && std::chrono::steady_clock::now() < end)
     for (int i = 0; i != 100'000; ++i) blocks::deallocate(blocks::allocate(10));
   BOOST_TEST(resident() <= at_first + 8 * mib, resident() / mib << " MiB are left");
+  wait_until_at_rest();
+}
+
+/// A program may call one function only, again and again: each of these is enough.
+BOOST_AUTO_TEST_CASE(of_every_kind_do_rounds) {
+  the_options.scavenger = scavenging::background;
+  the_options.pace_ms = 40;
+  std::vector<void*> large, huge;
+  void* p = nullptr;
+  std::size_t n = 0;
+  const auto resize = [&](std::size_t one, std::size_t other) {
+    p = blocks::reallocate(p, n++ % 2 != 0 ? one : other);
+  };
+  const struct {
+    const char* name;
+    std::size_t first;  ///< bytes of p
+    std::function<void()> call;
+  } ways[] = {
+      {"a small block stays", 100, [&] { resize(100, 110); }},
+      {"a small block grows and shrinks", 100, [&] { resize(100, 1'000); }},
+      {"a large block stays", 3'000'000, [&] { resize(3'000'000, 3'000'001); }},
+      {"a large block grows and shrinks", 3'000'000, [&] { resize(2'500'000, 3'000'000); }},
+      {"a huge block grows and shrinks", 40 * mib, [&] { resize(40 * mib, 41 * mib); }},
+      {"large blocks are allocated", 100, [&] { large.push_back(blocks::allocate(1'500'000)); }},
+      {"large blocks are allocated zeroed", 100, [&] { large.push_back(blocks::allocate_zeroed(1'500'000)); }},
+      {"large blocks are allocated aligned", 100,
+       [&] { large.push_back(blocks::allocate_aligned(65'536, 1'500'000)); }},
+      {"huge blocks are allocated", 100, [&] { huge.push_back(blocks::allocate(40 * mib)); }},
+  };
+  for (const auto& way : ways) {
+    p = blocks::allocate(way.first);
+    leave_idle(16 * mib);
+    BOOST_TEST_REQUIRE(the_scavenger.waits());
+    const std::uint32_t first = the_scavenger.round();
+    BOOST_TEST(within(std::chrono::seconds(20),
+                      [&] {
+                        way.call();
+                        return the_scavenger.round() - first >= 2 * scavenger::rounds_per_pace;
+                      }),
+               way.name << ": nothing is given back");
+    blocks::deallocate(p);
+    for (void* const q : large) blocks::deallocate(q);
+    for (void* const q : huge) blocks::deallocate(q);
+    large.clear();
+    huge.clear();
+  }
   wait_until_at_rest();
 }
 
