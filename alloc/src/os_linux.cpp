@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <elf.h>
+#include <link.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -131,10 +132,24 @@ void on_fault(void (*f)(const void* at)) noexcept {
   ::sigaction(SIGSEGV, &action, nullptr);
 }
 
-bool in_loader(const void* code) noexcept {
+namespace {
+
+/// Where the dynamic loader lies; 0: the program has none.
+std::uintptr_t loader() noexcept {
   const errno_kept keep;
-  const std::uintptr_t base = ::getauxval(AT_BASE);
-  if (base == 0) return false;  // a program without one
+  if (const std::uintptr_t base = ::getauxval(AT_BASE); base != 0) return base;
+  // For the kernel it is the program itself, if it was started as one: `ld.so PROGRAM`. Then it tells debuggers. Weak,
+  // since a program without a loader lacks the symbol; by its address, since a program would get a copy of the object.
+  const r_debug* told = nullptr;
+  asm(".weak _r_debug\n\tmovq _r_debug@GOTPCREL(%%rip), %0" : "=r"(told));
+  return told != nullptr ? told->r_ldbase : 0;
+}
+
+}  // namespace
+
+bool in_loader(const void* code) noexcept {
+  const std::uintptr_t base = loader();
+  if (base == 0) return false;
   const auto& header = *reinterpret_cast<const Elf64_Ehdr*>(base);
   const auto* const segments = reinterpret_cast<const Elf64_Phdr*>(base + header.e_phoff);
   for (unsigned i = 0; i != header.e_phnum; ++i)

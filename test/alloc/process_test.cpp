@@ -3,6 +3,7 @@
 // Facts about the process that a thread must know which the program has not asked for.
 #include "process.hpp"
 
+#include <dlfcn.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -14,7 +15,9 @@
 #include <cerrno>
 #include <thread>
 
+#include "os.hpp"
 #include "support/death.hpp"
+#include "support/scale.hpp"
 
 namespace process = heddle::detail::process;
 
@@ -28,6 +31,8 @@ bool add_filter() {
   sock_fprog program{1, &allow};
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
+
+const void* code_of_loader() { return ::dlsym(RTLD_DEFAULT, "__tls_get_addr"); }
 
 /// Ends a child with the number of the line in which a check failed.
 void insist(bool so, int line) {
@@ -68,6 +73,30 @@ BOOST_AUTO_TEST_CASE(each_filter_of_calls_is_told) {
   });
   BOOST_TEST(how.signal == 0);
   BOOST_TEST(how.status == 0, "what is said in line " << how.status << " was not so");
+}
+
+BOOST_AUTO_TEST_CASE(code_of_the_loader_is_known) {
+  BOOST_TEST(heddle::detail::os::in_loader(code_of_loader()));
+  BOOST_TEST(!heddle::detail::os::in_loader(reinterpret_cast<const void*>(&::getpid)));
+  BOOST_TEST(!heddle::detail::os::in_loader(reinterpret_cast<const void*>(&add_filter)));
+  BOOST_TEST(!heddle::detail::os::in_loader(nullptr));
+}
+
+/// The loader may be what the kernel starts; it loads the program then, as one of its arguments.
+BOOST_AUTO_TEST_CASE(code_of_the_loader_is_known_where_it_starts_the_program) {
+  if (heddle::testing::sanitized) return;  // their runtimes do not start so
+  Dl_info loader{};
+  BOOST_TEST_REQUIRE(::dladdr(code_of_loader(), &loader) != 0);
+  char self[4096];
+  const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self - 1);
+  BOOST_TEST_REQUIRE(n > 0);
+  self[n] = '\0';
+  const auto how = heddle::testing::death_of([&] {
+    ::execl(loader.dli_fname, loader.dli_fname, self, "--run_test=processes/code_of_the_loader_is_known", nullptr);
+    ::_exit(127);
+  });
+  BOOST_TEST(how.signal == 0);
+  BOOST_TEST(how.status == 0, how.text);
 }
 
 /// The new thread is as the process was when it began, whatever thread makes it.
