@@ -28,9 +28,9 @@ constinit thread_local bool taking_backtrace = false;
 
 }  // namespace
 
-cache_sampling::cache_sampling() noexcept : random(os::random_bits() | 1) {}
-
 std::uint64_t cache_sampling::draw() noexcept {
+  // Not before: without a profile the program shall not be killed for a call that it has not made.
+  if (random == 0) random = os::random_bits() | 1;
   const auto uniform = [this]() noexcept {
     random ^= random << 13;
     random ^= random >> 7;

@@ -82,12 +82,11 @@ extern heap_profile the_profile;
 
 /// How far a cache is from its next samples.
 struct cache_sampling {
-  cache_sampling() noexcept;
   /// Bytes to the next sample: exponentially distributed.
   std::uint64_t draw() noexcept;
 
   std::array<std::uint64_t, class_count + 1> until{};  ///< bytes to the next sample; the last: of large blocks
-  std::uint64_t random;
+  std::uint64_t random = 0;
   std::size_t interval = 0;  ///< for which `until` was drawn
 };
 

@@ -9,6 +9,7 @@
 #include "collected_spans.hpp"
 #include "options.hpp"
 #include "os.hpp"
+#include "process.hpp"
 #include "scavenger.hpp"
 
 namespace heddle::detail {
@@ -98,7 +99,7 @@ void mheap::trim_to_limit() noexcept {
 
 /// A large block is going to touch so many pages that had no memory: where much is idle, as much of that is given back.
 void mheap::make_up_for(std::size_t fresh) noexcept {
-  if (fresh == 0) return;
+  if (fresh == 0 || the_options.scavenger == scavenging::off) return;
   const mheap_figures f = figures();
   const std::size_t enough = f.in_spans / 8;
   if (f.idle_resident > enough)
@@ -113,8 +114,10 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, s
   if (s == nullptr) return nullptr;
   trim_to_limit();
   if (s->is_large()) make_up_for(fresh);
-  // What will be filled is paid for at once. A small process had rather wait and see.
-  if (s->zeroed && s->size <= most_populated_size && figures().in_spans >= least_to_populate)
+  // What will be filled is paid for at once. A small process had rather wait and see. Where calls are filtered it comes
+  // without one, by faults.
+  if (s->zeroed && s->size <= most_populated_size && figures().in_spans >= least_to_populate &&
+      !process::has_heard_of_filters())
     os::populate(s->start, s->bytes());
   if (kind != span_kind::manual && !the_collected_spans.add(*s)) {
     s->kind = span_kind::manual;

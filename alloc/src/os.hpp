@@ -41,9 +41,12 @@ void populate(void* at, std::size_t bytes) noexcept;
 /// Another size for what map() gave, at another address if need be, without a copy. Null: it is as before.
 void* remap(void* at, std::size_t old_bytes, std::size_t new_bytes) noexcept;
 /// Moves the memory behind whole pages to a mapping of its own; `from` stays mapped and reads as zeros. Null: the
-/// kernel cannot, and nothing has changed.
+/// kernel cannot, or the memory is locked, and nothing has changed.
 void* move_pages(void* from, std::size_t bytes) noexcept;
-/// Undoes that.
+/// The program has asked for memory to be locked, or is about to. The shim hears it (heard_calls.cpp), and until then
+/// nothing is locked; elsewhere anything may be at any time.
+void hear_of_locks() noexcept;
+/// Undoes move_pages().
 void move_back(void* moved, void* to, std::size_t bytes) noexcept;
 /// Whether this memory may be huge pages.
 void advise_huge_pages(void* at, std::size_t bytes, bool wanted) noexcept;

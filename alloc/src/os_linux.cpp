@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "heddle/detail/platform.hpp"
 #include "os.hpp"
 
 namespace heddle::detail::os {
@@ -85,9 +86,29 @@ void* remap(void* at, std::size_t old_bytes, std::size_t new_bytes) noexcept {
   return p == MAP_FAILED ? nullptr : p;
 }
 
+namespace {
+
+#if defined(HEDDLE_HEARS_CALLS)
+constinit atomic<bool> may_have_locks{false};
+#else
+constinit atomic<bool> may_have_locks{true};
+#endif
+
+/// Whether memory of these pages is locked (mlock, mlockall). A call that does nothing else for memory of no file.
+[[maybe_unused]] bool is_locked(void* at, std::size_t bytes) noexcept {
+  return may_have_locks.load(std::memory_order_relaxed) && ::msync(at, bytes, MS_ASYNC | MS_INVALIDATE) != 0 &&
+         errno == EBUSY;
+}
+
+}  // namespace
+
+void hear_of_locks() noexcept { may_have_locks.store(true, std::memory_order_relaxed); }
+
 void* move_pages([[maybe_unused]] void* from, [[maybe_unused]] std::size_t bytes) noexcept {
 #ifdef MREMAP_DONTUNMAP
   const errno_kept keep;
+  // The kernel would unlock the whole mapping that these pages leave: as a rule all that the heap has.
+  if (is_locked(from, bytes)) return nullptr;
   void* const p = ::mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, nullptr);
   return p == MAP_FAILED ? nullptr : p;
 #else

@@ -25,10 +25,15 @@ std::size_t thread_locals() noexcept;
 void make_normal(pthread_t thread) noexcept;
 
 /// The filters of system calls (seccomp) that the calling thread is under: equal numbers, the same filters. Reads a
-/// file of /proc, some 30 us.
+/// file of /proc, some 30 us. That may be a call for which the thread is killed: so it reads nothing, and they are
+/// unknown, once the program has been heard to ask for filters.
 using call_filters = std::uint64_t;
 inline constexpr call_filters no_filters = 0;
 inline constexpr call_filters unknown_filters = ~call_filters{0};
 call_filters filters() noexcept;
+/// The program has asked for a filter, or is about to. From now on it is left to the calls that it must expect: those
+/// for memory. Only the shim hears it (heard_calls.cpp).
+void hear_of_filters() noexcept;
+bool has_heard_of_filters() noexcept;
 
 }  // namespace heddle::detail::process

@@ -17,6 +17,7 @@ namespace {
 constinit std::size_t thread_local_bytes = 0;
 constinit cpu_set_t first_cpus{};
 constinit bool knows_first_cpus = false;
+constinit atomic<bool> heard_of_filters{false};
 
 int add_thread_locals(dl_phdr_info* object, std::size_t, void* sum) noexcept {
   for (unsigned i = 0; i != object->dlpi_phnum; ++i)
@@ -57,7 +58,12 @@ void make_normal(pthread_t thread) noexcept {
   if (knows_first_cpus) ::pthread_setaffinity_np(thread, sizeof first_cpus, &first_cpus);
 }
 
+void hear_of_filters() noexcept { heard_of_filters.store(true, std::memory_order_relaxed); }
+
+bool has_heard_of_filters() noexcept { return heard_of_filters.load(std::memory_order_relaxed); }
+
 call_filters filters() noexcept {
+  if (has_heard_of_filters()) return unknown_filters;
   const os::errno_kept keep;
   const int file = ::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
   if (file < 0) return unknown_filters;

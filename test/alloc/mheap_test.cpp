@@ -147,7 +147,11 @@ BOOST_AUTO_TEST_CASE(large_blocks_do_not_leave_much_idle) {
   for (int i = 0; i != 8; ++i) make(pages);
   for (int i = 0; i != 8; i += 2) the_mheap.free_span(*std::exchange(all[i], nullptr));  // no two are neighbours
   BOOST_TEST(the_mheap.figures().idle_resident >= std::size_t{80} << 20);
-  for (int i = 0; i != 4; ++i) make(more);  // none has room there
+  for (int i = 0; i != 2; ++i) make(more);  // none has room there
+  BOOST_TEST(the_mheap.figures().idle_resident >= std::size_t{80} << 20, "though nothing is to be given back");
+  the_options.scavenger = scavenging::steps;
+  for (int i = 0; i != 4; ++i) make(more);
+  the_options.scavenger = scavenging::off;
   const mheap_figures now = the_mheap.figures();
   BOOST_TEST(now.idle_resident <= now.in_spans / 8);
   for (span* const s : all)
@@ -272,6 +276,25 @@ BOOST_AUTO_TEST_CASE(pages_move_with_their_contents) {
   if (next->zeroed) BOOST_TEST(is_zero(next->start, bytes));
   the_mheap.free_span(*next);
   BOOST_TEST(the_mheap.free_huge(p));
+}
+
+/// The kernel would unlock all that lies in the same mapping, which is most of the heap.
+BOOST_AUTO_TEST_CASE(locked_pages_do_not_move) {
+  span* const s = the_mheap.make_span(class_count, 100);
+  span* const next = the_mheap.make_span(class_count, 100);
+  BOOST_REQUIRE((s != nullptr && next != nullptr));
+  const std::size_t bytes = s->bytes();
+  write_pattern(s->start, bytes);
+  if (::mlock(s->start, bytes) == 0) {
+    errno = 77;
+    BOOST_TEST(the_mheap.move_to_huge(*s, 3 * bytes) == nullptr);
+    BOOST_TEST(errno == 77);
+    BOOST_TEST(has_pattern(s->start, bytes));
+    BOOST_TEST(::msync(s->start, bytes, MS_ASYNC | MS_INVALIDATE) != 0);
+    ::munlock(s->start, bytes);
+  }
+  the_mheap.free_span(*s);
+  the_mheap.free_span(*next);
 }
 
 BOOST_AUTO_TEST_CASE(reallocate_keeps_what_fits) {

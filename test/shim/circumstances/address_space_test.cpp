@@ -227,6 +227,57 @@ BOOST_AUTO_TEST_CASE(what_is_locked_is_what_is_used) {
   BOOST_TEST_CONTEXT(how.text << ", signal " << how.signal) BOOST_TEST((how.signal == 0 && how.status == 0));
 }
 
+// Each of these moves the pages of a large block, if it can.
+BOOST_AUTO_TEST_CASE(what_is_locked_stays_locked) {
+  constexpr std::size_t large = 3 * MiB;
+  const auto is_locked = [](void* p) {
+    const std::uintptr_t page = reinterpret_cast<std::uintptr_t>(p) & ~std::uintptr_t{4095};
+    return ::msync(reinterpret_cast<void*>(page), 4096, MS_ASYNC | MS_INVALIDATE) != 0 && errno == EBUSY;
+  };
+  for (const int flags : {MCL_CURRENT, MCL_CURRENT | MCL_FUTURE, MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT})
+    BOOST_TEST_CONTEXT("mlockall(" << flags << ")") {
+      const death how = fate_of([&] {
+        void* const small = opaque(std::malloc(100));
+        void* p = opaque(std::malloc(large));
+        void* const behind = opaque(std::malloc(large));  // so that p cannot grow where it is
+        std::memset(p, 1, large);
+        if (::mlockall(flags) != 0) ::_exit(77);
+        insist(is_locked(small) && is_locked(behind), "mlockall() has locked nothing");
+        for (std::size_t size = 2 * large; size <= 6 * large; size += large) {
+          p = opaque(std::realloc(p, size));
+          insist(p != nullptr && static_cast<char*>(p)[large - 1] == 1, "it has lost what was in it");
+          insist(is_locked(small) && is_locked(behind), "realloc() has unlocked other blocks");
+          insist(is_locked(p) || (flags & MCL_FUTURE) == 0, "the block is not locked any more");
+        }
+        std::free(p);
+        insist(is_locked(small) && is_locked(behind), "free() has unlocked other blocks");
+      });
+      if (how.status == 77) {
+        BOOST_TEST_MESSAGE("SKIPPED: mlockall() is not allowed here");
+        return;
+      }
+      BOOST_TEST_CONTEXT(how.text << ", signal " << how.signal) BOOST_TEST((how.signal == 0 && how.status == 0));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(locked_blocks_of_the_program_do_not_concern_others) {
+  const death how = fate_of([] {
+    void* const other = opaque(std::malloc(3 * MiB));
+    void* p = opaque(std::malloc(3 * MiB));
+    void* const behind = opaque(std::malloc(3 * MiB));
+    std::memset(p, 1, 3 * MiB);
+    if (::mlock(other, 2 * MiB) != 0) ::_exit(77);
+    p = opaque(std::realloc(p, 9 * MiB));
+    insist(p != nullptr && static_cast<char*>(p)[3 * MiB - 1] == 1, "it has lost what was in it");
+    insist(::munlock(other, 2 * MiB) == 0, "it cannot be unlocked");
+    p = opaque(std::realloc(p, 20 * MiB));
+    insist(p != nullptr && static_cast<char*>(p)[3 * MiB - 1] == 1, "it has lost what was in it");
+    for (void* const q : {other, p, behind}) std::free(q);
+  });
+  if (how.status != 77)
+    BOOST_TEST_CONTEXT(how.text << ", signal " << how.signal) BOOST_TEST((how.signal == 0 && how.status == 0));
+}
+
 // A byte of each 50th block is touched, so it takes no time. The blocks need more addresses than a window once had.
 BOOST_AUTO_TEST_CASE(much_that_is_hardly_touched) {
   if (const std::string why = why_not_much(); !why.empty()) {

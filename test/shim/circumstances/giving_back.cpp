@@ -11,6 +11,10 @@
 //   joins         threads come and go
 //   no_clone      one thread, which is killed if it makes another
 //   two_no_clone  two threads, which are killed if they make another
+//   filtered          one thread, which is killed for calls that do not concern memory
+//   two_filtered      two threads, which are killed for such calls
+//   threads_filtered  one thread, which is killed if it opens a file, and then makes another
+//   no_madvise    one thread, which is killed if it gives memory back
 //   refused       two threads; a third is refused for a while
 //   class         two threads; the thread that frees is bound to a CPU and of a class for real time
 // It is compiled with thread-local variables of several sizes (THREAD_LOCALS). Ends with status 0 if all was well.
@@ -28,6 +32,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -35,6 +40,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <initializer_list>
 #include <string_view>
 
 namespace {
@@ -62,10 +68,9 @@ unsigned long tasks() {
 }
 
 std::size_t resident() {
+  static const int file = ::open("/proc/self/statm", O_RDONLY);
   char text[128];
-  const int file = ::open("/proc/self/statm", O_RDONLY);
-  const ssize_t n = ::read(file, text, sizeof text - 1);
-  ::close(file);
+  const ssize_t n = ::pread(file, text, sizeof text - 1, 0);
   text[n > 0 ? n : 0] = 0;
   char* behind = nullptr;
   std::strtoul(text, &behind, 10);
@@ -165,17 +170,30 @@ void check_last_thread() {
 
 // --- what the kernel is asked for -----------------------------------------------------------------------------------
 
-void kill_for_clone() {
-  sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 2, 0),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 1, 0),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-  };
-  const sock_fprog filter{sizeof program / sizeof *program, program};
-  insist(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no PR_SET_NO_NEW_PRIVS");
+/// By libc, as a rule; a program that makes all its system calls itself is not heard.
+enum class way_to_ask { libc, kernel };
+
+/// Has the process killed for these calls.
+void kill_for(std::initializer_list<unsigned> calls, way_to_ask how = way_to_ask::libc) {
+  std::array<sock_filter, 40> program;
+  std::size_t n = 0;
+  program[n++] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr));
+  for (const unsigned call : calls) {
+    program[n++] = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1);
+    program[n++] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+  }
+  program[n++] = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  const sock_fprog filter{static_cast<unsigned short>(n), program.data()};
+  insist((how == way_to_ask::libc ? ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+                                  : ::syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) == 0,
+         "no PR_SET_NO_NEW_PRIVS");
   insist(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter) == 0, "no seccomp");
+}
+
+/// All that the allocator might call but for memory.
+void kill_for_all_but_memory() {
+  kill_for({SYS_clone, SYS_clone3, SYS_open, SYS_openat, SYS_getrandom, SYS_prctl, SYS_seccomp, SYS_sched_setaffinity,
+            SYS_sched_setscheduler, SYS_rt_sigprocmask, SYS_sigaltstack, SYS_membarrier, SYS_msync, SYS_prlimit64});
 }
 
 void set_most_threads(rlim_t n) {
@@ -274,14 +292,40 @@ void joins() {
 }
 
 void no_clone() {
-  kill_for_clone();
+  kill_for({SYS_clone, SYS_clone3});
   calls();
 }
 
 void two_no_clone() {
   start(sleeper);
-  kill_for_clone();
+  kill_for({SYS_clone, SYS_clone3}, way_to_ask::kernel);
   stay_two();
+}
+
+void filtered() {
+  resident();  // opens its file
+  kill_for_all_but_memory();
+  calls();
+}
+
+void two_filtered() {
+  resident();
+  start(sleeper);
+  kill_for_all_but_memory();
+  stay_two();
+}
+
+void threads_filtered() {
+  resident();
+  kill_for({SYS_open, SYS_openat, SYS_sched_setaffinity});
+  start(sleeper);
+  stay_two();
+}
+
+void no_madvise() {
+  kill_for({SYS_madvise});
+  free_much();
+  for (int i = 0; i != 50; ++i) call(), pause_ms(5);
 }
 
 void refused() {
@@ -333,6 +377,10 @@ constexpr struct {
             {"joins", joins},
             {"no_clone", no_clone},
             {"two_no_clone", two_no_clone},
+            {"filtered", filtered},
+            {"two_filtered", two_filtered},
+            {"threads_filtered", threads_filtered},
+            {"no_madvise", no_madvise},
             {"refused", refused},
             {"class", of_class}};
 

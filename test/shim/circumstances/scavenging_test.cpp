@@ -33,6 +33,8 @@ BOOST_AUTO_TEST_SUITE(a_process_of_one_thread)
 BOOST_AUTO_TEST_CASE(gives_back_while_it_calls) { expect_well(giving_back("calls")); }
 BOOST_AUTO_TEST_CASE(gives_back_when_it_is_trimmed) { expect_well(giving_back("trim")); }
 BOOST_AUTO_TEST_CASE(may_be_killed_for_another_thread) { expect_well(giving_back("no_clone")); }
+BOOST_AUTO_TEST_CASE(may_be_killed_for_all_calls_but_those_for_memory) { expect_well(giving_back("filtered")); }
+BOOST_AUTO_TEST_CASE(may_be_killed_for_giving_back) { expect_well(giving_back("no_madvise", "pace=1,scavenger=off")); }
 BOOST_AUTO_TEST_CASE(ends_with_its_thread) { expect_well(giving_back("exit")); }
 BOOST_AUTO_TEST_CASE(is_one_again_when_others_have_been_joined) { expect_well(giving_back("joins")); }
 
@@ -55,6 +57,8 @@ BOOST_AUTO_TEST_SUITE(a_process_of_several_threads)
 BOOST_AUTO_TEST_CASE(gives_back_while_they_sleep) { expect_well(giving_back("sleeps")); }
 BOOST_AUTO_TEST_CASE(ends_with_its_last_thread) { expect_well(giving_back("exit_of_main")); }
 BOOST_AUTO_TEST_CASE(may_be_killed_for_another_thread) { expect_well(giving_back("two_no_clone")); }
+BOOST_AUTO_TEST_CASE(may_be_killed_for_all_calls_but_those_for_memory) { expect_well(giving_back("two_filtered")); }
+BOOST_AUTO_TEST_CASE(may_be_killed_before_they_are_several) { expect_well(giving_back("threads_filtered")); }
 BOOST_AUTO_TEST_CASE(has_another_made_later_if_it_is_refused) { expect_well(giving_back("refused")); }
 BOOST_AUTO_TEST_CASE(has_a_normal_one_made) { expect_well(giving_back("class")); }
 BOOST_AUTO_TEST_CASE(may_refuse_to_have_another) { expect_well(giving_back("two", "pace=100,scavenger=steps")); }
