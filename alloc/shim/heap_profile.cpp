@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "blocks.hpp"
+#include "kept_descriptor.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 
@@ -24,8 +25,10 @@ namespace {
   const int error = errno;
   blocks::deallocate(blocks::allocate(1));  // the options are read with the first block
   the_profile.hide(__ehdr_start, etext);
-  if (the_options.profile != 0 && !the_profile.start(the_options.profile))
-    std::fputs("heddle_malloc: no memory for the heap profile\n", stderr);
+  if (the_options.profile != 0) {
+    keep_output_file(the_options.profile_file);
+    if (!the_profile.start(the_options.profile)) std::fputs("heddle_malloc: no memory for the heap profile\n", stderr);
+  }
   errno = error;
 }
 
@@ -39,15 +42,13 @@ namespace {
     std::snprintf(name, sizeof name, "heddle.%d.heap", static_cast<int>(::getpid()));
     path = name;
   }
-  const int file = open_output_file(path);
+  const int file = open_output_file(path);  // not closed: it may be the program's stderr, and the process ends
   const bool good = file >= 0 && the_profile.write(file);
   if (!good)
-    std::fprintf(
-        stderr,
+    say_at_exit(
         "heddle_malloc: the heap profile cannot be written to '%s' (%s); symbolic links, and files that belong "
         "to others or have several names, are not written\n",
         path, std::strerror(errno));
-  if (file >= 0) ::close(file);
 }
 
 }  // namespace

@@ -8,8 +8,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kept_descriptor.hpp"
+
 namespace heddle::detail {
 namespace {
+
+/// What the path of keep_output_file() names.
+constinit kept_descriptor named;
 
 constexpr int flags = O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
 
@@ -57,14 +62,30 @@ int open_existing(const char* path) noexcept {
   }
 }
 
+/// The same file under a number to which nobody else writes, if there is one; -1 stays -1.
+int beyond_standard(int file) noexcept {
+  if (file < 0 || file > STDERR_FILENO) return file;
+  const int other = ::fcntl(file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (other < 0) return file;
+  ::close(file);
+  return other;
+}
+
 }  // namespace
 
+void keep_output_file(const char* path) noexcept {
+  if (const int n = descriptor_named(path); n >= 0) named.keep(n);
+}
+
 int open_output_file(const char* path) noexcept {
-  if (const int named = descriptor_named(path); named >= 0) return ::fcntl(named, F_DUPFD_CLOEXEC, 0);
+  if (descriptor_named(path) >= 0) {
+    if (named.get() < 0) errno = EBADF;
+    return named.get();
+  }
   // Either nobody had it before, or it is looked at before anything in it is lost.
-  int file = ::open(path, flags | O_CREAT | O_EXCL, 0600);
+  int file = beyond_standard(::open(path, flags | O_CREAT | O_EXCL, 0600));
   if (file >= 0 || errno != EEXIST) return file;
-  file = open_existing(path);
+  file = beyond_standard(open_existing(path));
   if (file < 0) return -1;
   struct stat s {};
   if (::fstat(file, &s) != 0) return refuse(file, errno);

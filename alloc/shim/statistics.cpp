@@ -3,7 +3,6 @@
 // What programs ask the C library about its heap: malloc_stats() and its relatives, as glibc declares them.
 #include "statistics.hpp"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@
 #include <cstdio>
 
 #include "../src/statistics.hpp"
-#include "blocks.hpp"
+#include "kept_descriptor.hpp"
 #include "options.hpp"
 
 using namespace heddle;
@@ -54,21 +53,6 @@ struct mallinfo2 information() noexcept {
 
 namespace {
 
-/// Where to write when the process ends: many programs close stderr before that.
-constinit int kept_stderr = STDERR_FILENO;
-
-[[gnu::constructor]] void keep_stderr() noexcept {
-  constexpr int beyond_others = 1000;  // numbers which programs count on stay free
-  const int error = errno;
-  detail::blocks::deallocate(detail::blocks::allocate(1));  // the options are read with the first block
-  if (detail::the_options.stats) {
-    int kept = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, beyond_others);
-    if (kept < 0) kept = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (kept >= 0) kept_stderr = kept;
-  }
-  errno = error;
-}
-
 /// Runs behind the program's own, since the shim has been loaded before it.
 [[gnu::destructor]] void at_exit() noexcept {
   if (detail::the_options.stats) detail::print_statistics_at_exit();
@@ -76,7 +60,7 @@ constinit int kept_stderr = STDERR_FILENO;
 
 }  // namespace
 
-void heddle::detail::print_statistics_at_exit() noexcept { print(kept_stderr); }
+void heddle::detail::print_statistics_at_exit() noexcept { print(the_stderr.get()); }
 
 HEDDLE_SHIM void malloc_stats() noexcept { print(STDERR_FILENO); }
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// A program that has a file of its own, named "own" in the folder where it runs, under numbers that others may write
+// to. What it does is its argument.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace {
+
+int open_own() { return ::open("own", O_WRONLY | O_CREAT | O_TRUNC, 0600); }
+
+/// The numbers from `first` on all lead to it, but one, without which nobody could open anything.
+void take_from(int first, int file) {
+  constexpr int last = 1023;
+  for (int n = first; n <= last; ++n)
+    if (n != file) ::dup2(file, n);
+  ::close(STDERR_FILENO + 5);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const char* const what = count == 2 ? words[1] : "";
+  int file = -1;
+  if (std::strcmp(what, "opens") == 0) {  // under the smallest number that is closed
+    file = open_own();
+  } else if (std::strcmp(what, "reopens") == 0) {
+    ::close(STDERR_FILENO);
+    file = open_own();
+    if (file != STDERR_FILENO) return 3;
+  } else if (std::strcmp(what, "takes_others") == 0) {
+    file = open_own();
+    take_from(STDERR_FILENO + 1, file);
+  } else if (std::strcmp(what, "takes_all") == 0) {
+    file = open_own();
+    take_from(0, file);
+  }
+  return file < 0 || ::write(file, "own\n", 4) != 4;
+}
