@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <initializer_list>
+#include <cstring>
 
 namespace std {
 // Weak, so that this library serves C programs without a runtime.
@@ -50,13 +50,30 @@ void* find_from(const void* address, const char* function) noexcept {
   return name_at(address, name) ? library(name).find(function) : nullptr;
 }
 
+/// The name of the n-th library that is loaded; empty if it has none, or one that is too long. False: there are fewer.
+bool name_of(std::size_t n, char (&name)[1024]) noexcept {
+  struct search {
+    std::size_t still;
+    char* name;
+  } s{n, name};
+  const auto look = [](dl_phdr_info* info, std::size_t, void* data) noexcept {
+    auto& to = *static_cast<search*>(data);
+    if (to.still-- != 0) return 0;
+    const std::size_t length = std::strlen(info->dlpi_name);
+    std::memcpy(to.name, length < sizeof name ? info->dlpi_name : "", length < sizeof name ? length + 1 : 1);
+    return 1;
+  };
+  return ::dl_iterate_phdr(look, &s) != 0;
+}
+
 void* find(const char* function, const void* caller) noexcept {
   // Where everybody finds names. Not by RTLD_DEFAULT: then a library which has it could never be closed.
   if (void* const f = library(nullptr).find(function); f != nullptr) return f;
   if (void* const f = find_from(caller, function); f != nullptr) return f;
-  // A caller that was compiled to jump here does not show; or its library was linked without what it needs.
-  for (const char* const name : {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"})
-    if (void* const f = library(name).find(function); f != nullptr) return f;
+  // The caller has jumped here for another, or its library was linked without what it needs.
+  char name[1024];
+  for (std::size_t n = 0; name_of(n, name); ++n)
+    if (void* const f = *name != '\0' ? library(name).find(function) : nullptr; f != nullptr) return f;
   return nullptr;
 }
 

@@ -2,6 +2,7 @@
 //
 // A C++ library for a program without a C++ runtime: it asks for more memory than there is, in every form of new.
 #include <cstddef>
+#include <cstdlib>
 #include <new>
 
 namespace {
@@ -65,6 +66,18 @@ int library_gives_null_with_handler() {
   const int n = null_forms();
   std::set_new_handler(nullptr);
   return n == 4 ? handler_calls : -n;
+}
+
+/// Whether std::bad_alloc comes when libc calls operator new for the library: the first argument of its comparison is
+/// the size.
+int library_throws_through_libc() {
+  void* const form = reinterpret_cast<void*>(static_cast<void* (*)(std::size_t)>(::operator new));
+  const auto compare = reinterpret_cast<int (*)(const void*, const void*)>(opaque(form));
+  const auto search = opaque(
+      static_cast<void* (*)(const void*, const void*, std::size_t, std::size_t, int (*)(const void*, const void*))>(
+          std::bsearch));
+  const char table[1]{};
+  return throws([&] { return search(reinterpret_cast<void*>(opaque(too_large)), table, 1, 1, compare); });
 }
 
 /// A block, so that the library's new and the program's free() meet.

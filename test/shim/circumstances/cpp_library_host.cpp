@@ -28,7 +28,8 @@ int main(int count, char** words) {
   void* (*const block)() = reinterpret_cast<void* (*)()>(::dlsym(library, "library_block"));
   free(block());
   const int wrong = call(library, "library_gives_null", 4) + call(library, "library_gives_null_with_handler", 12) +
-                    call(library, "library_throws", 4) + call(library, "library_throws_with_handler", 12);
+                    call(library, "library_throws", 4) + call(library, "library_throws_with_handler", 12) +
+                    call(library, "library_throws_through_libc", 1);
   if (::dlclose(library) != 0 || ::dlopen(words[1], RTLD_NOW | RTLD_NOLOAD) != nullptr)
     return fputs("it cannot be closed\n", stderr), 1;
   return wrong != 0;
