@@ -62,13 +62,13 @@ int open_existing(const char* path) noexcept {
   }
 }
 
-/// The same file under a number to which nobody else writes, if there is one; -1 stays -1.
-int beyond_standard(int file) noexcept {
-  if (file < 0 || file > STDERR_FILENO) return file;
-  const int other = ::fcntl(file, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  if (other < 0) return file;
-  ::close(file);
-  return other;
+/// Other threads may still write to stdout and stderr. Where these are closed, that comes nowhere from now on, and not
+/// into a file of ours that gets their numbers.
+void fill_standard_numbers() noexcept {
+  for (int n = 0; n >= 0 && n <= STDERR_FILENO;) {
+    n = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (n > STDERR_FILENO) ::close(n);
+  }
 }
 
 }  // namespace
@@ -82,10 +82,11 @@ int open_output_file(const char* path) noexcept {
     if (named.get() < 0) errno = EBADF;
     return named.get();
   }
+  fill_standard_numbers();
   // Either nobody had it before, or it is looked at before anything in it is lost.
-  int file = beyond_standard(::open(path, flags | O_CREAT | O_EXCL, 0600));
+  int file = ::open(path, flags | O_CREAT | O_EXCL, 0600);
   if (file >= 0 || errno != EEXIST) return file;
-  file = beyond_standard(open_existing(path));
+  file = open_existing(path);
   if (file < 0) return -1;
   struct stat s {};
   if (::fstat(file, &s) != 0) return refuse(file, errno);

@@ -88,6 +88,9 @@ BOOST_AUTO_TEST_CASE(a_profile_takes_none_of_the_numbers_that_others_write_to) {
   run("profile=1,profile_file=profile,stats", "opens", "0<&- 1>&- 2>&-");
   BOOST_TEST(has_profile("profile"));
   BOOST_TEST(!has_statistics("profile"));
+  run("profile=1,profile_file=profile", "chatters", "0<&- 1>&- 2>&-");
+  BOOST_TEST(has_profile("profile"));
+  BOOST_TEST(text_of("profile").find("chatter") == std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

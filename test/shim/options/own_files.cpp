@@ -3,9 +3,11 @@
 // A program that has a file of its own, named "own" in the folder where it runs, under numbers that others may write
 // to. What it does is its argument.
 #include <fcntl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <initializer_list>
 
 namespace {
 
@@ -19,13 +21,25 @@ void take_from(int first, int file) {
   ::close(STDERR_FILENO + 5);
 }
 
+bool chatters;
+
 }  // namespace
+
+/// Instead of libc's, for all of this process: as if another thread wrote meanwhile.
+extern "C" ssize_t write(int to, const void* bytes, std::size_t n) {
+  if (chatters)
+    for (const int output : {STDOUT_FILENO, STDERR_FILENO}) ::syscall(SYS_write, output, "chatter\n", 8);
+  return ::syscall(SYS_write, to, bytes, n);
+}
 
 int main(int count, char** words) {
   const char* const what = count == 2 ? words[1] : "";
   int file = -1;
   if (std::strcmp(what, "opens") == 0) {  // under the smallest number that is closed
     file = open_own();
+  } else if (std::strcmp(what, "chatters") == 0) {  // on stdout and stderr, as the process ends
+    file = open_own();
+    chatters = true;
   } else if (std::strcmp(what, "reopens") == 0) {
     ::close(STDERR_FILENO);
     file = open_own();
