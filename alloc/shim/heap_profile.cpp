@@ -44,11 +44,13 @@ namespace {
   }
   const int file = open_output_file(path);  // not closed: it may be the program's stderr, and the process ends
   const bool good = file >= 0 && the_profile.write(file);
-  if (!good)
-    say_at_exit(
-        "heddle_malloc: the heap profile cannot be written to '%s' (%s); symbolic links, and files that belong "
-        "to others or have several names, are not written\n",
-        path, std::strerror(errno));
+  if (good) return;
+  char text[1000];
+  std::snprintf(text, sizeof text,
+                "heddle_malloc: the heap profile cannot be written to '%s' (%s); symbolic links, and files that belong "
+                "to others or have several names, are not written\n",
+                path, std::strerror(errno));
+  say_at_exit(text);
 }
 
 }  // namespace

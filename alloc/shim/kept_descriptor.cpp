@@ -3,15 +3,30 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
+#include <cstring>
+#include <initializer_list>
 
 #include "blocks.hpp"
 #include "options.hpp"
+#include "when_relocated.hpp"
+
+/// Which of the numbers 0 to 2 are closed when the process begins. Constructors of libraries may open files before ours
+/// are called.
+static constinit bool heddle_begins_closed[STDERR_FILENO + 1];
+
+/// By the system call: fcntl() may be the program's, which is not relocated yet.
+static void heddle_look_at_descriptors() {
+  for (int n = 0; n <= STDERR_FILENO; ++n) {
+    long result = SYS_fcntl;
+    asm volatile("syscall" : "+a"(result) : "D"(n), "S"(F_GETFD) : "rcx", "r11", "memory");
+    heddle_begins_closed[n] = result == -EBADF;
+  }
+}
+HEDDLE_WHEN_RELOCATED(heddle_look_at_descriptors)
 
 namespace heddle::detail {
 
@@ -20,6 +35,7 @@ constinit kept_descriptor the_stderr;
 void kept_descriptor::keep(int descriptor) noexcept {
   constexpr int beyond_others = 1000;  // smaller numbers stay free for the program
   struct stat s {};
+  if (descriptor <= STDERR_FILENO && heddle_begins_closed[descriptor]) return;
   if (::fstat(descriptor, &s) != 0) return;
   original_ = descriptor;
   device_ = s.st_dev, special_ = s.st_rdev, number_ = s.st_ino;
@@ -40,15 +56,8 @@ int kept_descriptor::get() const noexcept {
   return -1;
 }
 
-void say_at_exit(const char* format, ...) noexcept {
-  char text[1000];
-  va_list arguments;
-  va_start(arguments, format);
-  const int n = std::vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  if (n > 0) [[maybe_unused]]
-    const auto written =
-        ::write(the_stderr.get(), text, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof text - 1));
+void say_at_exit(const char* text) noexcept {
+  [[maybe_unused]] const auto written = ::write(the_stderr.get(), text, std::strlen(text));
 }
 
 namespace {

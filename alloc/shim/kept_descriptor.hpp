@@ -36,7 +36,7 @@ class kept_descriptor {
 /// stderr, kept if an option has something written at the end.
 extern kept_descriptor the_stderr;
 
-/// Writes a message there, at most 1,000 characters.
-[[gnu::format(printf, 1, 2)]] void say_at_exit(const char* format, ...) noexcept;
+/// Writes a message there.
+void say_at_exit(const char* text) noexcept;
 
 }  // namespace heddle::detail

@@ -8,8 +8,8 @@ void keep_output_file(const char* path) noexcept;
 
 /// Opens a file that an option names, for writing, as the process ends: a descriptor that is closed in programs that
 /// this process executes, or -1 with errno. It is none of the numbers 0 to 2, to which others write; those of them that
-/// are closed lead to /dev/null from then on. A name of a descriptor must have been given to keep_output_file(); what is
-/// returned then is not the caller's to close.
+/// are closed lead to /dev/null from then on. A name of a descriptor must have been given to keep_output_file(); what
+/// is returned then is not the caller's to close.
 ///
 /// - A file that is not there is made, for its owner alone (mode 0600).
 /// - A regular file is written anew if it belongs to the effective user and has no other name; else EPERM.

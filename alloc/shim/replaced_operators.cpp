@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "replaced_operators.hpp"
 
+#include "when_relocated.hpp"
+
 // This library's operators, by names that nobody can replace: in new_delete.cpp.
 #define HEDDLE_HIDDEN __attribute__((visibility("hidden")))
 extern "C" {
@@ -31,14 +33,7 @@ constinit const operators operators_from_here{
 }  // namespace
 }  // namespace heddle::detail
 
-extern "C" {
-
-using heddle_nothing = void();
-static void heddle_do_nothing() {}
-
-// The dynamic linker calls this when it has filled in both tables, as the last thing that it does to this library.
-// before_tls.cpp tells more of that. Not static: clang would give it another name than the attribute below has.
-__attribute__((used)) HEDDLE_HIDDEN heddle_nothing* heddle_look_at_operators() {
+static void heddle_look_at_operators() {
   using namespace heddle::detail;
   const operators *used = &operators_in_use, *ours = &operators_from_here;
   asm("" : "+r"(used), "+r"(ours));  // the compiler knows two names for each function, and thinks that they differ
@@ -48,11 +43,5 @@ __attribute__((used)) HEDDLE_HIDDEN heddle_nothing* heddle_look_at_operators() {
                            used->delete_object != ours->delete_object || used->delete_array != ours->delete_array ||
                            used->delete_aligned_object != ours->delete_aligned_object ||
                            used->delete_aligned_array != ours->delete_aligned_array;
-  return heddle_do_nothing;
 }
-__attribute__((ifunc("heddle_look_at_operators"))) HEDDLE_HIDDEN void heddle_operators_looked_at();
-
-/// Refers to the function above, so that the dynamic linker has something to resolve.
-__attribute__((used)) HEDDLE_HIDDEN heddle_nothing* heddle_operators_looked_at_is = heddle_operators_looked_at;
-
-}  // extern "C"
+HEDDLE_WHEN_RELOCATED(heddle_look_at_operators)

@@ -62,7 +62,7 @@ BOOST_FIXTURE_TEST_SUITE(closed_descriptors, folder)
 BOOST_AUTO_TEST_CASE(closed_when_the_process_begins) {
   for (const std::string options : every_output)
     for (const char* closed : {"0<&- 1>&- 2>&-", "1>&- 2>&-", "2>&-", "1>&- 2>err"})
-      for (const char* what : {"opens", "takes_all"}) run(options, what, closed);
+      for (const char* what : {"opens", "opens_in_library", "takes_all"}) run(options, what, closed);
 }
 
 BOOST_AUTO_TEST_CASE(closed_by_the_program) {

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <initializer_list>
 
+extern int opened_by_library;
+
 namespace {
 
 int open_own() { return ::open("own", O_WRONLY | O_CREAT | O_TRUNC, 0600); }
@@ -37,6 +39,8 @@ int main(int count, char** words) {
   int file = -1;
   if (std::strcmp(what, "opens") == 0) {  // under the smallest number that is closed
     file = open_own();
+  } else if (std::strcmp(what, "opens_in_library") == 0) {
+    file = opened_by_library;
   } else if (std::strcmp(what, "chatters") == 0) {  // on stdout and stderr, as the process ends
     file = open_own();
     chatters = true;
