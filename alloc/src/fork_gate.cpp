@@ -106,14 +106,15 @@ bool fork_gate::wait_for_fork() noexcept {
   return true;
 }
 
-void fork_gate::wait_until(const mark& m, std::uint32_t value, nanoseconds_t deadline) noexcept {
+void fork_gate::wait_until(const mark& m, std::uint32_t value, nanoseconds_t begin, bool within) const noexcept {
   constexpr nanoseconds_t longest_pause = 1'000'000;
   atomic<std::uint32_t> never{0};
   // acquire: so that the work of others is seen; release halves in leave() and its relatives.
   for (nanoseconds_t pause = 1'000; m.load(std::memory_order_acquire) != value;
        pause = std::min(2 * pause, longest_pause)) {
     const nanoseconds_t now = platform::now();
-    if (now >= deadline) return;
+    const bool is_short = within || held_up_.load(std::memory_order_relaxed) != 0;
+    if (now - begin >= (is_short ? longest_drain_within : longest_drain)) return;
     platform::futex_wait(never, 0, now + pause);
   }
 }
@@ -128,6 +129,7 @@ void fork_gate::open() noexcept {
 
 void fork_gate::open_in_child(std::uint32_t own_guests) noexcept {
   guests_.store(own_guests, std::memory_order_relaxed);
+  held_up_.store(0, std::memory_order_relaxed);
   open();
 }
 

@@ -26,6 +26,7 @@ class fork_gate {
   static constexpr nanoseconds_t longest_wait = 20'000'000;  ///< of a thread that wants to work, for a fork
   static constexpr nanoseconds_t longest_drain = nanoseconds_t{10} * 1'000'000'000;  ///< of a fork, for others at work
   /// The same in a handler that has interrupted a call of its own: others may wait for a lock which that call holds.
+  /// And while such a handler waits for this fork: its call cannot end before.
   static constexpr nanoseconds_t longest_drain_within = 20'000'000;
   /// Of a thread that wants to work, and that nothing else can serve.
   static constexpr nanoseconds_t longest_last_wait = nanoseconds_t{10} * 1'000'000'000;
@@ -54,6 +55,25 @@ class fork_gate {
   bool enter_as_guest(std::uint32_t& within, const void* self, patience p = patience::bounded) noexcept;
   void leave_as_guest(std::uint32_t& within) noexcept;
 
+  /// While it lives a thread waits until it may fork: for what comes before close(), and for that. Other forks do not
+  /// wait long then for a call that this one has interrupted.
+  class approach {
+   public:
+    approach(fork_gate& gate, const mark* own, std::uint32_t own_guests) noexcept
+        : gate_(gate), counts_(is_within(own, own_guests)) {
+      if (counts_) gate_.held_up_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~approach() {
+      if (counts_) gate_.held_up_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    approach(const approach&) = delete;
+    approach& operator=(const approach&) = delete;
+
+   private:
+    fork_gate& gate_;
+    const bool counts_;
+  };
+
   /// Before a fork by the thread `self`, whose own mark is `own` (or null, and it is a guest so many times):
   /// for_each(f) calls f with the mark of each thread. Waits for other forks, then until nobody else is at work, though
   /// not for ever: a thread may have been stopped in the middle. False: the thread forks already, in a handler.
@@ -61,13 +81,13 @@ class fork_gate {
   bool close(const void* self, const mark* own, std::uint32_t own_guests, F for_each) noexcept {
     if (!begin_closing(self)) return false;
     if (!HEDDLE_PLANTED(fork_without_fence)) platform::heavy_barrier();
-    const bool within = own_guests != 0 || (own != nullptr && own->load(std::memory_order_relaxed) != 0);
-    const nanoseconds_t deadline = platform::now() + (within ? longest_drain_within : longest_drain);
+    const bool within = is_within(own, own_guests);
+    const nanoseconds_t begin = platform::now();
     if (!HEDDLE_PLANTED(fork_waits_for_nobody)) {
       for_each([&](const mark& m) {
-        if (&m != own) wait_until(m, 0, deadline);
+        if (&m != own) wait_until(m, 0, begin, within);
       });
-      wait_until(guests_, own_guests, deadline);
+      wait_until(guests_, own_guests, begin, within);
     }
     return true;
   }
@@ -93,14 +113,19 @@ class fork_gate {
   static bool goes_on(std::uint32_t other, std::uint32_t place) noexcept;
   bool enter_slow(mark& mine, const void* self, patience p) noexcept;
   bool begin_closing(const void* self) noexcept;
+  static bool is_within(const mark* own, std::uint32_t own_guests) noexcept {
+    return own_guests != 0 || (own != nullptr && own->load(std::memory_order_relaxed) != 0);
+  }
   bool wait_until_open(patience p) noexcept;
-  static void wait_until(const mark& m, std::uint32_t value, nanoseconds_t deadline) noexcept;
+  void wait_until(const mark& m, std::uint32_t value, nanoseconds_t begin, bool within) const noexcept;
   bool is_mine(const void* self) const noexcept { return forking_.load(std::memory_order_relaxed) == self; }
 
   atomic<std::uint32_t> closed_{0};
   atomic<const void*> forking_{nullptr};  ///< the thread that closed the gate; written by it
   atomic<bool> stuck_{false};             ///< a thread has waited to the limit: others need not
   mark guests_{0};
+  /// Approaches of handlers that have interrupted a call which is at work.
+  atomic<std::uint32_t> held_up_{0};
 };
 
 extern fork_gate the_fork_gate;

@@ -77,9 +77,11 @@ void for_each_mark(F f) noexcept {
 // that the child has not got stay as they are: those threads may have been in the middle of anything.
 void before_fork() noexcept {
   const bool takes = forks_take_stdio_lock && _IO_list_lock != nullptr && !__libc_single_threaded;
-  if (takes) _IO_list_lock();
   const fork_gate::mark* const own = this_mcache != &nobodys_mcache ? &this_mcache->work : nullptr;
-  if (!the_fork_gate.close(at_work::self(), own, guest_calls != 0 ? 1 : 0, [](auto f) { for_each_mark(f); })) {
+  const std::uint32_t own_guests = guest_calls != 0 ? 1 : 0;
+  const fork_gate::approach waits(the_fork_gate, own, own_guests);  // for stdio too: the thread that forks may hold it
+  if (takes) _IO_list_lock();
+  if (!the_fork_gate.close(at_work::self(), own, own_guests, [](auto f) { for_each_mark(f); })) {
     if (takes) _IO_list_unlock();
     fork_within_fork = true;
     return;

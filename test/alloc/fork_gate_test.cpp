@@ -6,14 +6,17 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <csetjmp>
 #include <csignal>
 #include <cstdint>
 #include <functional>
+#include <thread>
 #include <utility>
 
 using heddle::detail::fork_gate;
+using heddle::detail::nanoseconds_t;
 
 namespace {
 
@@ -157,6 +160,29 @@ BOOST_AUTO_TEST_CASE(a_call_that_a_handler_jumped_out_of_is_no_more) {
     BOOST_TEST(entered);
     BOOST_TEST(t.enter());
   });
+}
+
+/// Two threads fork. The one has closed the gate and waits for the call of the other, whose handler waits for the gate.
+BOOST_AUTO_TEST_CASE(handlers_that_fork_do_not_wait_for_each_other) {
+  static fork_gate gate;
+  fork_gate::mark one{0}, other{0};
+  const auto for_each = [&](auto f) { f(one), f(other); };
+  std::atomic<bool> is_at_work{false};
+  std::thread t([&] {
+    BOOST_TEST(gate.enter(one, &one));
+    is_at_work = true;
+    while (gate.is_open()) std::this_thread::yield();
+    const fork_gate::approach waits(gate, &one, 0);
+    BOOST_TEST(gate.close(&one, &one, 0, for_each));  // as in a handler
+    gate.open();
+    gate.leave(one);
+  });
+  while (!is_at_work) std::this_thread::yield();
+  const nanoseconds_t begin = heddle::detail::platform::now();
+  BOOST_TEST(gate.close(&other, &other, 0, for_each));
+  gate.open();
+  t.join();
+  BOOST_TEST(heddle::detail::platform::now() - begin < fork_gate::longest_drain);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
