@@ -168,12 +168,13 @@ BOOST_AUTO_TEST_CASE(handlers_that_fork_do_not_wait_for_each_other) {
   fork_gate::mark one{0}, other{0};
   const auto for_each = [&](auto f) { f(one), f(other); };
   std::atomic<bool> is_at_work{false};
+  bool has_entered = false, has_closed = false;
   std::thread t([&] {
-    BOOST_TEST(gate.enter(one, &one));
+    has_entered = gate.enter(one, &one);
     is_at_work = true;
     while (gate.is_open()) std::this_thread::yield();
     const fork_gate::approach waits(gate, &one, 0);
-    BOOST_TEST(gate.close(&one, &one, 0, for_each));  // as in a handler
+    has_closed = gate.close(&one, &one, 0, for_each);  // as in a handler
     gate.open();
     gate.leave(one);
   });
@@ -182,6 +183,8 @@ BOOST_AUTO_TEST_CASE(handlers_that_fork_do_not_wait_for_each_other) {
   BOOST_TEST(gate.close(&other, &other, 0, for_each));
   gate.open();
   t.join();
+  BOOST_TEST(has_entered);
+  BOOST_TEST(has_closed);
   BOOST_TEST(heddle::detail::platform::now() - begin < fork_gate::longest_drain);
 }
 
