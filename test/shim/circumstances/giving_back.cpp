@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // giving_back WAY: a program that has freed much; it checks its memory and its process afterwards. WAY:
-//   calls         one thread, which calls now and then
-//   trim          one thread, which sleeps; malloc_trim()
-//   sleeps        two threads, which sleep
-//   two           two threads, of which one calls now and then; there is to be no third
-//   stays         two threads, of which one calls now and then; nothing is to go back
-//   exit          one thread, which ends by pthread_exit()
-//   exit_of_main  two threads, of which the first ends by pthread_exit()
-//   joins         threads come and go
-//   no_clone      one thread, which is killed if it makes another
-//   two_no_clone  two threads, which are killed if they make another
+//   calls             one thread, which calls now and then
+//   trim              one thread, which sleeps; malloc_trim()
+//   sleeps            two threads, which sleep
+//   two               two threads, of which one calls now and then; there is to be no third
+//   stays             two threads, of which one calls now and then; nothing is to go back
+//   exit              one thread, which ends by pthread_exit()
+//   exit_of_main      two threads, of which the first ends by pthread_exit()
+//   joins             threads come and go
+//   no_clone          one thread, which is killed if it makes another
+//   two_no_clone      two threads, which are killed if they make another
 //   filtered          one thread, which is killed for calls that do not concern memory
 //   two_filtered      two threads, which are killed for such calls
 //   threads_filtered  one thread, which is killed if it opens a file, and then makes another
-//   no_madvise    one thread, which is killed if it gives memory back
-//   refused       two threads; a third is refused for a while
-//   class         two threads; the thread that frees is bound to a CPU and of a class for real time
+//   no_madvise        one thread, which is killed if it gives memory back
+//   refused           two threads; a third is refused for a while
+//   class             two threads; the thread that frees is bound to a CPU and of a class for real time
 // It is compiled with thread-local variables of several sizes (THREAD_LOCALS). Ends with status 0 if all was well.
 #include <dirent.h>
 #include <fcntl.h>
