@@ -153,13 +153,17 @@ struct parents_fibers {
   heddle::channel<int> in{}, never{};
   heddle::latch up{receivers + 1};
   std::atomic<bool> stop{false};
+  std::atomic<long> turns{0};  // of the busy one
   shared_number in_a_child{};
   const pid_t parent = ::getpid();
   std::vector<heddle::join_handle<int>> handles{};
   heddle::join_handle<int> ended{};
   heddle::join_handle<void> busy{};
 
+  /// When it is made all receivers wait, and none is about to: it would hold the channel's lock in a child for ever. On
+  /// one processor others have come that far when the busy fiber has a turn.
   parents_fibers() {
+    ::setenv("HEDDLE", "procs=1", 1);
     ended = heddle::spawn(heddle::fiber_options{.name = "of the parent, ended"}, [] { return 5; });
     for (int i = 0; i != receivers; ++i)
       handles.push_back(heddle::spawn(heddle::fiber_options{.name = "of the parent"}, [this] {
@@ -170,9 +174,12 @@ struct parents_fibers {
       }));
     busy = heddle::spawn(heddle::fiber_options{.name = "of the parent, busy"}, [this] {
       up.count_down();
-      while (!stop) heddle::this_fiber::yield();
+      for (; !stop; ++turns) heddle::this_fiber::yield();
     });
+    ::unsetenv("HEDDLE");
     up.wait();
+    const long now = turns;
+    while (turns < now + 1'000) std::this_thread::yield();
     while (heddle::stats().fibers != receivers + 1) heddle::this_fiber::sleep_for(1ms);  // a fiber has ended
   }
   ~parents_fibers() { end(); }
