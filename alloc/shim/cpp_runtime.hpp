@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What operator new needs of C++'s runtime (libstdc++ or libc++) when there is no memory. A C program has none when it
-// begins. It may get one later, with a library that it opens, and that library alone may see it (RTLD_LOCAL). So it is
-// looked for when it is needed: where everybody finds names; where those do that the caller's library needs; and among
-// what is loaded.
+// Operator new needs C++'s runtime (libstdc++ or libc++) when there is no memory. A C program has none when it begins.
+// It may get one later, with a library that it opens, and that library alone may see it (RTLD_LOCAL). So it is looked
+// for when it is needed: where everybody finds names; where those do that the caller's library needs; and among what is
+// loaded.
 #pragma once
 
 #include <cstddef>
 #include <new>
 
-/// Who has called the function in which this stands.
+/// The address of the code that has called the function in which this stands.
 #define HEDDLE_CALLER __builtin_return_address(0)
 
 namespace heddle::detail::cpp_runtime {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // Calls of libc that the allocator must have heard of. They go on to libc's own functions, and do what they always do.
-// Who makes the same system calls without libc is not heard.
+// A program that makes the same system calls without libc is not heard.
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>

@@ -13,7 +13,7 @@
 namespace heddle::detail {
 namespace {
 
-/// What the path of keep_output_file() names.
+/// The descriptor that the path of keep_output_file() names.
 constinit kept_descriptor named;
 
 constexpr int flags = O_WRONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;

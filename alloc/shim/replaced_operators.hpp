@@ -22,8 +22,8 @@ struct operators {
   void (*delete_aligned_array)(void*, std::align_val_t) noexcept;
 };
 
-/// Those that everybody calls: each is this library's, or that of whoever the dynamic linker searches before it, mostly
-/// the program.
+/// Those that everybody calls: each is this library's, or that of a module that the dynamic linker searches before
+/// it, mostly the program.
 [[gnu::visibility("hidden")]] extern const operators operators_in_use;
 
 /// Whether one of them is not this library's. Then the others must go by `operators_in_use`. It is known before any

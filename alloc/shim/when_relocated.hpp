@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What must be done before any code of the program runs, and before the constructors of its libraries, some of which
-// are called before those of this library. The dynamic linker calls the resolvers of ifuncs as the last thing that it
-// does when it relocates a library. So what must be done stands in one, of a function that nobody calls.
+// Work that must be done before any code of the program runs, and before the constructors of its libraries, some of
+// which are called before those of this library. The dynamic linker calls the resolvers of ifuncs as the last thing
+// that it does when it relocates a library. So the work stands in one, of a function that nobody calls.
 //
 // Thread-local variables are there then, all zeros; they are filled in later. libc is relocated, but not initialised.
 #pragma once

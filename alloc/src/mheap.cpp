@@ -114,8 +114,8 @@ span* mheap::make_span(size_class klass, std::size_t pages, std::size_t align, s
   if (s == nullptr) return nullptr;
   trim_to_limit();
   if (s->is_large()) make_up_for(fresh);
-  // What will be filled is paid for at once. A small process had rather wait and see. Where calls are filtered it comes
-  // without one, by faults.
+  // Pages that will be filled get their memory by one call. A small process had rather wait and see. Where calls are
+  // filtered, memory comes by faults.
   if (s->zeroed && s->size <= most_populated_size && figures().in_spans >= least_to_populate &&
       !process::has_heard_of_filters())
     os::populate(s->start, s->bytes());

@@ -122,6 +122,7 @@ const void* scavenger::this_thread() noexcept {
 
 bool scavenger::try_to_step() noexcept {
   const void* nobody = nullptr;
+  // acquire: as below; it is the mistake that the explorer must find.
   if (HEDDLE_PLANTED(two_step) && stepping_.load(std::memory_order_acquire) != nullptr) return true;
   // acquire: so that the work of the last thread is seen; release half in stop_stepping().
   constexpr std::memory_order order = std::memory_order_acquire;

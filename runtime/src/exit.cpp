@@ -25,7 +25,7 @@ struct exit_state {
   atomic<std::uint32_t> exits{0};
   atomic<std::uint32_t> main_left{0};
   atomic<std::uint32_t> main_watched{0};  // 1: main_left will tell
-  atomic<std::uint32_t> looked{0};  // 1: the first look has been taken before the handler's turn
+  atomic<std::uint32_t> looked{0};        // 1: the first look has been taken before the handler's turn
   atomic<std::uint32_t> watched{0};
   atomic<std::uint32_t> impatient{0};  // 1: sleepers have had their time
 };

@@ -35,8 +35,8 @@ void hold_call(held_call& c) noexcept {
   held_call* first = held.load(std::memory_order_relaxed);
   do {
     c.next = first;
-    // seq_cst: so that who takes the list sees the link, and before the look at the monitor's nap; other halves in
-    // make_held_calls() and monitor::sleep().
+    // seq_cst, which is release too: so that the thread that takes the list sees the link; acquire half in
+    // make_held_calls(). And before the look at the monitor's nap; other half in monitor::sleep().
   } while (!held.compare_exchange_weak(first, &c, std::memory_order_seq_cst, std::memory_order_relaxed));
   if (const visit s; s) s->notice_held_call();
 }

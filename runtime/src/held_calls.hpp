@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What signal handlers may do on a plain thread that starts or ends a runtime.
+// Signal handlers on a plain thread that starts or ends a runtime: their calls wait.
 #pragma once
 
 #include "heddle/detail/held_call.hpp"

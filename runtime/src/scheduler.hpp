@@ -107,7 +107,7 @@ class scheduler {
   /// Whether wakes for lone fibers are being spared: then the monitor must look.
   bool reluctant() const noexcept { return futile_.load(std::memory_order_relaxed) > trusted_wakes; }
   bool all_idle() noexcept;
-  /// Changes with each turn of a fiber on a processor. Who finds all idle sees all that there were.
+  /// Changes with each turn of a fiber on a processor. A thread that finds all idle sees all that there were.
   std::uint32_t turns() const noexcept;
   /// Nothing runs, nothing is pending, and no other thread of the process could change that.
   bool deadlocked() noexcept;

@@ -115,7 +115,7 @@ void mark(const slot_row& row) noexcept {
 }
 
 bool open_with_markers(const slot_row& row, char*& opened, char* end, bool locked) noexcept {
-  // What is open and not used yet is filled when the process locks its memory: so not for the first stacks.
+  // Slots that are open and not used yet are filled when the process locks its memory: so not for the first stacks.
   const std::size_t rows = row.guard == page_size && !locked ? 4 : 1;
   if (row.at + row.bytes() > opened && !open_plainly(row.at, row, rows, opened, end)) return false;
   mark(row);

@@ -98,7 +98,7 @@ bool permits::release_slow(std::uint64_t n, std::uint64_t most) noexcept {
 /// seen later: those who wait may have got some by then.
 void permits::owe(std::uint64_t n, std::uint64_t most) noexcept {
   most_.store(most, std::memory_order_relaxed);
-  // release: so that who gets the permits sees what was done before; acquire half in release_owed().
+  // release: so that a fiber that gets the permits sees what was done before; acquire half in release_owed().
   if (n != 0 && owed_.fetch_add(n, std::memory_order_release) == 0) hold_call(*this);
 }
 

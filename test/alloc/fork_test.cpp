@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(a_thread_wants_as_many_blocks_as_it_likes_meanwhile) {
   BOOST_TEST(fork_goes_well());
   BOOST_TEST(all_there);
   BOOST_TEST(wrong == 0u);
-  // What comes with a thread is less.
+  // A thread brings less than that.
   BOOST_TEST(mapped() < mapped_before + 400 * mib,
              "of 1 GiB, all of it freed, " << (mapped() - mapped_before) / mib << " MiB are left");
 }

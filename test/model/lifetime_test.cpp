@@ -109,7 +109,7 @@ void runs_with_few_threads() {
 
 // --- exit() while other threads go on -----------------------------------------------------------------------------
 
-/// What exit() does. The monitor, if there is one, has the time to take the end of all waits for a deadlock.
+/// Leaves as exit() does. The monitor, if there is one, has the time to take the end of all waits for a deadlock.
 template <bool Monitor>
 void leave() {
   constexpr heddle::detail::nanoseconds_t busy = Monitor ? 1'000'000'000 : 1'000'000;

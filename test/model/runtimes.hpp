@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What the tests of whole runtimes share.
+// Shared by the tests of whole runtimes.
 #pragma once
 
 #include <boost/test/unit_test.hpp>

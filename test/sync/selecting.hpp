@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What the tests of select share.
+// Shared by the tests of select.
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What options have written when the process ends goes where the process's descriptors led when it began. It never goes
-// into a file that the program has opened under the same number.
+// Text that options have written when the process ends goes where the process's descriptors led when it began. It never
+// goes into a file that the program has opened under the same number.
 #define BOOST_TEST_MODULE shim_closed_descriptors
 #include <filesystem>
 #include <fstream>

@@ -34,15 +34,15 @@ struct permit_waiter {
 /// 3. Permits are handed over: who is woken has them.
 /// 4. Who releases touches the object after the step that makes the permits available only to unlock, and only if
 ///    somebody was queued, who still is inside acquire().
-/// 5. What a signal handler releases while the thread that it interrupts starts or ends a runtime is `owed_`, if one
-///    is queued. While it is not 0 the object is in the list of held calls, or about to be in it or out of it: who
-///    makes it 0 touches the object no more, and the destructor waits for that.
+/// 5. Permits that a signal handler releases while the thread that it interrupts starts or ends a runtime are `owed_`,
+///    if somebody is queued. While it is not 0 the object is in the list of held calls, or about to be in it or out of
+///    it. The thread that makes it 0 touches the object no more, and the destructor waits for that.
 class permits : held_call {
  public:
   constexpr explicit permits(std::ptrdiff_t n) noexcept
       : held_call(release_owed), state_(static_cast<std::uint64_t>(n)) {}
   ~permits() {
-    // acquire: so that who has made it 0 is done with the object; release half in release_owed().
+    // acquire: so that the thread that has made it 0 is done with the object; release half in release_owed().
     if (owed_.load(std::memory_order_acquire) != 0 && !HEDDLE_PLANTED(owed_though_gone)) [[unlikely]]
       await_owed();
   }
