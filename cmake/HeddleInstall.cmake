@@ -8,12 +8,12 @@ include(CMakePackageConfigHelpers)
 
 set(heddle_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/heddle)
 
-foreach(module alloc runtime sync)
+foreach(module alloc runtime sync gc)
   target_include_directories(heddle_${module} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${module}/include/heddle DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
           FILES_MATCHING PATTERN "*.hpp")
 endforeach()
-install(TARGETS heddle heddle_alloc heddle_runtime heddle_sync EXPORT heddle-targets)
+install(TARGETS heddle heddle_alloc heddle_runtime heddle_sync heddle_gc EXPORT heddle-targets)
 if(TARGET heddle_segmented)
   install(TARGETS heddle_segmented EXPORT heddle-targets)
   install(PROGRAMS ${PROJECT_SOURCE_DIR}/runtime/segmented/as DESTINATION ${heddle_assembler_dir})
