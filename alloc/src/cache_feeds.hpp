@@ -7,7 +7,7 @@
 #include "heap_profile.hpp"
 #include "mcache.hpp"
 #include "scavenger.hpp"
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 #include "span.hpp"
 
 namespace heddle::detail {

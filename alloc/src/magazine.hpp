@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 #include "span.hpp"
 
 namespace heddle::detail {

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 
 namespace heddle::detail {
 

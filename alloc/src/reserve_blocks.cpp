@@ -6,7 +6,7 @@
 #include <new>
 
 #include "os.hpp"
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 
 namespace heddle::detail {
 

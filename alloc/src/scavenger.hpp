@@ -7,7 +7,7 @@
 #include "heddle/detail/platform.hpp"
 #include "page_allocator.hpp"
 #include "scavenger_thread.hpp"
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 #include "span.hpp"
 #include "step_pace.hpp"
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "heddle/detail/platform.hpp"
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 
 namespace heddle::detail {
 

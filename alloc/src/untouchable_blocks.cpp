@@ -5,7 +5,7 @@
 
 #include "misuse.hpp"
 #include "os.hpp"
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 
 namespace heddle::detail {
 

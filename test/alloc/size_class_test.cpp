@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "size_class.hpp"
+#include "heddle/detail/size_class.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <numeric>
