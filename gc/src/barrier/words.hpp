@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What each thread has in its thread-locals for the fast paths.
+// What each thread has in its thread-locals. No function may hold an address of it over a point where its fiber may be
+// suspended.
 #pragma once
 
-#include <cstdint>
+#include "barrier/mutator.hpp"
 
-#include "heddle/gc/detail/barrier.hpp"
+/// The first byte is read by code outside of the library, see armed() in barrier.hpp.
+extern "C" HEDDLE_EXPORT constinit thread_local heddle::gc::detail::mutator_state heddle_gc_words
+    __attribute__((tls_model("initial-exec")));
 
-/// Not 0: the thread is in a function of the collector that must be over before the collector changes the phase, or
-/// stops the thread: it may hold a lock of the collector.
-extern "C" __attribute__((visibility("hidden"), tls_model("initial-exec"))) __thread std::uint8_t heddle_gc_critical;
+namespace heddle::gc::detail {
+
+/// The calling thread's; null: the collector does not know it.
+extern constinit thread_local mutator* this_mutator __attribute__((tls_model("initial-exec")));
+
+/// Whether the calling thread is in a function of the collector that must be over before the collector stops it, or
+/// changes the phase: it may hold a lock of the collector. For signal handlers.
+inline bool in_critical() noexcept { return heddle_gc_words.critical.load(std::memory_order_relaxed) != 0; }
+
+}  // namespace heddle::gc::detail

@@ -25,9 +25,6 @@
 #endif
 #endif
 
-/// Not 0: the calling thread's stores are to be told of: the collector marks, or does not know the thread yet.
-extern "C" HEDDLE_EXPORT __thread std::uint8_t heddle_gc_armed __attribute__((tls_model("initial-exec")));
-
 namespace heddle::gc::detail {
 
 /// Tells the collector of p, which may be null, if it marks. Makes the calling thread known to it.
@@ -35,8 +32,9 @@ HEDDLE_EXPORT void shade(const void* p) noexcept;
 /// The same for two.
 HEDDLE_EXPORT void shade(const void* p, const void* q) noexcept;
 
-/// Whether stores must be told of. In assembly, so that no compiler keeps the byte's address while the fiber moves to
-/// another thread.
+/// Whether stores must be told of: the collector marks, or does not know the thread yet. Reads the first byte of the
+/// thread-local variable heddle_gc_words (gc/src/barrier/words.hpp). In assembly, so that no compiler keeps the byte's
+/// address while the fiber moves to another thread.
 inline bool armed() noexcept {
 #if defined(HEDDLE_GC_PLAIN_BARRIER)
   return true;  // shade() looks: ThreadSanitizer does not see into assembly
@@ -44,7 +42,7 @@ inline bool armed() noexcept {
   bool is = false;
   std::uintptr_t at = 0;
   asm volatile(
-      "movq heddle_gc_armed@gottpoff(%%rip), %1\n\t"
+      "movq heddle_gc_words@gottpoff(%%rip), %1\n\t"
       "cmpb $0, %%fs:(%1)"
       : "=@ccne"(is), "=&r"(at)
       :

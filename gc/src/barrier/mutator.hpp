@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// A thread that uses the collected heap, as the collector sees it; and how the collector changes what all of them do,
+// without stopping any.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heap/cache.hpp"
+
+namespace heddle::gc::detail {
+
+/// Bits of mutator_state::armed. 0: nothing to do beside storing and allocating.
+namespace armed_bits {
+inline constexpr std::uint8_t marking = 1;  ///< stores are told of; new objects are black
+inline constexpr std::uint8_t closed = 2;   ///< the collector is at the mutator's data: wait
+inline constexpr std::uint8_t unknown = 4;  ///< the thread has no mutator yet
+}  // namespace armed_bits
+
+/// The words of a thread that its fast paths and the collector share.
+///
+/// A thread raises `critical`, reads `armed`, does what that says, and lowers `critical`. The collector writes `armed`,
+/// executes heavy_barrier(), and waits until it has seen `critical` low: from then on nothing is done that an older
+/// value of `armed` has allowed.
+struct mutator_state {
+  atomic<std::uint8_t> armed{armed_bits::unknown};
+  atomic<std::uint8_t> critical{0};
+
+  /// What is to be heeded, from here to leave().
+  std::uint8_t enter() noexcept {
+    critical.store(1, std::memory_order_relaxed);
+    heddle::detail::platform::light_barrier();  // the store above before the load below; heavy half in mutators::close()
+    // acquire: so that what the collector did to the mutator's data is seen; release half in mutators::open().
+    return armed.load(std::memory_order_acquire);
+  }
+  void leave() noexcept {
+    // release: so that the collector sees what was done to the data; acquire half in mutators::await().
+    critical.store(0, HEDDLE_PLANTED(gc_leaves_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
+  }
+};
+
+/// Addresses that a mutator tells the marker of.
+struct shade_buffer {
+  static constexpr std::size_t capacity = 510;
+  shade_buffer* next = nullptr;
+  std::size_t count = 0;
+  const void* addresses[capacity];
+};
+
+struct mutator {
+  mutator_state* state = nullptr;
+  shade_buffer* shades = nullptr;  ///< made when it is needed
+  cache blocks;
+  std::size_t taken = 0;  ///< bytes allocated that the pacer does not know of yet
+  unsigned long thread = 0;
+  mutator* next = nullptr;
+  mutator* previous = nullptr;
+};
+
+}  // namespace heddle::gc::detail

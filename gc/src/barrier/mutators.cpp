@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "barrier/mutators.hpp"
+
+#include <pthread.h>
+
+#include <boost/lockfree/queue.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "heddle/detail/collected_pages.hpp"
+
+constinit thread_local heddle::gc::detail::mutator_state heddle_gc_words;
+
+namespace heddle::gc::detail {
+
+namespace platform = heddle::detail::platform;
+using heddle::detail::thread_lock;
+
+constinit thread_local mutator* this_mutator = nullptr;
+constinit mutators the_mutators;
+
+namespace {
+
+/// Buffers on their way. What finds no room is linked in a list behind a lock: that is rare, and nothing is lost.
+class buffer_exchange {
+ public:
+  void put(shade_buffer& b) noexcept {
+    if (queue_.bounded_push(&b)) return;
+    const thread_lock hold(lock_);
+    b.next = more_;
+    more_ = &b;
+  }
+  shade_buffer* get() noexcept {
+    shade_buffer* b = nullptr;
+    if (queue_.pop(b)) return b;
+    const thread_lock hold(lock_);
+    b = more_;
+    if (b != nullptr) more_ = b->next;
+    return b;
+  }
+
+ private:
+  boost::lockfree::queue<shade_buffer*, boost::lockfree::capacity<1000>> queue_;
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::mcaches};
+  shade_buffer* more_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+};
+
+buffer_exchange& full_buffers() noexcept {
+  static buffer_exchange e;
+  return e;
+}
+buffer_exchange& empty_buffers() noexcept {
+  static buffer_exchange e;
+  return e;
+}
+
+shade_buffer* get_empty() noexcept {
+  if (shade_buffer* const b = empty_buffers().get(); b != nullptr) return b;
+  void* const memory = heddle::detail::collected_pages::make_tables(sizeof(shade_buffer));
+  return memory == nullptr ? nullptr : new (memory) shade_buffer;
+}
+
+[[noreturn]] void end_without_memory(const char* what) noexcept {
+  std::fprintf(stderr, "heddle: out of memory: the collector cannot %s\n", what);
+  std::abort();
+}
+
+}  // namespace
+
+// --- buffers --------------------------------------------------------------------------------------------------------
+
+shade_buffer* mutators::take_full() noexcept { return full_buffers().get(); }
+
+void mutators::recycle(shade_buffer& b) noexcept {
+  b.count = 0;
+  empty_buffers().put(b);
+}
+
+void mutators::push(mutator& m, const void* p) noexcept {
+  if (p == nullptr) return;
+  if (m.shades == nullptr && (m.shades = get_empty()) == nullptr) end_without_memory("note what it must keep");
+  m.shades->addresses[m.shades->count++] = p;
+  if (m.shades->count == shade_buffer::capacity) hand_over(m);
+}
+
+bool mutators::hand_over(mutator& m) noexcept {
+  if (m.shades == nullptr || m.shades->count == 0) return false;
+  full_buffers().put(*m.shades);
+  m.shades = nullptr;
+  return true;
+}
+
+// --- threads --------------------------------------------------------------------------------------------------------
+
+/// Has end() called when the calling thread ends.
+static void await_end(mutator& m, void (*end)(void*)) noexcept {
+  static const pthread_key_t key = [end] {
+    pthread_key_t k{};
+    if (::pthread_key_create(&k, end) != 0) end_without_memory("learn of the ends of threads");
+    return k;
+  }();
+  if (::pthread_setspecific(key, &m) != 0) end_without_memory("serve another thread");
+}
+
+mutator& mutators::begin() noexcept {
+  auto* const m = new (std::nothrow) mutator;
+  if (m == nullptr || !m->blocks.begin()) end_without_memory("serve another thread");
+  m->state = &heddle_gc_words;
+  m->thread = ::pthread_self();
+  await_end(*m, &mutators::end);
+  const thread_lock hold(lock_);
+  m->next = first_;
+  if (first_ != nullptr) first_->previous = m;
+  first_ = m;
+  ++count_;
+  this_mutator = m;
+  open(*m, armed_);
+  return *m;
+}
+
+void mutators::remove(mutator& m) noexcept {
+  const thread_lock hold(lock_);
+  (m.previous != nullptr ? m.previous->next : first_) = m.next;
+  if (m.next != nullptr) m.next->previous = m.previous;
+  --count_;
+}
+
+/// The thread m ends.
+void mutators::end(void* raw) noexcept {
+  mutator& m = *static_cast<mutator*>(raw);
+  {
+    const critical_call inside;
+    hand_over(m);
+    m.blocks.flush();
+  }
+  // Should another destructor of this thread use the heap, it begins once more.
+  the_mutators.remove(m);
+  this_mutator = nullptr;
+  heddle_gc_words.armed.store(armed_bits::unknown, std::memory_order_relaxed);
+  if (m.shades != nullptr) recycle(*m.shades);
+  m.blocks.end();
+  delete &m;
+}
+
+// --- the collector's side -------------------------------------------------------------------------------------------
+
+void mutators::close() noexcept {
+  for (mutator* m = first_; m != nullptr; m = m->next)
+    m->state->armed.store(m->state->armed.load(std::memory_order_relaxed) | armed_bits::closed,
+                          std::memory_order_relaxed);
+  platform::heavy_barrier();  // the stores above before the loads in await(); light half in mutator_state::enter()
+}
+
+void mutators::await(const mutator& m) noexcept {
+  // acquire: so that what the mutator did inside is seen; release half in mutator_state::leave().
+  for (unsigned i = 0; m.state->critical.load(std::memory_order_acquire) != 0; ++i)
+    i < 100 ? platform::cpu_relax() : platform::yield_thread();
+}
+
+std::uint8_t critical_call::enter_slowly() noexcept {
+  for (unsigned i = 0;; ++i) {
+    const std::uint8_t bits = heddle_gc_words.enter();
+    if ((bits & (armed_bits::closed | armed_bits::unknown)) == 0) return bits;
+    heddle_gc_words.leave();
+    if ((bits & armed_bits::unknown) != 0)
+      the_mutators.begin();
+    else
+      i < 100 ? platform::cpu_relax() : platform::yield_thread();
+  }
+}
+
+// --- the barrier ----------------------------------------------------------------------------------------------------
+
+void shade(const void* p) noexcept {
+  const critical_call inside;
+  if (inside.marking()) mutators::push(inside.self(), p);
+}
+
+void shade(const void* p, const void* q) noexcept {
+  const critical_call inside;
+  if (!inside.marking()) return;
+  mutators::push(inside.self(), p);
+  mutators::push(inside.self(), q);
+}
+
+}  // namespace heddle::gc::detail

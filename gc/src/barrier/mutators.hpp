@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "barrier/words.hpp"
+#include "heddle/detail/thread_mutex.hpp"
+
+namespace heddle::gc::detail {
+
+/// All threads that use the collected heap, and what they have to heed.
+///
+/// Source: the ragged handshakes of Fil-C's collector; the exclusion is that of a machine by its monitor.
+class mutators {
+ public:
+  constexpr mutators() noexcept = default;
+
+  /// The calling thread uses the heap from now on, until it ends. Throws nothing: without memory the process ends, since
+  /// what the thread does could not be known.
+  mutator& begin() noexcept;
+
+  /// For each mutator: waits until it is in no function of the collector, keeps it from entering one, calls f(mutator&)
+  /// and lets it go on with `armed` as it is to be from now on. Those that come later begin with that. Afterwards no
+  /// thread acts by an older value. Called by the collector; f takes locks of the heap at most.
+  template <class F>
+  void for_each_excluded(std::uint8_t armed, F f) noexcept {
+    const heddle::detail::thread_lock hold(lock_);
+    armed_ = armed;
+    close();
+    for (mutator* m = first_; m != nullptr; m = m->next) {
+      await(*m);
+      f(*m);
+      open(*m, armed);
+    }
+  }
+  /// What mutators heed now.
+  std::uint8_t armed() noexcept {
+    const heddle::detail::thread_lock hold(lock_);
+    return armed_;
+  }
+  std::size_t count() noexcept {
+    const heddle::detail::thread_lock hold(lock_);
+    return count_;
+  }
+
+  /// A buffer that mutators have filled, or null. The caller gives it back by recycle().
+  static shade_buffer* take_full() noexcept;
+  static void recycle(shade_buffer& b) noexcept;
+  /// Tells of p. Inside.
+  static void push(mutator& m, const void* p) noexcept;
+  /// Gives the mutator's buffer to the marker, if there is anything in it. Inside, or excluded.
+  static bool hand_over(mutator& m) noexcept;
+
+  heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
+  /// In a child: only the calling thread is there.
+  void forget_others() noexcept;
+
+ private:
+  void close() noexcept HEDDLE_REQUIRES(lock_);
+  static void await(const mutator& m) noexcept;
+  static void open(mutator& m, std::uint8_t armed) noexcept {
+    // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
+    m.state->armed.store(armed, std::memory_order_release);
+  }
+  static void end(void* m) noexcept;
+  void remove(mutator& m) noexcept;
+
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::checks};
+  mutator* first_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::uint8_t armed_ HEDDLE_GUARDED_BY(lock_) = 0;
+};
+
+extern constinit mutators the_mutators;
+
+/// While it lives the calling thread is in a function of the collector: the phase stays, the thread is not stopped, and
+/// its mutator is its own. Short; nothing in it waits for the collector.
+class critical_call {
+ public:
+  critical_call() noexcept {
+    bits_ = heddle_gc_words.enter();
+    if ((bits_ & (armed_bits::closed | armed_bits::unknown)) != 0) [[unlikely]]
+      bits_ = enter_slowly();
+  }
+  ~critical_call() { heddle_gc_words.leave(); }
+  critical_call(const critical_call&) = delete;
+  critical_call& operator=(const critical_call&) = delete;
+
+  bool marking() const noexcept { return (bits_ & armed_bits::marking) != 0; }
+  static mutator& self() noexcept { return *this_mutator; }
+
+ private:
+  static std::uint8_t enter_slowly() noexcept;
+  std::uint8_t bits_;
+};
+
+}  // namespace heddle::gc::detail

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Memory for objects.
+#include <algorithm>
+#include <new>
+
+#include "barrier/mutators.hpp"
+#include "cycle/collector.hpp"
+#include "pace/options.hpp"
+
+namespace heddle::gc::detail {
+namespace {
+
+/// A mutator tells the pacer of what it has allocated when it is so much.
+constexpr std::size_t noted_at_once = std::size_t{32} << 10;
+
+/// Called when the thread is in no function of the collector any more.
+void heed_pace(bool is_due) noexcept {
+  if (!is_due || the_options().off) return;
+  the_collector.start();
+  the_collector.request();
+  if (the_pacer.overdrawn()) the_collector.wait_for_cycle();
+}
+
+/// One attempt. `is_due` becomes whether a cycle is.
+void* try_to_allocate(const kind& k, std::size_t bytes, bool& is_due) noexcept {
+  const critical_call inside;
+  mutator& m = inside.self();
+  void* p = k.is_large() ? cache::make_large(k, bytes, inside.marking()) : m.blocks.pop(k.number);
+  if (p == nullptr && !k.is_large() && m.blocks.refill(k, inside.marking(), m.taken)) p = m.blocks.pop(k.number);
+  if (k.is_large() && p != nullptr) m.taken += bytes;
+  if (m.taken >= noted_at_once) {
+    is_due = the_pacer.note(m.taken);
+    m.taken = 0;
+  }
+  return p;
+}
+
+bool over_limit() noexcept {
+  const std::size_t most = the_pacer.limit();
+  return most != 0 && the_heap.in_spans() > most;
+}
+
+[[gnu::noinline]] void* allocate_slowly(kind_number number, std::size_t bytes) {
+  if (number == 0) throw std::bad_alloc();
+  const kind& k = the_kinds[number];
+  for (int attempt = 0;; ++attempt) {
+    bool is_due = false;
+    void* const p = try_to_allocate(k, bytes, is_due);
+    if (p != nullptr && !(is_due && over_limit())) {
+      heed_pace(is_due);
+      return p;
+    }
+    if (attempt == 2) throw std::bad_alloc();
+    the_collector.collect();
+  }
+}
+
+/// Whether the heap can be used; it is made by the first call.
+bool begin_heap() noexcept {
+  static const bool began = [] {
+    the_pacer.set_percent(the_options().percent);
+    the_pacer.set_limit(the_options().limit);
+    return the_heap.begin();
+  }();
+  return began;
+}
+
+}  // namespace
+
+void* allocate(type_handle& t) {
+  {
+    const critical_call inside;
+    // acquire: so that the kind is seen; release half in kind_table::of_objects().
+    const auto number = static_cast<kind_number>(t.of_objects.load(std::memory_order_acquire));
+    if (void* const p = inside.self().blocks.pop(number); p != nullptr) [[likely]]
+      return p;
+  }
+  if (!begin_heap()) throw std::bad_alloc();
+  return allocate_slowly(the_kinds.of_objects(t), t.description->size);
+}
+
+void* allocate_array(type_handle& element, std::size_t n) {
+  const std::size_t size = element.description->size;
+  if (n > (std::size_t{1} << 40) / size) throw std::bad_array_new_length();
+  // An array with destructors ends with a word that holds its length.
+  const bool counts = element.description->destroy != nullptr;
+  const std::size_t bytes = n * size + (counts ? sizeof(std::size_t) : 0);
+  if (!begin_heap()) throw std::bad_alloc();
+  void* const p = allocate_slowly(the_kinds.of_arrays(element, bytes), bytes);
+  if (counts) {
+    const object_extent e = extent_of(p);
+    *reinterpret_cast<std::size_t*>(static_cast<char*>(e.start) + e.bytes - sizeof(std::size_t)) = n;
+  }
+  return p;
+}
+
+object_extent extent_of(const void* p) noexcept {
+  const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p));
+  if (!b || !b.is_allocated()) return {nullptr, 0};
+  return {b.start, b.of->is_large() ? the_regions.span_of(p)->block_bytes : b.of->size};
+}
+
+namespace {
+
+/// The word of constructed objects and the bit of the one at p; null: its type has no destructor.
+bit_word* constructed_word(const void* p, std::uint64_t& mask) noexcept {
+  const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p));
+  if (!b) return nullptr;
+  const span& s = *the_regions.span_of(p);
+  if (s.constructed == nullptr) return nullptr;
+  const std::size_t index = b.bit - s.first * region::words_per_page * 64;
+  mask = std::uint64_t{1} << index % 64;
+  return &s.constructed[index / 64];
+}
+
+}  // namespace
+
+void constructed(void* object) noexcept {
+  std::uint64_t mask = 0;
+  // release: so that the destructor sees the object as it was constructed; what marks it dead comes later, and reads the
+  // bit in find_dead().
+  if (bit_word* const w = constructed_word(object, mask); w != nullptr) w->fetch_or(mask, std::memory_order_release);
+}
+
+void destroyed(void* object) noexcept {
+  std::uint64_t mask = 0;
+  if (bit_word* const w = constructed_word(object, mask); w != nullptr) w->fetch_and(~mask, std::memory_order_relaxed);
+}
+
+// --- cells ----------------------------------------------------------------------------------------------------------
+
+weak_cell* make_weak(const void* p) {
+  if (!begin_heap()) throw std::bad_alloc();
+  auto* const c = static_cast<weak_cell*>(allocate_slowly(the_weak_cells.weak_kind(), sizeof(weak_cell)));
+  __atomic_store_n(&c->target, const_cast<void*>(p), __ATOMIC_RELEASE);
+  return c;
+}
+
+void* lock(weak_cell& c) noexcept { return the_weak_cells.address_in(c.target); }
+
+ephemeron_cell* make_ephemeron(const void* key, void* value) {
+  if (!begin_heap()) throw std::bad_alloc();
+  auto* const c =
+      static_cast<ephemeron_cell*>(allocate_slowly(the_weak_cells.ephemeron_kind(), sizeof(ephemeron_cell)));
+  // The cell may be black: then nobody goes through it in this cycle.
+  store_first(&c->value, value);
+  store_first(&c->key, const_cast<void*>(key));
+  return c;
+}
+
+void* key_of(ephemeron_cell& c) noexcept { return the_weak_cells.address_in(c.key); }
+void* value_of(ephemeron_cell& c) noexcept { return the_weak_cells.address_in(c.value); }
+void set_value(ephemeron_cell& c, void* value) noexcept { store(&c.value, value); }
+
+// --- slots of several threads, cleanups -----------------------------------------------------------------------------
+
+void* exchange(void** slot, void* value) noexcept {
+  const critical_call inside;
+  void* const old = __atomic_exchange_n(slot, value, __ATOMIC_SEQ_CST);  // as std::atomic's
+  if (inside.marking()) {
+    mutators::push(inside.self(), old);
+    mutators::push(inside.self(), value);
+  }
+  return old;
+}
+
+bool compare_exchange(void** slot, void*& expected, void* desired) noexcept {
+  const critical_call inside;
+  void* const old = expected;
+  // seq_cst, both: as std::atomic's.
+  if (!__atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return false;
+  if (inside.marking()) {
+    mutators::push(inside.self(), old);
+    mutators::push(inside.self(), desired);
+  }
+  return true;
+}
+
+std::uint64_t add_cleanup(const void* object, void (*f)(void*), void* argument) {
+  return the_endings().add_cleanup(object, f, argument);
+}
+bool cancel_cleanup(std::uint64_t number) noexcept { return the_endings().cancel_cleanup(number); }
+
+}  // namespace heddle::gc::detail

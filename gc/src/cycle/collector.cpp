@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "cycle/collector.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "barrier/mutators.hpp"
+#include "cycle/finisher.hpp"
+#include "cycle/roots.hpp"
+#include "pace/options.hpp"
+
+namespace heddle::gc::detail {
+
+namespace platform = heddle::detail::platform;
+using heddle::detail::thread_lock;
+using heddle::detail::waiter;
+
+constinit collector the_collector;
+
+// --- the thread and those who wait for it ---------------------------------------------------------------------------
+
+void collector::ensure_thread() noexcept {
+  if (has_thread_) return;
+  try {
+    static platform::thread thread;  // of the process: a child has another
+    thread = platform::thread(main, this, "heddle-gc");
+    has_thread_ = true;
+  } catch (const std::exception& e) {
+    // The next request tries again; until then the heap grows.
+    std::fprintf(stderr, "heddle: the collector has no thread: %s\n", e.what());
+  }
+}
+
+void collector::main(void* self) noexcept {
+  auto& c = *static_cast<collector*>(self);
+  for (;;) {
+    // acquire: so that a cycle begins after what its requester did; release half in request().
+    while (c.wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(c.wanted_, 0);
+    c.wanted_.store(0, std::memory_order_relaxed);
+    c.cycle();
+    c.wake_waiters();
+  }
+}
+
+void collector::request() noexcept {
+  if (wanted_.load(std::memory_order_relaxed) != 0) return;
+  // release: so that the cycle begins after what the caller did; acquire half in main().
+  wanted_.store(1, std::memory_order_release);
+  platform::futex_wake(wanted_, 1);
+}
+
+void collector::wait_until(std::uint64_t cycle) noexcept {
+  // acquire: so that what the cycle did is seen; release half in wake_waiters().
+  while (ended_.load(std::memory_order_acquire) < cycle) {
+    waiter w;
+    lock_.lock();
+    ensure_thread();
+    if (!has_thread_ || ended_.load(std::memory_order_relaxed) >= cycle) {
+      lock_.unlock();
+      if (!has_thread_) return;
+      continue;
+    }
+    w.next = std::exchange(waiters_, &w);
+    request();
+    w.park([](void* l) { static_cast<heddle::detail::thread_mutex*>(l)->unlock_in_commit(); }, &lock_);
+  }
+}
+
+void collector::wake_waiters() noexcept {
+  waiter* w = nullptr;
+  {
+    const thread_lock hold(lock_);
+    // release: so that what the cycle did is seen; acquire half in wait_until().
+    ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_release);
+    w = std::exchange(waiters_, nullptr);
+  }
+  while (w != nullptr) std::exchange(w, w->next)->wake();
+}
+
+void collector::collect() noexcept {
+  // seq_cst: a cycle that has begun before is not taken for one that begins later.
+  wait_until(begun_.load(std::memory_order_seq_cst) + 1);
+}
+
+void collector::wait_for_cycle() noexcept {
+  const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
+  const std::uint64_t ended = ended_.load(std::memory_order_relaxed);
+  wait_until(begun != ended ? begun : begun + 1);
+}
+
+cycle_figures collector::last() noexcept {
+  const thread_lock hold(lock_);
+  return last_;
+}
+
+void collector::start() noexcept {
+  const thread_lock hold(lock_);
+  ensure_thread();
+}
+
+// --- a cycle --------------------------------------------------------------------------------------------------------
+
+void collector::sweep_all() noexcept {
+  for (std::size_t k = 1, n = the_kinds.count(); k != n; ++k)
+    while (the_heap.sweep_one(the_kinds[k])) {
+    }
+}
+
+/// Takes what mutators have told of, and marks it. True: something was new.
+bool collector::empty_buffers(std::uint8_t armed) noexcept {
+  the_mutators.for_each_excluded(armed, [](mutator& m) { mutators::hand_over(m); });
+  const std::size_t before = marker_.marked();
+  while (shade_buffer* const b = mutators::take_full()) {
+    for (std::size_t i = 0; i != b->count; ++i) marker_.visit_if_allocated(b->addresses[i]);
+    mutators::recycle(*b);
+  }
+  marker_.drain();
+  return marker_.marked() != before;
+}
+
+/// Until nothing is left. Ephemerons come when all else is marked.
+void collector::mark_all(cycle_figures& c) noexcept {
+  marker_.drain();
+  c.mark = platform::now();
+  for (;;) {
+    do ++c.rounds;
+    while (empty_buffers(armed_bits::marking));
+    if (marker_.pending.empty() || marker_.pending.watching()) {
+      the_weak_cells.decide();
+      ++c.rounds;
+      if (!empty_buffers(armed_bits::marking)) return;
+      the_weak_cells.decided();
+    } else {
+      marker_.go_through_ephemerons();
+    }
+  }
+}
+
+void collector::cycle() noexcept {
+  sweep_all();
+  cycle_figures c;
+  // seq_cst: see collect().
+  c.number = begun_.fetch_add(1, std::memory_order_seq_cst) + 1;
+  c.began = platform::now();
+  marker_.begin();
+  the_pacer.begin_cycle();
+  the_heap.begin_marking();
+  the_mutators.for_each_excluded(armed_bits::marking, [](mutator& m) { m.blocks.blacken(); });
+  visit_roots(marker_);
+  the_endings().visit_roots(marker_);
+  c.roots = platform::now();
+  mark_all(c);
+  the_weak_cells.clear_dead(marker_);
+  the_endings().find_dead(marker_);
+  the_heap.begin_sweep();
+  the_mutators.for_each_excluded(0, [](mutator& m) {
+    m.blocks.flush();
+    the_pacer.note(std::exchange(m.taken, 0));
+  });
+  the_weak_cells.decided();
+  c.finish = platform::now();
+  the_finisher.wake();
+  sweep_all();
+  c.sweep = platform::now();
+  c.marked = marker_.marked();
+  c.live = the_heap.live();
+  the_pacer.end_marking(c.live);
+  report(c);
+}
+
+void collector::report(const cycle_figures& c) noexcept {
+  if (the_options().trace)
+    std::fprintf(stderr,
+                 "gc %llu: roots %.3f ms, mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, marked %zu, live "
+                 "%.1f MiB, goal %.1f MiB, heap %.1f MiB\n",
+                 static_cast<unsigned long long>(c.number), static_cast<double>(c.roots - c.began) / 1e6,
+                 static_cast<double>(c.mark - c.roots) / 1e6, static_cast<double>(c.finish - c.mark) / 1e6, c.rounds,
+                 static_cast<double>(c.sweep - c.finish) / 1e6, c.marked, static_cast<double>(c.live) / (1 << 20),
+                 static_cast<double>(the_pacer.goal()) / (1 << 20),
+                 static_cast<double>(the_heap.in_spans()) / (1 << 20));
+  const thread_lock hold(lock_);
+  last_ = c;
+}
+
+}  // namespace heddle::gc::detail

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The cycle, and the thread that goes through it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heddle/detail/thread_mutex.hpp"
+#include "heddle/detail/wait.hpp"
+#include "pace/pacer.hpp"
+#include "reclaim/endings.hpp"
+#include "reclaim/weak_cells.hpp"
+
+namespace heddle::gc::detail {
+
+/// What a cycle has done. Times in nanoseconds.
+struct cycle_figures {
+  std::uint64_t number = 0;
+  heddle::detail::nanoseconds_t began = 0;
+  heddle::detail::nanoseconds_t roots = 0;   ///< arming mutators, and their stacks, globals and such
+  heddle::detail::nanoseconds_t mark = 0;    ///< until the first time that nothing was left
+  heddle::detail::nanoseconds_t finish = 0;  ///< until the marks were final, and what died was known
+  heddle::detail::nanoseconds_t sweep = 0;
+  unsigned rounds = 0;  ///< of emptying the mutators' buffers
+  std::size_t marked = 0;
+  std::size_t live = 0;
+};
+
+/// The phases of a cycle, in this order:
+/// 1. All of the last cycle has been swept.
+/// 2. Mutators are armed, one after the other; their blocks at hand become black. From then on stores are told of.
+/// 3. Roots are visited: registered ones, globals, thread-locals, stacks.
+/// 4. What waits is gone through; then the mutators' buffers are emptied and gone through, until a round finds nothing
+///    that was not marked. The last of these is held while nobody may look at weak cells.
+/// 5. Weak cells are cleared, what has died is queued for its destructors.
+/// 6. Mutators are disarmed, their spans become unswept.
+/// 7. Spans are swept by the collector, and by the threads that allocate.
+///
+/// Source: Go's phases; the handshakes one by one are those of Fil-C's collector.
+class collector {
+ public:
+  constexpr collector() noexcept = default;
+
+  /// Makes the thread, if there is none.
+  void start() noexcept;
+  /// A cycle is due. From any thread; never blocks.
+  void request() noexcept;
+  /// Returns after a cycle that has begun after the call has ended. Blocks the fiber, or the plain thread.
+  void collect() noexcept;
+  /// Returns when a cycle has ended, if one is under way or due. Blocks the same.
+  void wait_for_cycle() noexcept;
+
+  std::uint64_t cycles() const noexcept { return ended_.load(std::memory_order_relaxed); }
+  cycle_figures last() noexcept;
+  heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
+  /// In a child: there is no thread.
+  void after_fork_in_child() noexcept;
+
+ private:
+  static void main(void* self) noexcept;
+  void ensure_thread() noexcept HEDDLE_REQUIRES(lock_);
+  void wait_until(std::uint64_t cycle) noexcept;
+  void cycle() noexcept;
+  void sweep_all() noexcept;
+  bool empty_buffers(std::uint8_t armed) noexcept;
+  void mark_all(cycle_figures& c) noexcept;
+  void report(const cycle_figures& c) noexcept;
+  void wake_waiters() noexcept;
+
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::life};
+  bool has_thread_ HEDDLE_GUARDED_BY(lock_) = false;
+  heddle::detail::waiter* waiters_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  cycle_figures last_ HEDDLE_GUARDED_BY(lock_);
+  atomic<std::uint32_t> wanted_{0};  // 1: a cycle is due. The thread sleeps on it
+  atomic<std::uint64_t> begun_{0};
+  atomic<std::uint64_t> ended_{0};
+  marker marker_;
+};
+
+extern constinit collector the_collector;
+
+}  // namespace heddle::gc::detail

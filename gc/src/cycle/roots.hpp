@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "mark/marker.hpp"
+
+namespace heddle::gc::detail {
+
+/// Marks what roots lead to at once: registered ones, globals, thread-locals, stacks. Each stack at a time of its own.
+void visit_roots(marker& m) noexcept;
+
+}  // namespace heddle::gc::detail

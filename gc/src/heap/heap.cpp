@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "heap/heap.hpp"
+
+#include <bit>
+#include <new>
+
+#include "heddle/detail/collected_pages.hpp"
+
+namespace heddle::gc::detail {
+
+using heddle::detail::thread_lock;
+namespace collected_pages = heddle::detail::collected_pages;
+
+constinit heap the_heap;
+
+bool heap::begin() noexcept {
+  if (centrals_ != nullptr) return true;
+  // Zero is how a central begins, so none is constructed before it is used.
+  centrals_ = static_cast<central*>(collected_pages::make_tables(most_kinds * sizeof(central)));
+  return centrals_ != nullptr;
+}
+
+void heap::begin_sweep() noexcept {
+  live_.store(0, std::memory_order_relaxed);
+  epoch_.store(epoch() + 1, std::memory_order_relaxed);  // those who take spans have the centrals' locks in between
+}
+
+/// Has the lists be those of the present cycle.
+void heap::turn(central& c) noexcept {
+  if (c.epoch == epoch()) return;
+  c.epoch = epoch();
+  c.unswept.append(c.partial);
+  c.unswept.append(c.full);
+  c.live.store(0, std::memory_order_relaxed);
+}
+
+// --- spans that come and go -----------------------------------------------------------------------------------------
+
+span* heap::make(const kind& k, std::size_t pages, bool& zeroed) noexcept {
+  span* const s = the_span_records.get(k);
+  if (s == nullptr) return nullptr;
+  void* at = nullptr;
+  void* misplaced = nullptr;  // a span whose bits would be in two regions: one in thousands
+  for (;;) {
+    at = collected_pages::make(k.klass, pages, k.how != walk::none, zeroed);
+    if (misplaced != nullptr) collected_pages::free(misplaced);
+    if (at == nullptr || k.is_large() || region_table::fits(at, pages)) break;
+    misplaced = at;
+  }
+  s->of = &k;
+  s->start = static_cast<char*>(at);
+  s->pages = static_cast<std::uint32_t>(pages);
+  s->capacity = k.capacity;
+  s->block_bytes = k.is_large() ? pages << page_shift : k.size;
+  s->zeroed = zeroed;
+  if (at == nullptr || !the_regions.add(*s)) {
+    if (at != nullptr) collected_pages::free(at);
+    the_span_records.put(*s);
+    return nullptr;
+  }
+  in_spans_.fetch_add(s->bytes(), std::memory_order_relaxed);
+  central& c = of(k);
+  const thread_lock hold(c.lock);
+  turn(c);
+  s->swept = c.epoch;
+  s->in_cache = true;
+  s->next_of_kind = c.all;
+  if (c.all != nullptr) c.all->previous_of_kind = s;
+  c.all = s;
+  ++c.spans;
+  c.bytes += s->bytes();
+  return s;
+}
+
+void heap::free(span& s, central& c) noexcept {
+  {
+    const thread_lock hold(c.lock);
+    (s.previous_of_kind != nullptr ? s.previous_of_kind->next_of_kind : c.all) = s.next_of_kind;
+    if (s.next_of_kind != nullptr) s.next_of_kind->previous_of_kind = s.previous_of_kind;
+    --c.spans;
+    c.bytes -= s.bytes();
+  }
+  in_spans_.fetch_sub(s.bytes(), std::memory_order_relaxed);
+  the_regions.remove(s);
+  collected_pages::free(s.start);
+  the_span_records.put(s);
+}
+
+span* heap::make_large(const kind& k, std::size_t bytes, bool& zeroed) noexcept {
+  span* const s = make(k, heddle::detail::pages_for(bytes), zeroed);
+  if (s != nullptr) s->zeroed = false;
+  return s;
+}
+
+// --- sweeping -------------------------------------------------------------------------------------------------------
+
+std::size_t heap::sweep(span& s, central& c) noexcept {
+  std::size_t live = 0;
+  for (std::size_t w = 0, n = s.words(); w != n; ++w) {
+    const std::uint64_t marks = s.marks()[w].load(std::memory_order_relaxed);
+    s.allocated()[w].store(marks, std::memory_order_relaxed);
+    s.marks()[w].store(0, std::memory_order_relaxed);
+    live += static_cast<std::size_t>(std::popcount(marks));
+  }
+  s.swept = epoch();
+  const std::size_t bytes = live * s.block_bytes;
+  c.live.fetch_add(bytes, std::memory_order_relaxed);
+  live_.fetch_add(bytes, std::memory_order_relaxed);
+  return live;
+}
+
+/// Puts a span that has just been swept where it belongs.
+void heap::file(span& s, central& c, std::size_t live) noexcept {
+  if (live == 0) return free(s, c);
+  const thread_lock hold(c.lock);
+  (live == s.capacity ? c.full : c.partial).push(s);
+}
+
+bool heap::sweep_one(const kind& k) noexcept {
+  central& c = of(k);
+  span* s = nullptr;
+  {
+    const thread_lock hold(c.lock);
+    turn(c);
+    s = c.unswept.pop();
+  }
+  if (s == nullptr) return false;
+  file(*s, c, sweep(*s, c));
+  return true;
+}
+
+// --- for caches -----------------------------------------------------------------------------------------------------
+
+span* heap::take(const kind& k) noexcept {
+  central& c = of(k);
+  for (;;) {
+    span* s = nullptr;
+    {
+      const thread_lock hold(c.lock);
+      turn(c);
+      s = c.partial.pop();
+      const bool is_swept = s != nullptr;
+      if (!is_swept) s = c.unswept.pop();
+      if (s != nullptr) s->in_cache = true;
+      if (is_swept) return s;
+    }
+    if (s == nullptr) break;
+    if (sweep(*s, c) != s->capacity) return s;
+    const thread_lock hold(c.lock);
+    s->in_cache = false;
+    c.full.push(*s);
+  }
+  bool zeroed = false;
+  return make(k, k.pages, zeroed);
+}
+
+void heap::give(span& s) noexcept {
+  central& c = of(*s.of);
+  std::size_t used = 0;
+  for (std::size_t w = 0; w != s.words(); ++w)
+    used += static_cast<std::size_t>(std::popcount(s.allocated()[w].load(std::memory_order_relaxed)));
+  const thread_lock hold(c.lock);
+  turn(c);
+  s.in_cache = false;
+  (s.swept != c.epoch ? c.unswept : used == s.capacity ? c.full : c.partial).push(s);
+}
+
+}  // namespace heddle::gc::detail

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The spans of each kind: who gets one, who sweeps it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heap/span.hpp"
+
+namespace heddle::gc::detail {
+
+/// Spans by their `next`, first in, first out.
+struct span_queue {
+  span* first = nullptr;
+  span* last = nullptr;
+
+  void push(span& s) noexcept {
+    s.next = nullptr;
+    (last != nullptr ? last->next : first) = &s;
+    last = &s;
+  }
+  span* pop() noexcept {
+    span* const s = first;
+    if (s != nullptr && (first = s->next) == nullptr) last = nullptr;
+    return s;
+  }
+  void append(span_queue& other) noexcept {
+    if (other.first == nullptr) return;
+    (last != nullptr ? last->next : first) = other.first;
+    last = other.last;
+    other = {};
+  }
+};
+
+/// All spans of one kind. When the cycle's number changes, all that have been swept become unswept; marking does not
+/// begin before all are swept again.
+///
+/// Source: Go's mcentral.
+struct alignas(64) central {
+  heddle::detail::thread_mutex lock{heddle::detail::lock_rank::mcaches};
+  std::uint32_t epoch HEDDLE_GUARDED_BY(lock) = 0;
+  span_queue partial HEDDLE_GUARDED_BY(lock);  ///< swept; blocks are free
+  span_queue full HEDDLE_GUARDED_BY(lock);     ///< swept; perhaps some are
+  span_queue unswept HEDDLE_GUARDED_BY(lock);  ///< those that had free blocks come first
+  span* all HEDDLE_GUARDED_BY(lock) = nullptr;
+  std::size_t spans HEDDLE_GUARDED_BY(lock) = 0;
+  std::size_t bytes HEDDLE_GUARDED_BY(lock) = 0;  ///< of all spans
+  atomic<std::size_t> live{0};                    ///< bytes of blocks that the last sweep has left, as far as it has come
+};
+
+/// What the heap holds, in bytes.
+struct heap_figures {
+  std::size_t in_spans = 0;
+  std::size_t live = 0;  ///< blocks left by the last sweep; all if it is over
+};
+
+/// The collected heap. From any thread; takes locks of the allocator.
+class heap {
+ public:
+  constexpr heap() noexcept = default;
+
+  /// The number of cycles whose marks are final.
+  std::uint32_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
+  /// A cycle begins to mark. Called by the collector when no span is unswept and no mutator is armed.
+  void begin_marking() noexcept { marking_.store(epoch(), std::memory_order_relaxed); }
+  /// The marks of the cycle are final: from now on they tell which blocks live. Mutators are still armed.
+  void begin_sweep() noexcept;
+  /// Whether a block that an armed mutator takes from s must be marked. Not if s has been swept since the marks were
+  /// final: then marks are of the next cycle.
+  bool wants_marks(const span& s) const noexcept {
+    return s.swept == marking_.load(std::memory_order_relaxed) || HEDDLE_PLANTED(gc_marks_swept_spans);
+  }
+
+  /// A span with free blocks, swept, for a cache. Null: no memory. `bytes`: those that may be allocated from it.
+  span* take(const kind& k) noexcept;
+  /// A large object's span, of so many bytes; its block is allocated. Null: no memory.
+  span* make_large(const kind& k, std::size_t bytes, bool& zeroed) noexcept;
+  /// What take() has given; its bits of allocated blocks are exact.
+  void give(span& s) noexcept;
+  void give_large(span& s) noexcept { give(s); }
+
+  /// Sweeps an unswept span of the kind; false: there is none.
+  bool sweep_one(const kind& k) noexcept;
+  /// f(span&) for all of the kind. The lock of its central is held meanwhile.
+  template <class F>
+  void for_each_span(const kind& k, F f) noexcept {
+    central& c = of(k);
+    const heddle::detail::thread_lock hold(c.lock);
+    for (span* s = c.all; s != nullptr; s = s->next_of_kind) f(*s);
+  }
+  central& of(const kind& k) noexcept { return centrals_[k.number]; }
+  bool begin() noexcept;
+
+  std::size_t in_spans() const noexcept { return in_spans_.load(std::memory_order_relaxed); }
+  std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
+
+ private:
+  span* make(const kind& k, std::size_t pages, bool& zeroed) noexcept;
+  /// Returns how many blocks live.
+  std::size_t sweep(span& s, central& c) noexcept;
+  void file(span& s, central& c, std::size_t live) noexcept;
+  void turn(central& c) noexcept HEDDLE_REQUIRES(c.lock);
+  void free(span& s, central& c) noexcept;
+
+  central* centrals_ = nullptr;
+  atomic<std::uint32_t> epoch_{0};
+  atomic<std::uint32_t> marking_{0};  // the epoch in which the present cycle, or the last one, has marked
+  atomic<std::size_t> in_spans_{0};
+  atomic<std::size_t> live_{0};
+};
+
+extern constinit heap the_heap;
+
+}  // namespace heddle::gc::detail

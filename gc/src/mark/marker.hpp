@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Follows addresses. Of an object that it meets for the first time it sets the mark bit, and later goes through the
+// words that may hold addresses.
+//
+// Between the two an object waits: on a stack, and then, while the processor fetches it, in a window of a few others.
+// Source: the window of C. Cher, A. Hosking, T. Vijaykumar, "Software Prefetching for Mark-Sweep Garbage Collection"
+// (2004).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "heap/heap.hpp"
+#include "mark/ephemerons.hpp"
+#include "mark/work_stack.hpp"
+#include "roots/sink.hpp"
+
+namespace heddle::gc::detail {
+
+/// Belongs to one thread. What it writes, beside mark bits, is its own.
+class marker final : public root_sink {
+ public:
+  /// Each word may be an address: of what is allocated it keeps the object.
+  void words(const void* from, const void* to) noexcept override;
+  /// p is an address in an object, or of something else, or null.
+  void visit(const void* p) noexcept {
+    if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p))) mark(b);
+  }
+  /// The same for what may be any number.
+  void visit_if_allocated(const void* p) noexcept {
+    if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p)); b && b.is_allocated()) mark(b);
+  }
+  /// Goes through all that waits, until nothing does.
+  void drain() noexcept;
+  /// All that is reached otherwise has been marked: from now on ephemerons are found by their keys. Those whose keys have
+  /// been marked meanwhile keep their values.
+  void go_through_ephemerons() noexcept;
+
+  /// Objects and bytes marked since begin().
+  std::size_t marked() const noexcept { return marked_; }
+  std::size_t marked_bytes() const noexcept { return marked_bytes_; }
+  void begin() noexcept {
+    marked_ = marked_bytes_ = 0;
+    pending.clear();
+  }
+
+  ephemerons pending;  ///< cells whose keys have not been reached
+
+ private:
+  /// An object and the number of its kind in one word.
+  using item = std::uint64_t;
+  static constexpr unsigned kind_shift = 48;
+  static constexpr std::size_t window = 16;
+
+  void mark(const block& b) noexcept {
+    if (!b.mark()) return;
+    ++marked_;
+    marked_bytes_ += b.of->size;
+    if (b.of->how != walk::none) push(b);
+    if (pending.watching()) [[unlikely]]
+      reached(b);
+  }
+  void push(const block& b) noexcept {
+    if (!waiting_.push(reinterpret_cast<std::uint64_t>(b.start) | std::uint64_t{b.of->number} << kind_shift))
+        [[unlikely]]
+      end_without_memory();
+  }
+  [[noreturn]] static void end_without_memory() noexcept;
+  void scan(item i) noexcept;
+  void scan_slots(const char* start, const kind& k) noexcept;
+  void scan_ephemeron(const char* start) noexcept;
+  void reached(const block& b) noexcept;
+
+  work_stack waiting_;
+  std::array<item, window> window_{};
+  std::size_t marked_ = 0;
+  std::size_t marked_bytes_ = 0;
+};
+
+}  // namespace heddle::gc::detail

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "mark/work_stack.hpp"
+
+namespace heddle::gc::detail {
+
+namespace collected_pages = heddle::detail::collected_pages;
+
+bool work_stack::extend() noexcept {
+  piece* p = spare_;
+  if (p != nullptr)
+    spare_ = p->below;
+  else if ((p = static_cast<piece*>(collected_pages::make_tables(sizeof(piece)))) == nullptr)
+    return false;
+  p->below = top_;
+  top_ = p;
+  at_ = p->words;
+  left_ = piece::capacity;
+  return true;
+}
+
+/// The piece on top has become empty.
+void work_stack::retreat() noexcept {
+  piece* const p = top_;
+  top_ = p->below;
+  p->below = spare_;
+  spare_ = p;
+  at_ = top_ == nullptr ? nullptr : top_->words + piece::capacity;
+  left_ = 0;
+}
+
+void work_stack::trim() noexcept {
+  while (!empty()) pop();
+  while (spare_ != nullptr) {
+    piece* const p = spare_;
+    spare_ = p->below;
+    collected_pages::free_tables(p, sizeof(piece));
+  }
+}
+
+}  // namespace heddle::gc::detail

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "heddle/detail/collected_pages.hpp"
+
+namespace heddle::gc::detail {
+
+/// A stack of words in pieces that the kernel gives: it takes no lock of the program, since a thread may be stopped that
+/// holds it.
+class work_stack {
+ public:
+  constexpr work_stack() noexcept = default;
+  work_stack(const work_stack&) = delete;
+  work_stack& operator=(const work_stack&) = delete;
+  ~work_stack() { trim(); }
+
+  bool empty() const noexcept { return at_ == nullptr; }
+  /// False: no memory.
+  bool push(std::uint64_t w) noexcept {
+    if (left_ == 0 && !extend()) [[unlikely]]
+      return false;
+    --left_;
+    *at_++ = w;
+    return true;
+  }
+  /// The stack is not empty.
+  std::uint64_t pop() noexcept {
+    const std::uint64_t w = *--at_;
+    if (++left_ == piece::capacity) [[unlikely]]
+      retreat();
+    return w;
+  }
+  /// Gives its memory back; it is empty afterwards.
+  void trim() noexcept;
+
+ private:
+  struct piece {
+    static constexpr std::size_t capacity = (std::size_t{64} << 10) / 8 - 1;
+    piece* below;
+    std::uint64_t words[capacity];
+  };
+  bool extend() noexcept;
+  void retreat() noexcept;
+
+  std::uint64_t* at_ = nullptr;  // null: empty. Else never at the begin of a piece
+  std::size_t left_ = 0;         // room in the piece
+  piece* top_ = nullptr;
+  piece* spare_ = nullptr;  // all that were ever needed at a time and are not now
+};
+
+}  // namespace heddle::gc::detail
