@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Which words of a type may hold an address, from the type alone: at compile time, but for types whose trace() has to
+// be called.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "heddle/gc/detail/core.hpp"
+#include "heddle/gc/detail/fields.hpp"
+#include "heddle/gc/ptr.hpp"
+
+namespace heddle::gc {
+
+template <class T>
+class layout;
+template <class T>
+struct trace;
+
+namespace detail {
+
+/// A type with more is scanned word by word: its list would be longer than it.
+inline constexpr std::size_t most_slots = 512;
+
+/// The slots of one type.
+template <std::size_t Room>
+struct slot_list {
+  std::uint32_t count = 0;
+  bool everything = false;  ///< each aligned word is to be looked at
+  std::array<std::uint32_t, Room == 0 ? 1 : Room> offsets{};
+};
+template <class T>
+using slots_in = slot_list<std::min(sizeof(T) / sizeof(void*), most_slots)>;
+
+/// Writes one.
+class slot_writer {
+ public:
+  template <std::size_t Room>
+  constexpr explicit slot_writer(slot_list<Room>& to) noexcept
+      : to_(to.offsets.data()), count_(to.count), everything_(to.everything), room_(Room) {}
+
+  constexpr void slot(std::size_t at) noexcept {
+    if (count_ == room_ || at % sizeof(void*) != 0) return everything();
+    to_[count_++] = static_cast<std::uint32_t>(at);
+  }
+  constexpr void everything() noexcept { everything_ = true; }
+  constexpr bool is_over() const noexcept { return everything_; }
+
+ private:
+  std::uint32_t* to_;
+  std::uint32_t& count_;
+  bool& everything_;
+  std::size_t room_;
+};
+
+template <class T>
+inline constexpr bool is_ptr = false;
+template <class T>
+inline constexpr bool is_ptr<ptr<T>> = true;
+template <class T>
+inline constexpr bool is_ptr<const ptr<T>> = true;
+template <class T>
+inline constexpr bool has_ptr = is_ptr<T>;
+template <class A, class B>
+inline constexpr bool has_ptr<std::pair<A, B>> = is_ptr<A> || is_ptr<B>;  // an element of a map
+
+/// A number, a name of a constant, a function: no object's address.
+template <class T>
+concept plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T> ||
+    std::is_member_pointer_v<T> || std::is_function_v<std::remove_pointer_t<T>>;
+
+/// What is known of T elsewhere.
+template <class T>
+concept known_by_members = requires {
+  typename trace<T>::laid_out_as;
+};
+template <class T>
+concept known_noscan = requires {
+  requires trace<T>::noscan;
+};
+template <class T>
+concept traced_outside = requires(layout<T>& l) {
+  trace<T>::members(l);
+};
+template <class T>
+concept traced_inside = requires(layout<T>& l) {
+  T::trace(l);
+};
+
+/// A container that keeps its elements in memory of malloc.
+template <class T>
+concept std_container = requires {
+  typename T::value_type;
+  requires std::is_same_v<typename T::allocator_type, std::allocator<typename T::value_type>>;
+};
+
+template <class T>
+constexpr void find_slots(slot_writer& w, std::size_t at);
+
+/// A reference is an address.
+template <class T>
+using stored_as = std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, std::remove_cv_t<T>>;
+
+template <class T>
+constexpr bool may_hold() {
+  slot_list<0> none;
+  slot_writer w(none);
+  find_slots<T>(w, 0);
+  return none.everything;
+}
+
+constexpr std::size_t rounded_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
+
+/// Whether the members stand one after the other, each as soon as its alignment allows. Else the size differs: alignas,
+/// bit-fields and [[no_unique_address]] change it. Only up to the alignment of an address: what alignas moves a slot by
+/// is then a multiple of it, and nothing behind can make up for it.
+template <class Whole, class... Member>
+consteval bool follow_each_other(types<Member...>) {
+  std::size_t end = 0;
+  ((end = rounded_up(end, alignof(stored_as<Member>)) + sizeof(stored_as<Member>)), ...);
+  return alignof(Whole) <= alignof(void*) && alignof(Whole) == std::max({alignof(stored_as<Member>)...}) &&
+         rounded_up(end, alignof(Whole)) == sizeof(Whole);
+}
+template <class Whole, class... Member>
+constexpr void find_in_members(slot_writer& w, std::size_t at, types<Member...> members) {
+  if constexpr (follow_each_other<Whole>(members)) {
+    std::size_t end = 0;
+    ((end = rounded_up(end, alignof(stored_as<Member>)), find_slots<Member>(w, at + end),
+      end += sizeof(stored_as<Member>)),
+     ...);
+  } else {
+    if ((may_hold<Member>() || ...)) w.everything();
+  }
+}
+
+template <class T>
+constexpr void find_in_array(slot_writer& w, std::size_t at) {
+  using element = std::remove_extent_t<T>;
+  if (!may_hold<element>()) return;
+  for (std::size_t i = 0; i != std::extent_v<T> && !w.is_over(); ++i) find_slots<element>(w, at + i * sizeof(element));
+}
+
+template <class T>
+constexpr void find_in_container(slot_writer& w) {
+  using element = typename T::value_type;
+  static_assert(!has_ptr<element>,
+                "a std container keeps its elements in memory that the collector does not scan: "
+                "use gc::vector or gc::hash_map, or gc::root as the element");
+  // It may have room for a few of its own.
+  if constexpr (!plain<element> && !std_container<element>) w.everything();
+}
+
+template <class T>
+constexpr void find_in_class(slot_writer& w, std::size_t at) {
+  if constexpr (known_noscan<T>) {
+  } else if constexpr (known_by_members<T>) {
+    find_in_members<T>(w, at, typename trace<T>::laid_out_as{});
+  } else if constexpr (traced_outside<T>) {
+    layout<T> l(w, at);
+    trace<T>::members(l);
+  } else if constexpr (traced_inside<T>) {
+    layout<T> l(w, at);
+    T::trace(l);
+  } else if constexpr (std_container<T>) {
+    find_in_container<T>(w);
+  } else if constexpr (can_be_taken_apart<T>) {
+    find_in_members<T>(w, at, fields_of<T>{});
+  } else if constexpr (sizeof(T) >= sizeof(void*) && !std::is_empty_v<T>) {
+    w.everything();
+  }
+}
+
+/// Tells w of each word of a T at the offset `at` that may hold an address.
+template <class T>
+constexpr void find_slots(slot_writer& w, std::size_t at) {
+  using stored = stored_as<T>;
+  if constexpr (plain<stored>) {
+  } else if constexpr (std::is_pointer_v<stored> || is_ptr<stored>) {
+    w.slot(at);
+  } else if constexpr (std::is_bounded_array_v<stored>) {
+    find_in_array<stored>(w, at);
+  } else {
+    find_in_class<stored>(w, at);
+  }
+}
+
+template <class T>
+constexpr slots_in<T> slots_of() {
+  slots_in<T> found;
+  slot_writer w(found);
+  find_slots<T>(w, 0);
+  if (found.everything) found.count = 0;
+  const auto end = found.offsets.begin() + found.count;
+  std::sort(found.offsets.begin(), end);
+  found.count = static_cast<std::uint32_t>(std::unique(found.offsets.begin(), end) - found.offsets.begin());
+  return found;
+}
+/// Nobody's trace() has to be called.
+template <class T>
+concept found_by_compiler = requires {
+  typename std::integral_constant<std::uint32_t, slots_of<T>().count>;
+};
+
+}  // namespace detail
+}  // namespace heddle::gc
