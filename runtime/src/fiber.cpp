@@ -212,6 +212,13 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
   return f;
 }
 
+/// The closure of start_if_running().
+struct plain_call {
+  void (*f)(void*);
+  void* argument;
+  void operator()() const { f(argument); }
+};
+
 fiber* start_from_fiber(machine* m, const closure_type& type, void* from, const fiber_options* options) {
   fiber* f = nullptr;
   {
@@ -258,6 +265,21 @@ fiber* start_fiber(const closure_type& type, void* from, const fiber_options* op
   if (!stack_grows()) return start_from_fiber(m, type, from, options);
   // User code that may need anything, and may throw.
   return on_large_stack([&] { return start_from_fiber(m, type, from, options); });
+}
+
+bool start_if_running(void (*call)(void*), void* argument) noexcept {
+  using closure = detached_closure<plain_call>;
+  const visit s;
+  if (!s || !s.open()) return false;
+  try {
+    fiber* const f = s->make_fiber(nullptr, moved_type<closure, closure>, nullptr);
+    closure c{{call, argument}, {}};
+    fill_or_else(*f, moved_type<closure, closure>, &c, [] {});
+    s->inject(f);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void join_fiber(fiber* f) noexcept {

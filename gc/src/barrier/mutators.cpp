@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "barrier/mutators.hpp"
 
+#include "barrier/waits.hpp"
+
 #include <pthread.h>
 
 #include <boost/lockfree/queue.hpp>
@@ -19,6 +21,7 @@ using heddle::detail::thread_lock;
 
 constinit thread_local mutator* this_mutator = nullptr;
 constinit mutators the_mutators;
+constinit wait_histogram the_waits;
 
 namespace {
 
@@ -159,6 +162,8 @@ void mutators::await(const mutator& m) noexcept {
 }
 
 std::uint8_t critical_call::enter_slowly() noexcept {
+  heddle_gc_words.leave();
+  const timed_wait wait;
   for (unsigned i = 0;; ++i) {
     const std::uint8_t bits = heddle_gc_words.enter();
     if ((bits & (armed_bits::closed | armed_bits::unknown)) == 0) return bits;

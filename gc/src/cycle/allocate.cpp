@@ -16,7 +16,7 @@ constexpr std::size_t noted_at_once = std::size_t{32} << 10;
 
 /// Called when the thread is in no function of the collector any more.
 void heed_pace(bool is_due) noexcept {
-  if (!is_due || the_options().off) return;
+  if (!is_due) return;
   the_collector.start();
   the_collector.request();
   if (the_pacer.overdrawn()) the_collector.wait_for_cycle();

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "barrier/mutators.hpp"
+#include "barrier/waits.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/roots.hpp"
 #include "pace/options.hpp"
@@ -13,6 +14,7 @@
 namespace heddle::gc::detail {
 
 namespace platform = heddle::detail::platform;
+using heddle::detail::nanoseconds_t;
 using heddle::detail::thread_lock;
 using heddle::detail::waiter;
 
@@ -84,9 +86,15 @@ void collector::collect() noexcept {
 }
 
 void collector::wait_for_cycle() noexcept {
+  const timed_wait wait;
   const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
   const std::uint64_t ended = ended_.load(std::memory_order_relaxed);
   wait_until(begun != ended ? begun : begun + 1);
+}
+
+cycle_totals collector::totals() noexcept {
+  const thread_lock hold(lock_);
+  return totals_;
 }
 
 cycle_figures collector::last() noexcept {
@@ -143,6 +151,7 @@ void collector::cycle() noexcept {
   // seq_cst: see collect().
   c.number = begun_.fetch_add(1, std::memory_order_seq_cst) + 1;
   c.began = platform::now();
+  const nanoseconds_t cpu = platform::cpu_time(platform::this_thread_clock());
   marker_.begin();
   the_pacer.begin_cycle();
   the_heap.begin_marking();
@@ -153,6 +162,7 @@ void collector::cycle() noexcept {
   mark_all(c);
   the_weak_cells.clear_dead(marker_);
   the_endings().find_dead(marker_);
+  c.cpu = platform::cpu_time(platform::this_thread_clock()) - cpu;
   the_heap.begin_sweep();
   the_mutators.for_each_excluded(0, [](mutator& m) {
     m.blocks.flush();
@@ -181,6 +191,8 @@ void collector::report(const cycle_figures& c) noexcept {
                  static_cast<double>(the_heap.in_spans()) / (1 << 20));
   const thread_lock hold(lock_);
   last_ = c;
+  totals_.live = c.live;
+  totals_.mark_cpu += c.cpu;
 }
 
 }  // namespace heddle::gc::detail

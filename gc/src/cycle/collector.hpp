@@ -23,8 +23,15 @@ struct cycle_figures {
   heddle::detail::nanoseconds_t finish = 0;  ///< until the marks were final, and what died was known
   heddle::detail::nanoseconds_t sweep = 0;
   unsigned rounds = 0;  ///< of emptying the mutators' buffers
+  heddle::detail::nanoseconds_t cpu = 0;  ///< time of the processor until the marks were final
   std::size_t marked = 0;
   std::size_t live = 0;
+};
+
+/// Of all cycles.
+struct cycle_totals {
+  std::size_t live = 0;                            ///< after the last one
+  heddle::detail::nanoseconds_t mark_cpu = 0;  ///< of the collector's thread, from the first root on
 };
 
 /// The phases of a cycle, in this order:
@@ -53,6 +60,7 @@ class collector {
 
   std::uint64_t cycles() const noexcept { return ended_.load(std::memory_order_relaxed); }
   cycle_figures last() noexcept;
+  cycle_totals totals() noexcept;
   heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
   /// In a child: there is no thread.
   void after_fork_in_child() noexcept;
@@ -72,6 +80,7 @@ class collector {
   bool has_thread_ HEDDLE_GUARDED_BY(lock_) = false;
   heddle::detail::waiter* waiters_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   cycle_figures last_ HEDDLE_GUARDED_BY(lock_);
+  cycle_totals totals_ HEDDLE_GUARDED_BY(lock_);
   atomic<std::uint32_t> wanted_{0};  // 1: a cycle is due. The thread sleeps on it
   atomic<std::uint64_t> begun_{0};
   atomic<std::uint64_t> ended_{0};

@@ -3,7 +3,9 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
 
+#include "heddle/detail/start.hpp"
 #include "reclaim/endings.hpp"
 
 namespace heddle::gc::detail {
@@ -14,32 +16,50 @@ constinit finisher the_finisher;
 
 void finisher::wake() noexcept {
   if (the_endings().due() == 0) return;
-  {
-    const heddle::detail::thread_lock hold(lock_);
-    if (!has_thread_) {
-      try {
-        static platform::thread thread;
-        thread = platform::thread(main, this, "heddle-gc-ends");
-        has_thread_ = true;
-      } catch (const std::exception& e) {
-        std::fprintf(stderr, "heddle: no thread runs destructors: %s\n", e.what());
-      }
+  // seq_cst: a runner that is about to stop sees what is due, or we see that it has stopped; half in run_all().
+  if (at_work_.exchange(1, std::memory_order_seq_cst) != 0) return;
+  if (!heddle::detail::start_if_running(run_all, this)) wake_thread();
+}
+
+void finisher::run_all(void* self) noexcept {
+  auto& f = *static_cast<finisher*>(self);
+  do {
+    while (the_endings().run_one()) {
+    }
+    f.at_work_.store(0, std::memory_order_seq_cst);  // seq_cst: before the look at what is due; half in wake()
+  } while (the_endings().due() != 0 && f.at_work_.exchange(1, std::memory_order_seq_cst) == 0);  // seq_cst: as above
+}
+
+void finisher::wake_thread() noexcept {
+  if (!has_thread_) {
+    try {
+      // Never joined, and in a child there is another.
+      ::new (static_cast<void*>(new platform::thread)) platform::thread(main, this, "heddle-gc-ends");
+      has_thread_ = true;
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "heddle: destructors wait for a thread: %s\n", e.what());
+      at_work_.store(0, std::memory_order_relaxed);  // the next cycle tries again
+      return;
     }
   }
-  // release: so that what is due is seen; acquire half in main().
-  wanted_.store(1, std::memory_order_release);
+  wanted_.store(1, std::memory_order_release);  // release: so that what is due is seen; acquire half in main()
   platform::futex_wake(wanted_, 1);
 }
 
 void finisher::main(void* self) noexcept {
   auto& f = *static_cast<finisher*>(self);
   for (;;) {
-    // acquire: so that what is due is seen; release half in wake().
+    // acquire: so that what is due is seen; release half in wake_thread().
     while (f.wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(f.wanted_, 0);
     f.wanted_.store(0, std::memory_order_relaxed);
-    while (the_endings().run_one()) {
-    }
+    run_all(self);
   }
+}
+
+void finisher::after_fork_in_child() noexcept {
+  has_thread_ = false;
+  at_work_.store(0, std::memory_order_relaxed);
+  wanted_.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace heddle::gc::detail

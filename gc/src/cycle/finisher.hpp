@@ -7,19 +7,24 @@
 
 namespace heddle::gc::detail {
 
-/// Runs what is due because objects have died.
+/// Runs what is due because objects have died, one after the other: on a fiber if a runtime runs, else on a thread of
+/// its own.
 class finisher {
  public:
   constexpr finisher() noexcept = default;
-  /// Something may be due.
+  /// Something may be due. From the collector's thread.
   void wake() noexcept;
+  /// In a child: nobody is at it, and there is no thread.
+  void after_fork_in_child() noexcept;
 
  private:
+  static void run_all(void* self) noexcept;
   static void main(void* self) noexcept;
+  void wake_thread() noexcept;
 
-  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::life};
-  bool has_thread_ HEDDLE_GUARDED_BY(lock_) = false;
-  heddle::detail::atomic<std::uint32_t> wanted_{0};
+  bool has_thread_ = false;
+  heddle::detail::atomic<std::uint32_t> at_work_{0};  // 1: a fiber or the thread is at it
+  heddle::detail::atomic<std::uint32_t> wanted_{0};   // 1: the thread is to be
 };
 
 extern constinit finisher the_finisher;

@@ -20,10 +20,10 @@ struct key {
 
 constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
 constexpr key keys[] = {
-    {"percent", 1, 1'000'000, [](options& o, std::size_t v) { o.percent = v; }},
+    {"percent", 0, 10'000, [](options& o, std::size_t v) { o.percent = v; }},
     {"limit", 0, any, [](options& o, std::size_t v) { o.limit = v; }},
     {"stress", 0, any, [](options& o, std::size_t v) { o.stress = v; }},
-    {"off", 0, 1, [](options& o, std::size_t v) { o.off = v != 0; }},
+    {"off", 0, 1, [](options& o, std::size_t v) { o.percent = v != 0 ? 0 : 100; }},
     {"check", 0, 1, [](options& o, std::size_t v) { o.check = v != 0; }},
     {"trace", 0, 1, [](options& o, std::size_t v) { o.trace = v != 0; }},
 };

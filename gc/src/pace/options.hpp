@@ -8,10 +8,9 @@
 namespace heddle::gc::detail {
 
 struct options {
-  std::size_t percent = 100;  ///< garbage that may come together before a cycle, of what lives
+  std::size_t percent = 100;  ///< garbage that may come together before a cycle, of what lives; 0: no cycle by itself
   std::size_t limit = 0;      ///< bytes of the heap; 0: none
   std::size_t stress = 0;     ///< a whole cycle before each N-th allocation; 0: off
-  bool off = false;           ///< no cycle begins by itself
   bool check = false;         ///< each cycle's marks are compared with those that a stopped world gives
   bool trace = false;         ///< a line a cycle on stderr
 };

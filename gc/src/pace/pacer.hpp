@@ -20,10 +20,13 @@ class pacer {
 
   constexpr pacer() noexcept = default;
 
-  void set_percent(std::size_t percent) noexcept { percent_.store(percent, std::memory_order_relaxed); }
+  /// 0: cycles only when they are asked for. Returns what was set before.
+  std::size_t set_percent(std::size_t percent) noexcept {
+    return percent_.exchange(percent, std::memory_order_relaxed);
+  }
   std::size_t percent() const noexcept { return percent_.load(std::memory_order_relaxed); }
   /// 0: none.
-  void set_limit(std::size_t bytes) noexcept { limit_.store(bytes, std::memory_order_relaxed); }
+  std::size_t set_limit(std::size_t bytes) noexcept { return limit_.exchange(bytes, std::memory_order_relaxed); }
   std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
 
   /// So many bytes have been allocated. True: a cycle is due.

@@ -137,10 +137,17 @@ bool endings::run_one() noexcept {
     queue_.pop_front();
   }
   e.run();
-  run_.fetch_add(1, std::memory_order_relaxed);
   const thread_lock hold(lock_);
+  ++(e.of != nullptr ? run_.destructors_run : run_.cleanups_run);
   running_ = {};
   return true;
+}
+
+ending_counts endings::counts() noexcept {
+  const thread_lock hold(lock_);
+  ending_counts c = run_;
+  for (const ending& e : queue_) ++(e.of != nullptr ? c.destructors_due : c.cleanups_due);
+  return c;
 }
 
 std::size_t endings::due() noexcept {

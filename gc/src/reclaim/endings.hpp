@@ -22,6 +22,13 @@ struct ending {
   void run() const noexcept;
 };
 
+struct ending_counts {
+  std::size_t destructors_run = 0;
+  std::size_t destructors_due = 0;
+  std::size_t cleanups_run = 0;
+  std::size_t cleanups_due = 0;
+};
+
 /// Finds what has died, and has it run, one after the other.
 ///
 /// 1. An object whose destructor is due is marked, and is a root until it has run; its bit of constructed objects is
@@ -41,7 +48,7 @@ class endings {
   /// Runs one; false: none is due.
   bool run_one() noexcept;
   std::size_t due() noexcept;
-  std::size_t run() const noexcept { return run_.load(std::memory_order_relaxed); }
+  ending_counts counts() noexcept;
 
   heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
 
@@ -60,7 +67,7 @@ class endings {
   ending running_ HEDDLE_GUARDED_BY(lock_);
   std::unordered_map<std::uint64_t, watched> watched_ HEDDLE_GUARDED_BY(lock_);
   std::uint64_t next_number_ HEDDLE_GUARDED_BY(lock_) = 1;
-  atomic<std::size_t> run_{0};
+  ending_counts run_ HEDDLE_GUARDED_BY(lock_);  // the dues are counted in counts()
 };
 
 endings& the_endings() noexcept;

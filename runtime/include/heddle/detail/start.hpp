@@ -68,6 +68,10 @@ inline constexpr bool is_inline = sizeof(Closure) <= inline_closure && alignof(C
 /// std::invalid_argument (stack size), or what relocate throws.
 HEDDLE_EXPORT fiber* start_fiber(const closure_type& type, void* from, const fiber_options* options);
 
+/// Starts a detached fiber that calls f(argument), if a runtime runs that is not about to end; else false: nothing has
+/// happened. False, too, without memory. From a plain thread.
+HEDDLE_EXPORT bool start_if_running(void (*f)(void*), void* argument) noexcept;
+
 HEDDLE_EXPORT void join_fiber(fiber* f) noexcept;     ///< blocks the fiber or plain thread until f has ended
 HEDDLE_EXPORT void release_fiber(fiber* f) noexcept;  ///< frees an f that has been joined
 HEDDLE_EXPORT void drop_fiber(fiber* f) noexcept;     ///< joins and releases f; in a forked child, leaves a parent's
