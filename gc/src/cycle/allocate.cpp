@@ -19,7 +19,7 @@ void heed_pace(bool is_due) noexcept {
   if (!is_due) return;
   the_collector.start();
   the_collector.request();
-  if (the_pacer.overdrawn()) the_collector.wait_for_cycle();
+  if (the_pacer().overdrawn()) the_collector.wait_for_cycle();
 }
 
 /// One attempt. `is_due` becomes whether a cycle is.
@@ -30,14 +30,14 @@ void* try_to_allocate(const kind& k, std::size_t bytes, bool& is_due) noexcept {
   if (p == nullptr && !k.is_large() && m.blocks.refill(k, inside.marking(), m.taken)) p = m.blocks.pop(k.number);
   if (k.is_large() && p != nullptr) m.taken += bytes;
   if (m.taken >= noted_at_once) {
-    is_due = the_pacer.note(m.taken);
+    is_due = the_pacer().note(m.taken);
     m.taken = 0;
   }
   return p;
 }
 
 bool over_limit() noexcept {
-  const std::size_t most = the_pacer.limit();
+  const std::size_t most = the_pacer().limit();
   return most != 0 && the_heap.in_spans() > most;
 }
 
@@ -58,11 +58,7 @@ bool over_limit() noexcept {
 
 /// Whether the heap can be used; it is made by the first call.
 bool begin_heap() noexcept {
-  static const bool began = [] {
-    the_pacer.set_percent(the_options().percent);
-    the_pacer.set_limit(the_options().limit);
-    return the_heap.begin();
-  }();
+  static const bool began = the_heap.begin();
   return began;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <utility>
 
 #include "barrier/mutators.hpp"
@@ -19,6 +20,17 @@ using heddle::detail::thread_lock;
 using heddle::detail::waiter;
 
 constinit collector the_collector;
+
+namespace {
+
+/// Of the calling thread.
+nanoseconds_t cpu_time() noexcept {
+  timespec t;
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<nanoseconds_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+}
+
+}  // namespace
 
 // --- the thread and those who wait for it ---------------------------------------------------------------------------
 
@@ -151,9 +163,9 @@ void collector::cycle() noexcept {
   // seq_cst: see collect().
   c.number = begun_.fetch_add(1, std::memory_order_seq_cst) + 1;
   c.began = platform::now();
-  const nanoseconds_t cpu = platform::cpu_time(platform::this_thread_clock());
+  const nanoseconds_t cpu = cpu_time();
   marker_.begin();
-  the_pacer.begin_cycle();
+  the_pacer().begin_cycle();
   the_heap.begin_marking();
   the_mutators.for_each_excluded(armed_bits::marking, [](mutator& m) { m.blocks.blacken(); });
   visit_roots(marker_);
@@ -162,11 +174,11 @@ void collector::cycle() noexcept {
   mark_all(c);
   the_weak_cells.clear_dead(marker_);
   the_endings().find_dead(marker_);
-  c.cpu = platform::cpu_time(platform::this_thread_clock()) - cpu;
+  c.cpu = cpu_time() - cpu;
   the_heap.begin_sweep();
   the_mutators.for_each_excluded(0, [](mutator& m) {
     m.blocks.flush();
-    the_pacer.note(std::exchange(m.taken, 0));
+    the_pacer().note(std::exchange(m.taken, 0));
   });
   the_weak_cells.decided();
   c.finish = platform::now();
@@ -175,7 +187,7 @@ void collector::cycle() noexcept {
   c.sweep = platform::now();
   c.marked = marker_.marked();
   c.live = the_heap.live();
-  the_pacer.end_marking(c.live);
+  the_pacer().end_marking(c.live);
   report(c);
 }
 
@@ -187,7 +199,7 @@ void collector::report(const cycle_figures& c) noexcept {
                  static_cast<unsigned long long>(c.number), static_cast<double>(c.roots - c.began) / 1e6,
                  static_cast<double>(c.mark - c.roots) / 1e6, static_cast<double>(c.finish - c.mark) / 1e6, c.rounds,
                  static_cast<double>(c.sweep - c.finish) / 1e6, c.marked, static_cast<double>(c.live) / (1 << 20),
-                 static_cast<double>(the_pacer.goal()) / (1 << 20),
+                 static_cast<double>(the_pacer().goal()) / (1 << 20),
                  static_cast<double>(the_heap.in_spans()) / (1 << 20));
   const thread_lock hold(lock_);
   last_ = c;

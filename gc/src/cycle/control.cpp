@@ -11,10 +11,10 @@ namespace heddle::gc {
 
 void collect() { detail::the_collector.collect(); }
 
-std::size_t set_limit(std::size_t bytes) noexcept { return detail::the_pacer.set_limit(bytes); }
+std::size_t set_limit(std::size_t bytes) noexcept { return detail::the_pacer().set_limit(bytes); }
 
 unsigned set_percent(unsigned percent) noexcept {
-  return static_cast<unsigned>(detail::the_pacer.set_percent(std::min(percent, 10'000u)));
+  return static_cast<unsigned>(detail::the_pacer().set_percent(std::min(percent, 10'000u)));
 }
 
 statistics_values statistics() noexcept {
@@ -24,9 +24,9 @@ statistics_values statistics() noexcept {
   s.cycles = the_collector.cycles();
   s.live_bytes = t.live;
   s.mark_cpu_ns = t.mark_cpu;
-  s.goal_bytes = the_pacer.goal();
+  s.goal_bytes = the_pacer().goal();
   s.heap_bytes = the_heap.in_spans();
-  s.allocated_bytes = the_pacer.allocated_in_all();
+  s.allocated_bytes = the_pacer().allocated_in_all();
   static_assert(statistics_values::wait_classes == wait_histogram::classes);
   for (std::size_t i = 0; i != wait_histogram::classes; ++i) s.waits[i] = the_waits.count(i);
   const ending_counts e = the_endings().counts();

@@ -40,13 +40,10 @@ span* heap::make(const kind& k, std::size_t pages, bool& zeroed) noexcept {
   span* const s = the_span_records.get(k);
   if (s == nullptr) return nullptr;
   void* at = nullptr;
-  void* misplaced = nullptr;  // a span whose bits would be in two regions: one in thousands
-  for (;;) {
-    at = collected_pages::make(k.klass, pages, k.how != walk::none, zeroed);
-    if (misplaced != nullptr) collected_pages::free(misplaced);
-    if (at == nullptr || k.is_large() || region_table::fits(at, pages)) break;
-    misplaced = at;
-  }
+  // A span whose bits would be in two regions is left alone: one in thousands, which is never touched. If it were given
+  // back, the next one to ask would get it.
+  do at = collected_pages::make(k.klass, pages, k.how != walk::none, zeroed);
+  while (at != nullptr && !k.is_large() && !region_table::fits(at, pages));
   s->of = &k;
   s->start = static_cast<char*>(at);
   s->pages = static_cast<std::uint32_t>(pages);

@@ -3,9 +3,16 @@
 
 #include <algorithm>
 
+#include "pace/options.hpp"
+
 namespace heddle::gc::detail {
 
-constinit pacer the_pacer;
+pacer& the_pacer() noexcept {
+  static pacer p(the_options());
+  return p;
+}
+
+pacer::pacer(const options& o) noexcept : percent_(o.percent), limit_(o.limit) { end_marking(0); }
 
 void pacer::end_marking(std::size_t live) noexcept {
   const std::size_t allocated = allocated_.load(std::memory_order_relaxed);

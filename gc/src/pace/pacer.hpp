@@ -7,6 +7,8 @@
 
 namespace heddle::gc::detail {
 
+struct options;
+
 /// Decides when a cycle begins, and when allocation has to wait for one. From any thread.
 ///
 /// After a cycle that has left `live` bytes the heap may grow to the goal: live and `percent` of it, at least
@@ -18,7 +20,7 @@ class pacer {
  public:
   static constexpr std::size_t floor = std::size_t{16} << 20;
 
-  constexpr pacer() noexcept = default;
+  explicit pacer(const options& o) noexcept;
 
   /// 0: cycles only when they are asked for. Returns what was set before.
   std::size_t set_percent(std::size_t percent) noexcept {
@@ -61,6 +63,7 @@ class pacer {
   std::size_t at_begin_ = 0;
 };
 
-extern constinit pacer the_pacer;
+/// With what HEDDLE_GC says, when it is first asked for.
+pacer& the_pacer() noexcept;
 
 }  // namespace heddle::gc::detail
