@@ -93,6 +93,7 @@ __morestack:
     movq %rdx, (%rcx)
     decl HEDDLE_GROWTH_COUNT(%rcx)
     movq %rsi, HEDDLE_STACK_NEXT(%rax)
+    movq %rbp, HEDDLE_STACK_CONTEXT(%rax)
     movq %rax, HEDDLE_FIBER_MEMORY(%rdi)
     movq HEDDLE_STACK_LIMIT(%rax), %rdx
     movq %rdx, HEDDLE_FIBER_LIMIT(%rdi)

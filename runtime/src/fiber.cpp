@@ -41,7 +41,7 @@ fiber_pool& fiber_pool::instance() noexcept {
 
 void fiber_pool::trim() noexcept {
   const thread_lock hold(lock_);
-  if (free_.count != built_) return;
+  if (free_.count != built_ || walked_) return;
   for (const slab& s : slabs_) {
     for (std::size_t i = 0; i != s.used; ++i) s.fibers[i].~fiber();
     ::operator delete(s.fibers, slab_alignment);
@@ -49,6 +49,25 @@ void fiber_pool::trim() noexcept {
   std::vector<slab>().swap(slabs_);
   free_ = {};
   built_ = least_free_ = unbuilt_ = 0;
+}
+
+void fiber_pool::begin_walk() noexcept {
+  const thread_lock hold(lock_);
+  walked_ = true;
+}
+
+void fiber_pool::end_walk() noexcept {
+  const thread_lock hold(lock_);
+  walked_ = false;
+}
+
+std::size_t fiber_pool::slabs_after(const fiber* after, slab* out, std::size_t n) noexcept {
+  const thread_lock hold(lock_);
+  auto from = std::upper_bound(slabs_.begin(), slabs_.end(), after,
+                               [](const fiber* a, const slab& s) { return std::less<>()(a, s.fibers); });
+  const std::size_t got = std::min(n, static_cast<std::size_t>(slabs_.end() - from));
+  std::copy_n(from, got, out);
+  return got;
 }
 
 void fiber_pool::leave_parents() noexcept {
@@ -75,6 +94,7 @@ void fiber_pool::leave_parents() noexcept {
 
 void fiber_pool::clear(fiber& f) noexcept {
   if (f.big) [[unlikely]] {
+    await_scan(f);
     on_home_stack([&] { ::operator delete(f.big_closure(), std::align_val_t(f.closure->align)); });
     f.big = false;
   }
@@ -205,6 +225,7 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
     const visit s;
     if (s && s.open()) f = s->make_fiber(nullptr, type, options);  // else it is just ending
   }
+  f->mark.begin_with(mark_of_thread());
   // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: no thread
   // that ends the runtime waits for a visitor meanwhile.
   fill_or_else(*f, type, from, [&] { visit()->take_back(f); });
@@ -224,6 +245,7 @@ fiber* start_from_fiber(machine* m, const closure_type& type, void* from, const 
   {
     const critical_section in(*m);
     f = m->sched.make_fiber(m, type, options);
+    f->mark.begin_with(m->current->mark.epoch());
   }
   // Moving the closure is user code: it runs outside, and may even suspend, so the machine is asked for again.
   fill_or_else(*f, type, from, [&] {
@@ -255,6 +277,7 @@ fiber* start_fiber(const closure_type& type, void* from, const fiber_options* op
       [[likely]] {
     const critical_section in(*m);
     if (fiber* const f = m->sched.make_fiber_at_hand(*m, type)) [[likely]] {
+      f->mark.begin_with(m->current->mark.epoch());
       f->closure = &type;
       type.relocate(f->space, from);
       complete(*f);

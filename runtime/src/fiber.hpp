@@ -10,6 +10,7 @@
 #include "heddle/detail/locals.hpp"
 #include "heddle/detail/start.hpp"
 #include "heddle/detail/wait.hpp"
+#include "scan_mark.hpp"
 
 namespace heddle::detail {
 
@@ -39,6 +40,7 @@ class alignas(64) fiber : public execution {
   fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
   bool big = false;                 ///< the closure is on the heap, and `space` holds its address
+  scan_mark mark;                   ///< for a collector that scans stacks
   std::uint16_t unpreemptible = 0;  ///< scopes of no_preemption that it is in: 0 again when it ends
 
   std::uint64_t id = 0;
@@ -125,11 +127,22 @@ class fiber_pool {
   /// Gives back the memory of slabs that nobody has used since the last call; their addresses stay. True if some blocks
   /// have not lain here long enough.
   bool give_back() noexcept;
+  struct slab {
+    fiber* fibers;
+    std::size_t size;
+    std::size_t used;  ///< built so far, from the front; 0 again when its memory has been given back
+  };
+  /// While a collector walks over the blocks, no slab goes. One walk at a time.
+  void begin_walk() noexcept;
+  void end_walk() noexcept;
+  /// Copies slabs at higher addresses than `after`, which may be null, at most n; returns how many. Within a walk.
+  std::size_t slabs_after(const fiber* after, slab* out, std::size_t n) noexcept;
   /// Around fork(): the pool is at rest meanwhile.
   void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.lock(); }
   void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }
-  void after_fork_in_child() noexcept {
+  void after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     forked_.store(true, std::memory_order_relaxed);
+    walked_ = false;
     after_fork();
   }
   /// Before a runtime starts: in a child, marks the blocks that its parent uses. O(blocks), once.
@@ -158,11 +171,6 @@ class fiber_pool {
   friend struct debug_layout_access;
   static unsigned char space_[];
   static atomic<bool> forked_;  // in a child, until its first runtime starts
-  struct slab {
-    fiber* fibers;
-    std::size_t size;
-    std::size_t used;  ///< built so far, from the front; 0 again when its memory has been given back
-  };
   void grow() HEDDLE_REQUIRES(lock_);
   fiber* build() HEDDLE_REQUIRES(lock_);
 
@@ -172,6 +180,7 @@ class fiber_pool {
   std::size_t least_free_ HEDDLE_GUARDED_BY(lock_) = 0;  // since the last give_back()
   std::vector<slab> slabs_ HEDDLE_GUARDED_BY(lock_);     // by address
   std::size_t unbuilt_ HEDDLE_GUARDED_BY(lock_) = 0;     // slabs before this one are built
+  bool walked_ HEDDLE_GUARDED_BY(lock_) = false;
   atomic<std::uint64_t> id_blocks_{0};
 };
 

@@ -308,6 +308,17 @@ void scheduler::fiber_main(switch_argument raw) {
   }
 }
 
+namespace {
+
+/// A stack pointer below all that the caller's frame will hold, its callers' registers included, which are put there.
+[[gnu::always_inline]] inline void* keep_registers() noexcept {
+  void* here = nullptr;
+  asm volatile("movq %%rsp, %0" : "=r"(here) : : "rbx", "r12", "r13", "r14", "r15", "memory");
+  return here;
+}
+
+}  // namespace
+
 // The joiner waits until f has ended, so f may stand on its shoulders: no stack and no switch is needed, whether or not
 // f suspends. Nothing else resumes the joiner meanwhile, since no waiter of it is in f.
 bool scheduler::run_joined(machine& m, fiber* f) noexcept {
@@ -325,7 +336,9 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   }
   if (m.p->timers.next_hint() != no_deadline) [[unlikely]]
     run_timers(m, *m.p);
-  self.state.store(fiber_state::lending, std::memory_order_relaxed);
+  self.context = keep_registers();
+  // release: so that a collector that sees it sees the context; acquire half in fiber_roots.
+  self.state.store(fiber_state::lending, std::memory_order_release);
   self.save_exceptions(*m.exceptions);
   *m.exceptions = {};
   const control_words own = control_words::current();
@@ -341,6 +354,8 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   count_ended(*now);
   now->current = &self;
   self.state.store(fiber_state::running, std::memory_order_relaxed);
+  if (!self.mark.equals(scan_epoch)) [[unlikely]]
+    resume_unscanned(*now, self);
   self.restore_exceptions(*now->exceptions);
   own.load();
   now->leave();

@@ -91,7 +91,11 @@ class alignas(64) machine {
   nanoseconds_t busy_since = 0;  ///< the begin of the present stretch, 0 outside
   machine* next_idle = nullptr;  ///< in the one list that holds it: idle, leaving, without a thread
   machine* previous_idle = nullptr;
-  atomic<bool> started{false};  ///< `clock` may be read
+  atomic<bool> started{false};   ///< `clock` may be read
+  atomic<bool> at_home{true};    ///< no fiber is half off its stack: the machine is on its own, or about to leave it
+  atomic<int> thread_number{0};  ///< of the kernel thread while it is this machine, else 0
+  atomic<const fiber*> awaited{nullptr};  ///< the fiber that a collector keeps it from running
+  machine* made_before = nullptr;         ///< in the list of all machines
   platform::thread_clock clock{};
   platform::thread thread;
 

@@ -20,6 +20,8 @@ machine& scheduler::threadless_machine() {
   if (threadless_ == nullptr) {
     machines_.push_back(std::make_unique<machine>(*this));
     threadless_ = machines_.back().get();
+    threadless_->made_before = last_made_.load(std::memory_order_relaxed);
+    last_made_.store(threadless_, std::memory_order_release);  // release: so that it is seen as made; see machines()
   }
   machine& m = *threadless_;
   m.inside.store(1, std::memory_order_relaxed);

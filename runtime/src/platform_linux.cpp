@@ -308,6 +308,8 @@ bool handler_may_come() noexcept {
   return false;
 }
 
+int thread_number() noexcept { return ::gettid(); }
+
 sigset_t blocked_signals() noexcept {
   sigset_t now;
   ::pthread_sigmask(SIG_SETMASK, nullptr, &now);

@@ -27,6 +27,8 @@ bool hold_calls(bool now) noexcept;
 /// Bounds of the calling kernel thread's stack, for the sanitizers.
 void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) noexcept;
 void at_fork(void (*before)(), void (*parent)(), void (*child)()) noexcept;
+/// The kernel's number of the calling thread.
+int thread_number() noexcept;
 /// Kernel threads of this process that live, or SIZE_MAX if that cannot be known.
 std::size_t process_threads() noexcept;
 /// Whether the caller is the thread that ran main().

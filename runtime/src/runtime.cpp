@@ -65,6 +65,7 @@ void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   s.running = nullptr;
   s.ending = false;
   forget_exit();
+  forget_scan();
   s.visitors.store(0, std::memory_order_relaxed);
   s.parked_threads.store(0, std::memory_order_relaxed);
   s.era = static_cast<std::uint8_t>(s.era % 255 + 1);
@@ -323,6 +324,7 @@ void scheduler::run_machine(machine& m) noexcept {
   m.clock = platform::this_thread_clock();
   m.limit_slot = this_limit_slot();
   m.started.store(true, std::memory_order_release);  // release: so that the monitor sees the clock; acquire half there
+  m.thread_number.store(platform::thread_number(), std::memory_order_relaxed);
   platform::set_thread_slot(&m);
   {
     const signal_stack handlers;
@@ -331,6 +333,7 @@ void scheduler::run_machine(machine& m) noexcept {
   for (growth_list& list : m.growth.lists)
     for (; list.head != nullptr; --list.count) segments.put(*std::exchange(list.head, list.head->next));
   retire_home_stack(m.home_stack);
+  m.thread_number.store(0, std::memory_order_relaxed);
   platform::set_thread_slot(nullptr);
   platform::note_on_thread(process().era);
 }

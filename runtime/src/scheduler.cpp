@@ -220,7 +220,8 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
 // One function down to the switch: after it the processor mispredicts every return, so each frame costs 4 ns.
 void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
   fiber& self = *m.current;
-  self.state.store(fiber_state::parked, std::memory_order_relaxed);
+  // release: so that a collector that sees it sees us inside as well; acquire half in fiber_roots.
+  self.state.store(fiber_state::parked, std::memory_order_release);
   fiber* const f = m.p != nullptr ? pick_with_stack(m) : nullptr;
   if (f == nullptr) m.current = nullptr;
   machine::change(m, self, f != nullptr ? prepare(m, f) : m.home, commit, arg).leave();
@@ -250,7 +251,7 @@ void scheduler::yield(machine& m) noexcept {
     if (f == nullptr) return m.leave();
     if (alone_) {
       // Nobody can resume it before its context is saved: no thief, and the processor is not taken while inside.
-      self->state.store(fiber_state::runnable, std::memory_order_relaxed);
+      self->state.store(fiber_state::runnable, std::memory_order_release);  // release: as in park()
       push_back(*p, self);
       machine::change(m, *self, prepare(m, *p, f), nullptr, nullptr).leave();
     } else {
@@ -291,7 +292,10 @@ void scheduler::machine_main(machine& m) noexcept {
   while (m.p != nullptr || await_processor(m)) {
     fiber* f = find_work(m);
     if (f == nullptr) return;
+    m.at_home.store(false, std::memory_order_relaxed);
     machine::change(m, m.home, prepare(m, f), nullptr, nullptr);
+    // release: so that the context of the fiber that was left is seen; acquire half in fiber_roots.
+    m.at_home.store(true, std::memory_order_release);
   }
 }
 

@@ -17,6 +17,20 @@
 
 namespace heddle::detail {
 
+// fiber_roots.cpp
+
+/// The epoch of the latest scan of all stacks: scan_mark.hpp.
+extern atomic<std::uint8_t> scan_epoch;
+/// Called before m resumes f, which is not marked as scanned in this epoch, or which the collector holds. Returns when
+/// it may run. Inside.
+void resume_unscanned(machine& m, fiber& f) noexcept;
+/// Waits while a scan reads memory of f that the caller is about to free.
+void await_scan(const fiber& f) noexcept;
+/// The mark that fibers made by the calling plain thread begin with.
+std::uint8_t mark_of_thread() noexcept;
+/// In a child: the collector's thread is gone.
+void forget_scan() noexcept;
+
 /// The outcome of settle().
 enum class settled : std::uint8_t {
   ended,  // no fiber is left
@@ -42,6 +56,12 @@ class scheduler {
   ~scheduler();
   scheduler(const scheduler&) = delete;
   scheduler& operator=(const scheduler&) = delete;
+
+  /// All machines there have been, by `made_before`. Their records stay as long as this.
+  machine* machines() noexcept {
+    return last_made_.load(
+        std::memory_order_acquire);  // acquire: so that they are seen as made; release half where made
+  }
 
   // --- for fibers and machines, inside -----------------------------------------------------------------
   /// Makes f runnable before others of this processor (a wake). `m` may have lost its processor.
@@ -242,6 +262,7 @@ class scheduler {
   machine* idle_machines_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   machine* timekeeper_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // the idle machine that sleeps until the earliest timer
   nanoseconds_t timekeeper_deadline_ HEDDLE_GUARDED_BY(lock_) = no_deadline;
+  atomic<machine*> last_made_{nullptr};
   std::deque<std::unique_ptr<machine>> machines_ HEDDLE_GUARDED_BY(lock_);  // all that were ever needed at a time
   machine* leaving_ HEDDLE_GUARDED_BY(lock_) = nullptr;                     // dismissed, their threads not joined yet
   machine* threadless_ HEDDLE_GUARDED_BY(lock_) = nullptr;                  // to be used again
@@ -306,6 +327,8 @@ class scheduler {
 inline execution& scheduler::prepare(machine& m, processor& p, fiber* f) noexcept {
   m.current = f;
   f->state.store(fiber_state::running, std::memory_order_relaxed);
+  if (!f->mark.equals(scan_epoch)) [[unlikely]]
+    resume_unscanned(m, *f);
   atomic<std::uint32_t>& tick = p.tick;
   tick.store(tick.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return *f;

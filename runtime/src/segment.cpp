@@ -58,7 +58,8 @@ std::size_t segment_pools::made() noexcept {
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"
 static_assert(offsetof(stack, next) == HEDDLE_STACK_NEXT && offsetof(stack, bottom) == HEDDLE_STACK_BOTTOM &&
               offsetof(stack, size) == HEDDLE_STACK_SIZE && offsetof(stack, limit) == HEDDLE_STACK_LIMIT &&
-              offsetof(stack, blocks) == HEDDLE_STACK_BLOCKS && offsetof(stack, next_class) == HEDDLE_STACK_NEXT_CLASS);
+              offsetof(stack, context) == HEDDLE_STACK_CONTEXT && offsetof(stack, blocks) == HEDDLE_STACK_BLOCKS &&
+              offsetof(stack, next_class) == HEDDLE_STACK_NEXT_CLASS);
 static_assert(offsetof(fiber, memory) == HEDDLE_FIBER_MEMORY && offsetof(fiber, limit) == HEDDLE_FIBER_LIMIT);
 static_assert(offsetof(machine, current) == HEDDLE_MACHINE_CURRENT &&
               offsetof(machine, home) + offsetof(execution, context) == HEDDLE_MACHINE_HOME_CONTEXT &&
@@ -73,16 +74,11 @@ namespace {
 
 constexpr std::size_t headroom = std::size_t{1} << HEDDLE_HEADROOM_LOG;
 
-/// An alloca that did not fit; its bytes follow.
-struct alignas(16) block {
-  block* next;
-};
-
 void free_blocks(stack& s) noexcept {
-  auto* b = static_cast<block*>(s.blocks);
+  auto* b = static_cast<alloca_block*>(s.blocks);
   s.blocks = nullptr;
   while (b != nullptr) {
-    block* const next = b->next;
+    alloca_block* const next = b->next;
     std::free(b);
     b = next;
   }
@@ -181,6 +177,7 @@ growth heddle_grow(machine& m, std::size_t frame, std::size_t arguments, std::ui
   if (!yield && at - f.limit >= whole) return {nullptr, 0};  // only the mark has brought it here
   stack& s = take_segment(m, need + arguments, std::max(foreign, yield ? foreign_class : 0));
   s.next = f.memory;
+  s.context = const_cast<char*>(at);
   f.stand_on(s);
   set_stack_limit(f.limit);
   return {&s, yield ? 1U : 0U};
@@ -242,15 +239,15 @@ _Unwind_Reason_Code heddle_segment_personality(int, _Unwind_Action actions, _Unw
   machine* const m = this_machine();
   void* bytes = nullptr;
   const auto allocate = [&] {
-    void* const memory = std::malloc(sizeof(block) + size);
+    void* const memory = std::malloc(sizeof(alloca_block) + size);
     if (memory == nullptr) {
       if (m != nullptr && m->current != nullptr) overflow(*m->current, size, "there is no memory");
       std::abort();
     }
-    auto* const b = ::new (memory) block{nullptr};
+    auto* const b = ::new (memory) alloca_block{nullptr, size};
     if (m != nullptr && m->current != nullptr) {
       stack& s = *m->current->memory;
-      b->next = static_cast<block*>(s.blocks);
+      b->next = static_cast<alloca_block*>(s.blocks);
       s.blocks = b;
     }
     bytes = b + 1;

@@ -69,6 +69,12 @@ struct segment_cache {
   }
 };
 
+/// An alloca that did not fit into its segment; its bytes follow.
+struct alignas(16) alloca_block {
+  alloca_block* next;
+  std::size_t size;
+};
+
 /// Where the caches of all machines are filled from. Thread-safe.
 class segment_pools {
  public:

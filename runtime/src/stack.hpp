@@ -17,7 +17,9 @@ struct stack {
   std::size_t size = 0;    ///< usable bytes, from bottom to this header
   char* limit = nullptr;   ///< lowest byte for frames of code compiled with -fsplit-stack; null: it does not grow
   class stack_pool* pool = nullptr;
-  void* context = nullptr;  ///< in a free list: where the next fiber starts; null if none ever ran
+  /// In a free list: where the next fiber starts; null if none ever ran. Of a segment in use: the frame of __morestack
+  /// in the segment that it goes on from.
+  void* context = nullptr;
   union {
     void* tsan_fiber = nullptr;  ///< ThreadSanitizer's idea of this stack
     void* blocks;                ///< of a segment: its allocas that did not fit; no such under TSan

@@ -262,6 +262,7 @@ void describe_thread_stack(char*& bottom, std::size_t& size, void*& tsan_fiber) 
 locals_base* thread_locals() noexcept { return nullptr; }
 void set_thread_locals(locals_base*) noexcept {}
 void at_fork(void (*)(), void (*)(), void (*)()) noexcept {}
+int thread_number() noexcept { return scheduler::get().active() ? static_cast<int>(model::current_thread()) + 1 : 0; }
 std::size_t process_threads() noexcept { return scheduler::get().count_threads(); }
 bool is_main_thread() noexcept { return scheduler::get().active() && model::current_thread() == 0; }
 void at_end_of_thread(void (*)() noexcept) noexcept {}

@@ -49,6 +49,11 @@ enum class plant : std::uint8_t {
   // runtime/src/late.hpp
   late_keeps_limit,  ///< on the way back to a segment a late machine leaves whatever the slot holds, mark or not
 
+  // runtime/src/scan_mark.hpp
+  resumes_without_barrier,  ///< the compiler may compare a fiber's mark before it stores that the fiber runs
+  resumes_while_scanned,    ///< a machine does not wait for the scan of a fiber
+  scans_without_claim,      ///< a fiber is scanned though a machine has taken the claim away
+
   // runtime: thread_mutex, waiter
   unlock_without_wake,      ///< unlock() wakes no sleeper
   lock_forgets_sleepers,    ///< a sleeper that gets the lock forgets that others sleep

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "roots/suspension.hpp"
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "barrier/words.hpp"
+#include "heddle/detail/platform.hpp"
+
+namespace heddle::gc::detail {
+
+namespace platform = heddle::detail::platform;
+
+constinit std::atomic<suspension*> suspension::all_{nullptr};
+
+namespace {
+
+constexpr platform::nanoseconds_t second = 1'000'000'000;
+constexpr platform::nanoseconds_t patience = 3 * second;  // then it is said that a thread does not answer
+
+void complain(int thread) noexcept {
+  static std::atomic<bool> said{false};
+  if (said.exchange(true, std::memory_order_relaxed)) return;
+  std::fprintf(stderr,
+               "heddle: thread %d does not answer the collector's signal %d: it has blocked it; the collection waits "
+               "(said once)\n",
+               thread, suspension::signal_number());
+}
+
+bool lives(int thread) noexcept { return ::syscall(SYS_tgkill, ::getpid(), thread, 0) == 0; }
+
+}  // namespace
+
+// --- the thread that is stopped --------------------------------------------------------------------------------
+
+void suspension::handle(int, siginfo_t*, void* context) noexcept {
+  const int error = errno;
+  const int self = ::gettid();
+  // acquire, all: so that a suspension is seen as listed, and a request with its thread; release halves in list() and
+  // stop().
+  for (suspension* s = all_.load(std::memory_order_acquire); s != nullptr; s = s->next_) {
+    const std::uint32_t word = s->word_.load(std::memory_order_acquire);
+    if (word % phases == asked && s->thread() == self) s->meet(*static_cast<ucontext_t*>(context), word);
+  }
+  errno = error;
+}
+
+void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
+  const std::uint32_t request = asked_word - asked;
+  registers_ = &context;
+  found_ = {heddle::detail::interrupted_kind::busy, nullptr};
+  if (heddle_gc_critical == 0) found_ = heddle::detail::what_is_interrupted(stack_pointer());
+  const bool stays = found_.kind != heddle::detail::interrupted_kind::busy;
+  // release: so that what has been found is seen, and all that the thread did before; acquire half in stop().
+  word_.store(request + (stays ? stopped : busy), std::memory_order_release);
+  platform::futex_wake(word_, 1);
+  // acquire: so that the scan has read what the thread changes now; release half in release().
+  while (word_.load(std::memory_order_acquire) == request + stopped) platform::futex_wait(word_, request + stopped);
+}
+
+// --- the collector ---------------------------------------------------------------------------------------------
+
+int suspension::take_signal() noexcept {
+  struct sigaction ours {};
+  ours.sa_sigaction = handle;
+  ours.sa_flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO;
+  ::sigfillset(&ours.sa_mask);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) ::sigdelset(&ours.sa_mask, fault);
+  for (int number = SIGRTMAX - 2; number >= SIGRTMIN; --number) {
+    struct sigaction now {};
+    if (::sigaction(number, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) continue;
+    if (::sigaction(number, &ours, nullptr) == 0) return number;
+  }
+  return 0;
+}
+
+int suspension::signal_number() noexcept {
+  static const int number = take_signal();
+  return number;
+}
+
+void suspension::list() noexcept {
+  if (listed_) return;
+  listed_ = true;
+  next_ = all_.load(std::memory_order_relaxed);
+  all_.store(this, std::memory_order_release);  // release: so that a handler sees it whole; acquire half there
+}
+
+answer suspension::stop(int thread) noexcept {
+  list();
+  const std::uint32_t request = word_.load(std::memory_order_relaxed) / phases * phases + phases;
+  thread_.store(thread, std::memory_order_relaxed);
+  word_.store(request + asked,
+              std::memory_order_release);  // release: so that the thread is seen; acquire half in handle()
+  const bool sent = ::syscall(SYS_tgkill, ::getpid(), thread, signal_number()) == 0;
+  const platform::nanoseconds_t since = platform::now();
+  bool there = sent;
+  // acquire: as said in meet().
+  while (there && word_.load(std::memory_order_acquire) == request + asked) {
+    platform::futex_wait(word_, request + asked, platform::now() + second / 4);
+    there = lives(thread);
+    if (platform::now() - since > patience) complain(thread);
+  }
+  switch (word_.load(std::memory_order_acquire) % phases) {  // acquire: as above
+    case stopped: return answer::stopped;
+    case busy: return answer::busy;
+    default: word_.store(request, std::memory_order_relaxed); return answer::gone;
+  }
+}
+
+void suspension::release() noexcept {
+  const std::uint32_t now = word_.load(std::memory_order_relaxed);
+  // release: the thread's stack has been read; acquire half in meet().
+  word_.store(now - now % phases, std::memory_order_release);
+  platform::futex_wake(word_, 1);
+}
+
+}  // namespace heddle::gc::detail

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// The stacks of fibers, for a collector that looks for addresses in them while the program runs.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "heddle/detail/config.hpp"
+
+namespace heddle::detail {
+
+class fiber;
+
+/// Is told of memory in which addresses may be.
+class word_visitor {
+ public:
+  /// Each aligned word in [from, to); both are aligned to 8, and from <= to.
+  virtual void words(const void* from, const void* to) noexcept = 0;
+
+ protected:
+  ~word_visitor() = default;
+};
+
+/// What a signal handler has interrupted.
+enum class interrupted_kind : std::uint8_t {
+  plain_thread,  ///< a thread that runs no fibers
+  idle,          ///< one that does, but has none now: nothing of the program is on its stack
+  busy,          ///< the runtime, or a fiber on a stack that is not its own: to be asked again
+  fiber,         ///< a fiber in user code
+};
+struct interrupted {
+  interrupted_kind kind;
+  fiber* running;  ///< of the last kind
+};
+/// Called by a signal handler, with the stack pointer of what it has interrupted. A fiber stays where it is until the
+/// handler returns. Async-signal-safe.
+HEDDLE_EXPORT interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept;
+
+/// The calling thread's word for the collector: whether its stack has been scanned, see mark_thread().
+HEDDLE_EXPORT std::atomic<std::uint8_t>& thread_scan_mark() noexcept;
+
+/// One scan of the stacks of all fibers: each is scanned once, while the fiber does not run. Their closures count as
+/// part of the stacks, before they begin, and when they have ended and a handle still looks at the result. Lives on a
+/// plain thread, the collector's, one at a time. Nothing here may be called while a thread is stopped in a signal
+/// handler, but what says so.
+///
+/// The collector calls scan_suspended(), then stops the threads that for_each_running() names, one after the other, and
+/// calls scan_interrupted() for each; and again, until scan_suspended() says that all has been scanned.
+class HEDDLE_EXPORT fiber_roots {
+ public:
+  /// Begins: no fiber counts as scanned from now on. Executes a heavy barrier.
+  explicit fiber_roots(word_visitor& visitor) noexcept;
+  ~fiber_roots();
+  fiber_roots(const fiber_roots&) = delete;
+  fiber_roots& operator=(const fiber_roots&) = delete;
+
+  /// Scans the suspended fibers that have not been scanned yet. `firmly`: a fiber that is to be resumed waits until it
+  /// has been scanned; else it is passed over. True if no fiber is left, and none can have been made meanwhile by one
+  /// that was not scanned. O(fibers), and a heavy barrier for 256 that are to be scanned, or for each one if firmly.
+  bool scan_suspended(bool firmly) noexcept;
+  /// Calls f(argument, thread) for each kernel thread that runs a fiber which has not been scanned.
+  void for_each_running(void (*f)(void* argument, int thread), void* argument) noexcept;
+  /// Whether there is still something to do for a fiber, which may run.
+  bool is_scanned(const fiber& f) const noexcept;
+  /// Scans a fiber that a signal handler has stopped with that stack pointer; not its registers. May be called while
+  /// other threads are stopped, too.
+  void scan_interrupted(fiber& f, std::uintptr_t stack_pointer) noexcept;
+
+  /// Marks a thread by its thread_scan_mark(): its stack has been scanned, and what the fibers that it makes begin with
+  /// is known.
+  void mark_thread(std::atomic<std::uint8_t>& mark) const noexcept;
+  bool is_marked(const std::atomic<std::uint8_t>& mark) const noexcept;
+
+ private:
+  struct batch;
+  bool scan(batch& b, bool firmly) noexcept;
+  bool nothing_unscanned_runs() noexcept;
+
+  word_visitor& visitor_;
+  std::uint8_t epoch_;
+};
+
+}  // namespace heddle::detail

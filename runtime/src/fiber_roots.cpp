@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// How a collector's thread scans the stacks of fibers; scan_mark.hpp says how it keeps apart from the machines.
+//
+// When is a scan over? A pass over all blocks may miss a fiber that an unscanned one makes behind it, before it ends
+// itself. So machines count when they resume one that has not been scanned; a pass is the last one if no machine ran
+// such a fiber when it began, none has resumed one since, and it has left none.
+#include "heddle/detail/fiber_roots.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "heddle/detail/bounded_wait.hpp"
+#include "scheduler.hpp"
+
+namespace heddle::detail {
+
+constinit atomic<std::uint8_t> scan_epoch{0};
+
+namespace {
+
+constinit atomic<bool> scanning{false};
+/// Turns of unscanned fibers, and fibers made by unscanned threads, while a scan was on.
+constinit atomic<std::uint32_t> unscanned_turns{0};
+/// Changes when a hold ends for which a machine may wait.
+constinit atomic<std::uint32_t> holds_ended{0};
+constinit atomic<std::uint32_t> hold_waiters{0};
+
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+constinit std::atomic<std::uint8_t> thread_mark{0};
+#else
+constinit thread_local std::atomic<std::uint8_t> thread_mark{0};
+#endif
+/// Set in a thread's mark: a collector knows the thread.
+constexpr std::uint8_t known = 1;
+
+void tell_waiters() noexcept {
+  holds_ended.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: after the hold has ended, before the look
+  if (hold_waiters.load(std::memory_order_seq_cst) != 0) platform::futex_wake(holds_ended, 1U << 30);
+}
+
+/// Waits until has_ended(), which tell_waiters() follows.
+template <class F>
+void await_hold(F has_ended) noexcept {
+  for (int i = 0; i != 64; ++i) {
+    if (has_ended()) return;
+    platform::cpu_relax();
+  }
+  hold_waiters.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: before the looks; other half in tell_waiters()
+  for (;;) {
+    const std::uint32_t seen = holds_ended.load(std::memory_order_seq_cst);  // seq_cst: before the look
+    if (has_ended()) break;
+    platform::futex_wait(holds_ended, seen);
+  }
+  hold_waiters.fetch_sub(1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+// --- machines and threads -------------------------------------------------------------------------------------
+
+[[gnu::noinline]] void resume_unscanned(machine& m, fiber& f) noexcept {
+  // acquire: so that a scan that has set it is seen to be on; release half in fiber_roots().
+  const std::uint8_t epoch = scan_epoch.load(std::memory_order_acquire);
+  if (!scanning.load(std::memory_order_relaxed)) return f.mark.settle(epoch);
+  if (!f.mark.try_resume()) {
+    m.awaited.store(&f, std::memory_order_release);  // release: the collector may count on it; acquire half there
+    on_home_stack([&f] { await_hold([&f] { return f.mark.try_resume(); }); });
+    m.awaited.store(nullptr, std::memory_order_relaxed);
+  }
+  // seq_cst: before the fiber makes others; other half in scan_suspended().
+  if (f.mark.epoch() != epoch) unscanned_turns.fetch_add(1, std::memory_order_seq_cst);
+}
+
+void await_scan(const fiber& f) noexcept {
+  if (f.mark.hold() != scan_hold::scanned || !scanning.load(std::memory_order_relaxed)) return;
+  on_home_stack([&f] { await_hold([&f] { return f.mark.hold() != scan_hold::scanned; }); });
+}
+
+std::uint8_t mark_of_thread() noexcept {
+  // acquire: as in resume_unscanned().
+  const std::uint8_t epoch = scan_epoch.load(std::memory_order_acquire);
+  if (!scanning.load(std::memory_order_relaxed)) return epoch;
+  const std::uint8_t mark = thread_mark.load(std::memory_order_relaxed);
+  if (mark == (epoch | known)) return epoch;
+  // An unknown thread has no addresses that it could pass on.
+  if (mark != 0) unscanned_turns.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: as in resume_unscanned()
+  return 0;
+}
+
+void forget_scan() noexcept { scanning.store(false, std::memory_order_relaxed); }
+
+[[gnu::noinline]] std::atomic<std::uint8_t>& thread_scan_mark() noexcept { return thread_mark; }
+
+// --- what a fiber's stack is ----------------------------------------------------------------------------------
+
+namespace {
+
+/// What a function may use below its stack pointer, and __morestack below its frame.
+constexpr std::size_t red_zone = 128;
+
+template <class T>
+T* up(T* at) noexcept {
+  return reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(at) + 7) & ~std::uintptr_t{7});
+}
+template <class T>
+T* down(T* at) noexcept {
+  return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(at) & ~std::uintptr_t{7});
+}
+
+void tell(word_visitor& v, const char* from, const char* to) noexcept {
+  from = up(from);
+  to = down(to);
+  if (from < to) v.words(from, to);
+}
+
+/// A stack from `from` up, which lies in its present segment, and the segments before.
+void visit_stack(word_visitor& v, const stack* s, const char* from) noexcept {
+  for (;;) {
+    tell(v, std::max<const char*>(from, s->bottom), s->bottom + s->size);
+    if (s->limit == nullptr) return;
+    for (auto* b = static_cast<const alloca_block*>(s->blocks); b != nullptr; b = b->next)
+      tell(v, reinterpret_cast<const char*>(b + 1), reinterpret_cast<const char*>(b + 1) + b->size);
+    if (s->next == nullptr) return;
+    from = static_cast<const char*>(s->context) - red_zone;
+    s = s->next;
+  }
+}
+
+/// The block may be made anew meanwhile, if it is that of a fiber that has ended: then anything may be found in it, but
+/// nothing outside is read. await_scan() keeps a large closure.
+void visit_closure(word_visitor& v, fiber& f) noexcept {
+  if (f.big)
+    tell(v, static_cast<const char*>(f.big_closure()), static_cast<const char*>(f.big_closure()) + f.closure->size);
+  else
+    tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
+}
+
+enum class where : std::uint8_t {
+  nowhere,    ///< no fiber
+  fresh,      ///< in its closure only, so far
+  suspended,  ///< on its stack too
+  running,    ///< it may be
+  ended,      ///< its closure holds the result
+};
+
+where look(const fiber& f) noexcept {
+  // acquire: so that what was stored before the state is seen; release halves in complete(), park(), yield() and
+  // run_joined().
+  switch (f.state.load(std::memory_order_acquire)) {
+    case fiber_state::free:
+    case fiber_state::ended:
+    case fiber_state::parents: return where::nowhere;
+    case fiber_state::fresh:
+    case fiber_state::starved: return where::fresh;
+    case fiber_state::runnable:
+    case fiber_state::parked:
+    case fiber_state::lending: return where::suspended;
+    case fiber_state::running: break;
+  }
+  // acquire: so that the result is seen; release half in end_fiber().
+  return f.joiner.load(std::memory_order_acquire) == ended_mark() ? where::ended : where::running;
+}
+
+/// Waits until each machine has been seen to have left what it was leaving; false if one takes too long: it may wait
+/// for something that a machine has which waits for us.
+bool await_departures(scheduler& s, const fiber* awaited) noexcept {
+  constexpr nanoseconds_t patience = 2'000'000;
+  const nanoseconds_t until = platform::now() + patience;
+  for (machine* m = s.machines(); m != nullptr; m = m->made_before) {
+    // acquire, all: so that the context of the fiber that it has left is seen; release halves in leave(),
+    // machine_main() and resume_unscanned().
+    const auto quiet = [&] {
+      return m->inside.load(std::memory_order_acquire) == 0 || m->at_home.load(std::memory_order_acquire) ||
+             (awaited != nullptr && m->awaited.load(std::memory_order_acquire) == awaited);
+    };
+    for (unsigned looks = 0; !quiet(); ++looks) {
+      if (platform::now() >= until) return false;
+      looks < 64 ? platform::cpu_relax() : platform::yield_thread();
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept {
+  const machine* const m = this_machine();
+  if (m == nullptr) return {interrupted_kind::plain_thread, nullptr};
+  if (m->at_home.load(std::memory_order_relaxed)) return {interrupted_kind::idle, nullptr};
+  fiber* const f = m->current;
+  if (m->is_inside() || f == nullptr) return {interrupted_kind::busy, nullptr};
+  const stack* const s = f->memory;
+  const auto bottom = reinterpret_cast<std::uintptr_t>(s->bottom);
+  if (stack_pointer < bottom || stack_pointer > bottom + s->size) return {interrupted_kind::busy, nullptr};
+  return {interrupted_kind::fiber, f};
+}
+
+// --- the scan -------------------------------------------------------------------------------------------------
+
+struct fiber_roots::batch {
+  std::array<fiber*, 256> fibers;
+  std::size_t count = 0;
+};
+
+fiber_roots::fiber_roots(word_visitor& visitor) noexcept
+    : visitor_(visitor), epoch_(scan_mark::after(scan_epoch.load(std::memory_order_relaxed))) {
+  fiber_pool::instance().begin_walk();
+  scanning.store(true, std::memory_order_relaxed);
+  scan_epoch.store(epoch_, std::memory_order_release);  // release: so that who sees it sees that a scan is on
+  platform::heavy_barrier();  // who compares a mark from now on sees the epoch; light half in equals()
+}
+
+fiber_roots::~fiber_roots() {
+  scanning.store(false, std::memory_order_relaxed);
+  fiber_pool::instance().end_walk();
+}
+
+bool fiber_roots::is_scanned(const fiber& f) const noexcept { return f.mark.epoch() == epoch_; }
+
+void fiber_roots::mark_thread(std::atomic<std::uint8_t>& mark) const noexcept {
+  mark.store(epoch_ | known, std::memory_order_relaxed);
+}
+bool fiber_roots::is_marked(const std::atomic<std::uint8_t>& mark) const noexcept {
+  return mark.load(std::memory_order_relaxed) == (epoch_ | known);
+}
+
+void fiber_roots::for_each_running(void (*f)(void*, int), void* argument) noexcept {
+  const visit runtime;
+  if (!runtime) return;
+  for (const machine* m = runtime->machines(); m != nullptr; m = m->made_before) {
+    const fiber* const now = __atomic_load_n(&m->current, __ATOMIC_RELAXED);
+    const int thread = m->thread_number.load(std::memory_order_relaxed);
+    if (now != nullptr && thread != 0 && !is_scanned(*now)) f(argument, thread);
+  }
+}
+
+bool fiber_roots::nothing_unscanned_runs() noexcept {
+  bool nothing = true;
+  for_each_running([](void* to, int) { *static_cast<bool*>(to) = false; }, &nothing);
+  return nothing;
+}
+
+void fiber_roots::scan_interrupted(fiber& f, std::uintptr_t stack_pointer) noexcept {
+  visit_stack(visitor_, f.memory, reinterpret_cast<const char*>(stack_pointer) - red_zone);
+  visit_closure(visitor_, f);
+  f.mark.settle(epoch_);
+}
+
+bool fiber_roots::scan(batch& b, bool firmly) noexcept {
+  if (b.count == 0) return true;
+  std::array<where, std::tuple_size_v<decltype(b.fibers)>> found;
+  for (std::size_t i = 0; i != b.count; ++i) b.fibers[i]->mark.claim(firmly ? scan_hold::firm : scan_hold::claimed);
+  platform::heavy_barrier();  // the claims before the looks; light half in equals()
+  for (std::size_t i = 0; i != b.count; ++i) found[i] = look(*b.fibers[i]);
+  const visit runtime;  // so that the machines stay
+  const bool departed = !runtime || await_departures(*runtime.operator->(), firmly ? b.fibers[0] : nullptr);
+  bool all = true;
+  for (std::size_t i = 0; i != b.count; ++i) {
+    fiber& f = *b.fibers[i];
+    const where at = found[i];
+    const bool usable = at == where::fresh || at == where::ended || (at == where::suspended && departed);
+    if (usable && f.mark.begin()) {
+      if (at == where::suspended) visit_stack(visitor_, f.memory, static_cast<const char*>(f.context));
+      visit_closure(visitor_, f);
+      f.mark.end(epoch_);
+    } else {
+      f.mark.let_go();
+      all &= at == where::nowhere;
+    }
+  }
+  b.count = 0;
+  tell_waiters();
+  return all;
+}
+
+bool fiber_roots::scan_suspended(bool firmly) noexcept {
+  const std::uint32_t turns = unscanned_turns.load(std::memory_order_seq_cst);  // seq_cst: before the looks below
+  platform::heavy_barrier();  // what machines run is seen, or their comparison sees the epoch; light half in equals()
+  bool all = nothing_unscanned_runs();
+  batch b;
+  std::array<fiber_pool::slab, 64> slabs;
+  const fiber* last = nullptr;
+  while (const std::size_t n = fiber_pool::instance().slabs_after(last, slabs.data(), slabs.size())) {
+    for (std::size_t i = 0; i != n; ++i)
+      for (fiber *f = slabs[i].fibers, *const end = f + slabs[i].used; f != end; ++f) {
+        if (is_scanned(*f)) continue;
+        const where at = look(*f);
+        if (at == where::nowhere) continue;
+        if (at == where::running) {
+          all = false;
+          continue;
+        }
+        b.fibers[b.count++] = f;
+        if (firmly || b.count == b.fibers.size()) all &= scan(b, firmly);
+      }
+    last = slabs[n - 1].fibers;
+  }
+  all &= scan(b, firmly);
+  // seq_cst: after all looks; other half in resume_unscanned().
+  return all && unscanned_turns.load(std::memory_order_seq_cst) == turns;
+}
+
+}  // namespace heddle::detail

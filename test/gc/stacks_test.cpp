@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What is found on stacks: addresses that are nowhere else, since all other copies are hidden by an exclusive or.
+#include "roots/stacks.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "heddle/heddle.hpp"
+#include "roots/suspension.hpp"
+#include "roots/threads.hpp"
+
+using namespace heddle::gc::detail;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uintptr_t mask = 0xA5A5'5A5A'C3C3'3C3C;
+
+/// An address that no other memory has, and the way to it.
+class hidden {
+ public:
+  hidden() : masked_((next_.fetch_add(64) + base) ^ mask) {}
+  /// Into a register of the caller only.
+  [[gnu::always_inline]] std::uintptr_t reveal() const {
+    std::uintptr_t v = masked_;
+    asm volatile("" : "+r"(v));
+    return v ^ mask;
+  }
+  bool is(std::uintptr_t word) const { return (word ^ mask) == masked_; }
+
+ private:
+  static constexpr std::uintptr_t base = 0x0000'5EED'0000'0000;
+  static inline std::atomic<std::uintptr_t> next_{0};
+  const std::uintptr_t masked_;
+};
+
+/// How often each is found.
+class finder final : public root_sink {
+ public:
+  explicit finder(std::vector<const hidden*> wanted) : wanted_(std::move(wanted)), found_(wanted_.size()) {}
+  void words(const void* from, const void* to) noexcept override {
+    ++ranges;
+    bytes += static_cast<std::size_t>(static_cast<const char*>(to) - static_cast<const char*>(from));
+    for (auto* w = static_cast<const std::uintptr_t*>(from); w < static_cast<const std::uintptr_t*>(to); ++w) look(*w);
+  }
+  int found(std::size_t i) const { return found_[i]; }
+
+  std::size_t ranges = 0;
+  std::size_t bytes = 0;
+
+ private:
+  void look(std::uintptr_t word) noexcept {
+    if ((word >> 32) != 0x5EED) return;
+    for (std::size_t i = 0; i != wanted_.size(); ++i) found_[i] += wanted_[i]->is(word);
+  }
+  std::vector<const hidden*> wanted_;
+  std::vector<int> found_;
+};
+
+/// Runs f on a plain thread that the collector does not know, as its own thread is.
+template <class F>
+void as_collector(F f) {
+  std::thread t(f);
+  t.join();
+}
+
+int times_found(const hidden& h) {
+  finder f({&h});
+  scan_stacks(f);
+  return f.found(0);
+}
+
+/// Keeps the value on the stack of the caller, in memory.
+template <class F>
+[[gnu::noinline]] void with_on_stack(std::uintptr_t value, F f) {
+  std::uintptr_t kept[4] = {0, value, 0, 0};
+  value = 0;
+  asm volatile("" : : "r"(kept) : "memory");
+  f();
+  kept[1] = 0;
+  asm volatile("" : : "r"(kept) : "memory");
+}
+
+/// Opens a way for many, once.
+class gate {
+ public:
+  void open() { opened_.store(true); }
+  bool is_open() const { return opened_.load(); }
+  void spin() const {
+    while (!is_open()) asm volatile("pause");
+  }
+  void sleep() const {
+    while (!is_open()) std::this_thread::sleep_for(100us);
+  }
+
+ private:
+  std::atomic<bool> opened_{false};
+};
+
+heddle::options two() {
+  heddle::options o;
+  o.procs = 2;
+  return o;
+}
+
+/// The scan of another thread while the calling fiber waits without giving its machine up.
+template <class F>
+void meanwhile(F f) {
+  heddle::blocking([&] { as_collector(f); });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(nothing_runs) {
+  hidden h;
+  int found = 1;
+  as_collector([&] { found = times_found(h); });
+  BOOST_TEST(found == 0);
+}
+
+BOOST_AUTO_TEST_CASE(parked_fiber) {
+  heddle::run(
+      [] {
+        hidden h;
+        heddle::channel<int> go;
+        auto f = heddle::spawn([&] { with_on_stack(h.reveal(), [&] { (void)go.receive(); }); });
+        heddle::this_fiber::sleep_for(5ms);
+        int found = 0;
+        meanwhile([&] { found = times_found(h); });
+        BOOST_TEST(found > 0);
+        go.send(1);
+        f.join();
+        meanwhile([&] { found = times_found(h); });
+        BOOST_TEST(found == 0);
+      },
+      two());
+}
+
+BOOST_AUTO_TEST_CASE(runnable_fiber) {
+  heddle::options one;
+  one.procs = 1;
+  heddle::run(
+      [] {
+        hidden h;
+        std::atomic<bool> over{false};
+        auto f = heddle::spawn([&] {
+          with_on_stack(h.reveal(), [&] {
+            while (!over.load()) heddle::this_fiber::yield();
+          });
+        });
+        heddle::this_fiber::yield();
+        heddle::this_fiber::yield();
+        std::atomic<int> found{-1};
+        std::thread collector([&] { found.store(times_found(h)); });
+        while (found.load() < 0) asm volatile("pause");  // it does not run meanwhile
+        collector.join();
+        BOOST_TEST(found.load() > 0);
+        over.store(true);
+        f.join();
+      },
+      one);
+}
+
+namespace {
+
+/// Spins with the value in one general register only.
+[[gnu::noinline]] void spin_in_register(const hidden& h, std::atomic<bool>& begun, const std::atomic<bool>& over) {
+  std::uintptr_t v = h.reveal();
+  asm volatile(
+      "movq %[v], %%r13\n\t"
+      "xorl %k[v], %k[v]\n\t"
+      "movb $1, (%[begun])\n\t"
+      "1: pause\n\t"
+      "cmpb $0, (%[over])\n\t"
+      "je 1b\n\t"
+      "xorl %%r13d, %%r13d"
+      : [v] "+r"(v)
+      : [begun] "r"(&begun), [over] "r"(&over)
+      : "r13", "memory", "cc");
+}
+
+/// The same with one of xmm7, or the upper half of ymm7.
+[[gnu::noinline]] void spin_in_vector(const hidden& h, std::atomic<bool>& begun, const std::atomic<bool>& over) {
+  std::uintptr_t v = h.reveal();
+  asm volatile(
+      "movq %[v], %%xmm7\n\t"
+      "xorl %k[v], %k[v]\n\t"
+      "movb $1, (%[begun])\n\t"
+      "1: pause\n\t"
+      "cmpb $0, (%[over])\n\t"
+      "je 1b\n\t"
+      "pxor %%xmm7, %%xmm7"
+      : [v] "+r"(v)
+      : [begun] "r"(&begun), [over] "r"(&over)
+      : "xmm7", "memory", "cc");
+}
+
+[[gnu::noinline, gnu::target("avx2")]] void spin_in_upper_half(const hidden& h, std::atomic<bool>& begun,
+                                                               const std::atomic<bool>& over) {
+  std::uintptr_t v = h.reveal();
+  asm volatile(
+      "vmovq %[v], %%xmm7\n\t"
+      "vinserti128 $1, %%xmm7, %%ymm7, %%ymm7\n\t"
+      "vpxor %%xmm6, %%xmm6, %%xmm6\n\t"
+      "vinserti128 $0, %%xmm6, %%ymm7, %%ymm7\n\t"
+      "xorl %k[v], %k[v]\n\t"
+      "movb $1, (%[begun])\n\t"
+      "1: pause\n\t"
+      "cmpb $0, (%[over])\n\t"
+      "je 1b\n\t"
+      "vzeroall"
+      : [v] "+r"(v)
+      : [begun] "r"(&begun), [over] "r"(&over)
+      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+        "xmm13", "xmm14", "xmm15", "memory", "cc");
+}
+
+/// Below the stack pointer.
+[[gnu::noinline]] void spin_in_red_zone(const hidden& h, std::atomic<bool>& begun, const std::atomic<bool>& over) {
+  std::uintptr_t v = h.reveal();
+  asm volatile(
+      "movq %[v], -120(%%rsp)\n\t"
+      "xorl %k[v], %k[v]\n\t"
+      "movb $1, (%[begun])\n\t"
+      "1: pause\n\t"
+      "cmpb $0, (%[over])\n\t"
+      "je 1b\n\t"
+      "movq $0, -120(%%rsp)"
+      : [v] "+r"(v)
+      : [begun] "r"(&begun), [over] "r"(&over)
+      : "memory", "cc");
+}
+
+using spinner = void (*)(const hidden&, std::atomic<bool>&, const std::atomic<bool>&);
+
+std::vector<spinner> spinners() {
+  std::vector<spinner> all{spin_in_register, spin_in_vector, spin_in_red_zone};
+  if (__builtin_cpu_supports("avx2")) all.push_back(spin_in_upper_half);
+  return all;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(running_fiber) {
+  for (const spinner spin : spinners())
+    heddle::run(
+        [&] {
+          hidden h;
+          std::atomic<bool> begun{false};
+          std::atomic<bool> over{false};
+          auto f = heddle::spawn([&] { spin(h, begun, over); });
+          while (!begun.load()) heddle::this_fiber::yield();
+          int found = 0;
+          meanwhile([&] { found = times_found(h); });
+          over.store(true);
+          f.join();
+          BOOST_TEST(found > 0);
+        },
+        two());
+}
+
+BOOST_AUTO_TEST_CASE(plain_thread) {
+  for (const spinner spin : spinners()) {
+    hidden h;
+    std::atomic<bool> begun{false};
+    std::atomic<bool> over{false};
+    std::thread t([&] {
+      const thread_registration known;
+      spin(h, begun, over);
+    });
+    while (!begun.load()) std::this_thread::yield();
+    int found = 0;
+    as_collector([&] { found = times_found(h); });
+    over.store(true);
+    t.join();
+    BOOST_TEST(found > 0);
+    as_collector([&] { found = times_found(h); });
+    BOOST_TEST(found == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sleeping_thread) {
+  hidden h;
+  std::atomic<bool> begun{false};
+  gate over;
+  std::thread t([&] {
+    const thread_registration known;
+    with_on_stack(h.reveal(), [&] {
+      begun.store(true);
+      over.sleep();
+    });
+  });
+  while (!begun.load()) std::this_thread::yield();
+  int found = 0;
+  as_collector([&] { found = times_found(h); });
+  over.open();
+  t.join();
+  BOOST_TEST(found > 0);
+}
+
+BOOST_AUTO_TEST_CASE(unknown_thread) {
+  hidden h;
+  std::atomic<bool> begun{false};
+  std::atomic<bool> over{false};
+  std::thread t([&] { spin_in_register(h, begun, over); });
+  while (!begun.load()) std::this_thread::yield();
+  int found = 1;
+  as_collector([&] { found = times_found(h); });
+  over.store(true);
+  t.join();
+  BOOST_TEST(found == 0);
+}
+
+BOOST_AUTO_TEST_CASE(main_thread) {
+  hidden h;
+  const thread_registration known;
+  int found = 0;
+  with_on_stack(h.reveal(), [&] { as_collector([&] { found = times_found(h); }); });
+  BOOST_TEST(found > 0);
+}
