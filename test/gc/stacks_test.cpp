@@ -334,3 +334,281 @@ BOOST_AUTO_TEST_CASE(main_thread) {
   with_on_stack(h.reveal(), [&] { as_collector([&] { found = times_found(h); }); });
   BOOST_TEST(found > 0);
 }
+
+// --- fibers that have not begun, that have ended, that lend their stack -----------------------------------------
+
+namespace {
+
+heddle::options one() {
+  heddle::options o;
+  o.procs = 1;
+  return o;
+}
+
+/// The scan while the calling fiber keeps its machine, so that no other runs on it.
+int times_found_meanwhile(const hidden& h) {
+  std::atomic<int> found{-1};
+  std::thread collector([&] { found.store(times_found(h)); });
+  while (found.load() < 0) asm volatile("pause");
+  collector.join();
+  return found.load();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(fresh_fiber) {
+  heddle::run(
+      [] {
+        hidden h;
+        auto f = heddle::spawn([v = h.reveal()] { return v == 0; });
+        BOOST_TEST(times_found_meanwhile(h) > 0);
+        BOOST_TEST(!f.join());
+        BOOST_TEST(times_found_meanwhile(h) == 0);
+      },
+      one());
+}
+
+BOOST_AUTO_TEST_CASE(fresh_fiber_with_large_closure) {
+  heddle::run(
+      [] {
+        hidden h;
+        struct large {
+          std::array<char, 1000> before;
+          std::uintptr_t v;
+          std::array<char, 996> after;
+        };
+        auto f = [&] { return heddle::spawn([l = large{{}, h.reveal(), {}}] { return l.v == 0; }); }();
+        // What the closure was made of is gone from the stack.
+        [] { asm volatile("" : : "r"(std::array<char, 8000>{}.data()) : "memory"); }();
+        BOOST_TEST(times_found_meanwhile(h) > 0);
+        BOOST_TEST(!f.join());
+      },
+      one());
+}
+
+BOOST_AUTO_TEST_CASE(result_that_nobody_has_joined) {
+  heddle::run(
+      [] {
+        hidden small;
+        hidden large;
+        auto f = heddle::spawn([&] { return small.reveal(); });
+        auto g = heddle::spawn([&] {
+          std::array<std::uintptr_t, 100> a{};
+          a[50] = large.reveal();
+          return a;
+        });
+        heddle::this_fiber::sleep_for(5ms);
+        BOOST_TEST(times_found_meanwhile(small) > 0);
+        BOOST_TEST(times_found_meanwhile(large) > 0);
+        BOOST_TEST(small.is(f.join()));
+        BOOST_TEST(large.is(g.join()[50]));
+      },
+      one());
+}
+
+BOOST_AUTO_TEST_CASE(fiber_that_lends_its_stack) {
+  heddle::run(
+      [] {
+        hidden h;
+        hidden in_register;
+        int found = 0;
+        int found_in_register = 0;
+        const auto lend = [&] {
+          auto f = heddle::spawn([&] {
+            heddle::this_fiber::sleep_for(1ms);
+            found = times_found_meanwhile(h);
+            found_in_register = times_found_meanwhile(in_register);
+          });
+          std::uintptr_t kept = in_register.reveal();
+          asm volatile("" : "+r"(kept));  // in a register, or a frame, across the call
+          with_on_stack(h.reveal(), [&] { f.join(); });
+          asm volatile("" : "+r"(kept));
+        };
+        lend();
+        BOOST_TEST(found > 0);
+        BOOST_TEST(found_in_register > 0);
+      },
+      one());
+}
+
+// --- many -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Of the calling thread, in microseconds.
+long processor_time() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return t.tv_sec * 1'000'000 + t.tv_nsec / 1000;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(many_parked_while_others_run) {
+  constexpr int many = 20'000;
+  heddle::run(
+      [] {
+        std::vector<std::unique_ptr<hidden>> all;
+        std::vector<const hidden*> wanted;
+        for (int i = 0; i != many; ++i) wanted.push_back(all.emplace_back(std::make_unique<hidden>()).get());
+        // Looked up by number: 64 apart.
+        class counter final : public root_sink {
+         public:
+          explicit counter(std::uintptr_t first) : first_(first), seen_(many) {}
+          void words(const void* from, const void* to) noexcept override {
+            for (auto* w = static_cast<const std::uintptr_t*>(from); w < static_cast<const std::uintptr_t*>(to); ++w)
+              if (*w - first_ < std::uintptr_t{many} * 64) seen_[(*w - first_) / 64] = true;
+          }
+          std::size_t seen() const { return static_cast<std::size_t>(std::count(seen_.begin(), seen_.end(), true)); }
+
+         private:
+          std::uintptr_t first_;
+          std::vector<bool> seen_;
+        };
+        heddle::channel<int> go;
+        std::vector<heddle::join_handle<void>> fibers;
+        for (const auto& h : all)
+          fibers.push_back(heddle::spawn([&h, &go] { with_on_stack(h->reveal(), [&] { (void)go.receive(); }); }));
+        heddle::this_fiber::sleep_for(20ms);
+        std::atomic<bool> over{false};
+        std::atomic<long> worst{0};
+        auto busy = heddle::spawn([&] {
+          while (!over.load()) {
+            const auto before = std::chrono::steady_clock::now();
+            heddle::this_fiber::yield();
+            const long took = (std::chrono::steady_clock::now() - before) / 1us;
+            if (took > worst.load()) worst.store(took);
+          }
+        });
+        std::size_t seen = 0;
+        meanwhile([&] {
+          for (int i = 0; i != 5; ++i) {
+            counter c(all.front()->reveal());
+            const long before = processor_time();
+            scan_stacks(c);
+            BOOST_TEST_MESSAGE("scan: " << processor_time() - before << " us of the processor");
+            seen = c.seen();
+          }
+        });
+        over.store(true);
+        BOOST_TEST_MESSAGE("longest turn: " << worst.load() << " us");
+        BOOST_TEST(seen == std::size_t{many});
+        go.close();
+      },
+      two());
+}
+
+BOOST_AUTO_TEST_CASE(fibers_that_take_turns) {
+  heddle::run(
+      [] {
+        heddle::channel<std::uintptr_t> to;
+        heddle::channel<std::uintptr_t> fro;
+        std::atomic<bool> over{false};
+        auto f = heddle::spawn([&] {
+          while (auto v = to.receive()) fro.send(*v);
+        });
+        auto g = heddle::spawn([&] {
+          while (!over.load()) {
+            to.send(1);
+            (void)fro.receive();
+          }
+          to.close();
+        });
+        hidden h;
+        int missed = 0;
+        with_on_stack(h.reveal(), [&] {
+          meanwhile([&] {
+            for (int i = 0; i != 200; ++i) missed += times_found(h) == 0;
+          });
+        });
+        over.store(true);
+        BOOST_TEST(missed == 0);
+      },
+      two());
+}
+
+/// An address goes from fiber to fiber: each gives it to a new one, and ends.
+BOOST_AUTO_TEST_CASE(address_handed_to_new_fibers) {
+  heddle::run(
+      [] {
+        hidden h;
+        std::atomic<bool> over{false};
+        std::atomic<int> alive{1};
+        struct relay_race {
+          std::uintptr_t v;
+          std::atomic<bool>& over;
+          std::atomic<int>& alive;
+          void operator()() {
+            const std::uintptr_t mine = std::exchange(v, 0);
+            if (over.load())
+              alive.store(0);
+            else
+              heddle::go(relay_race{mine, over, alive});
+          }
+        };
+        heddle::go(relay_race{h.reveal(), over, alive});
+        int missed = 0;
+        meanwhile([&] {
+          for (int i = 0; i != 500; ++i) missed += times_found(h) == 0;
+        });
+        over.store(true);
+        while (alive.load() != 0) heddle::this_fiber::yield();
+        BOOST_TEST(missed == 0);
+      },
+      two());
+}
+
+BOOST_AUTO_TEST_CASE(fibers_that_begin_and_end_all_the_time) {
+  heddle::run(
+      [] {
+        std::atomic<bool> over{false};
+        auto storm = [&] {
+          while (!over.load()) {
+            auto a = heddle::spawn([] { heddle::this_fiber::yield(); });
+            auto b = heddle::spawn([big = std::array<char, 300>{}] { return big[0]; });
+            heddle::go([] {});
+            a.join();
+          }
+        };
+        auto f = heddle::spawn(storm);
+        auto g = heddle::spawn(storm);
+        hidden h;
+        int missed = 0;
+        with_on_stack(h.reveal(), [&] {
+          meanwhile([&] {
+            for (int i = 0; i != 300; ++i) missed += times_found(h) == 0;
+          });
+        });
+        over.store(true);
+        BOOST_TEST(missed == 0);
+      },
+      two());
+}
+
+BOOST_AUTO_TEST_CASE(stray_signals) {
+  {
+    hidden h;
+    as_collector([&] { times_found(h); });  // installs the handler
+  }
+  std::atomic<bool> over{false};
+  gate begun;
+  std::thread victim([&] {
+    const thread_registration known;
+    begun.open();
+    while (!over.load()) asm volatile("pause");
+  });
+  begun.spin();
+  const pthread_t target = victim.native_handle();
+  std::thread storm([&] {
+    while (!over.load()) ::pthread_kill(target, suspension::signal_number());
+  });
+  for (int i = 0; i != 500; ++i) {
+    hidden h;
+    int found = 1;
+    as_collector([&] { found = times_found(h); });
+    BOOST_TEST(found == 0);
+  }
+  over.store(true);
+  storm.join();
+  victim.join();
+}
