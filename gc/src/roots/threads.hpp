@@ -14,7 +14,7 @@ namespace heddle::gc::detail {
 /// Makes the calling thread known while it lives: its stack is scanned, whether it runs fibers or not. Made and
 /// destroyed by the thread itself, the latter when the thread ends; its memory must stay until then, and a thread has
 /// one at most. The constructor asks the C library where the thread's stack is, which allocates and reads files; it
-/// needs some kilobytes of stack. Both wait while the collector scans stacks of threads: heddle_gc_critical must be
+/// needs some kilobytes of stack. Both wait while the collector scans stacks of threads: the thread must be in no
 /// down.
 class thread_registration {
  public:
