@@ -15,7 +15,7 @@ namespace heddle::gc::detail {
 /// destroyed by the thread itself, the latter when the thread ends; its memory must stay until then, and a thread has
 /// one at most. The constructor asks the C library where the thread's stack is, which allocates and reads files; it
 /// needs some kilobytes of stack. Both wait while the collector scans stacks of threads: the thread must be in no
-/// down.
+/// function of the collector then.
 class thread_registration {
  public:
   thread_registration() noexcept;

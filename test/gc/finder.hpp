@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "roots/sink.hpp"
+
+namespace heddle::testing {
+
+/// A word that a test looks for: no address, and not known to anybody in one piece but where the test has put it.
+class hidden_word {
+ public:
+  explicit hidden_word(std::uintptr_t number) noexcept : complement_(~(0xA5'0000'5EED'0000 + 16 * number)) {}
+  std::uintptr_t reveal() const noexcept { return ~complement_; }
+  /// Stores the word at `at`, and leaves no copy where optimised code might keep one.
+  void plant(void* at) const noexcept {
+    __atomic_store_n(static_cast<std::uintptr_t*>(at), reveal(), __ATOMIC_RELAXED);
+  }
+
+ private:
+  volatile std::uintptr_t complement_;
+};
+
+/// Counts how often it is told of each hidden word.
+class finder final : public gc::detail::root_sink {
+ public:
+  explicit finder(const hidden_word& w) noexcept : looked_for_(w) {}
+
+  // The memory may change meanwhile, as the contract allows.
+  __attribute__((no_sanitize("thread"), no_sanitize("address"))) void words(const void* from,
+                                                                            const void* to) noexcept override {
+    const auto* at = static_cast<const volatile std::uintptr_t*>(from);
+    if (reinterpret_cast<std::uintptr_t>(from) % 8 != 0 || reinterpret_cast<std::uintptr_t>(to) % 8 != 0) ++unaligned;
+    for (; at != to; ++at, ++seen)
+      if (*at == looked_for_.reveal()) ++found;
+  }
+
+  std::size_t found = 0;
+  std::size_t seen = 0;  ///< words in all
+  std::size_t unaligned = 0;
+
+ private:
+  const hidden_word& looked_for_;
+};
+
+}  // namespace heddle::testing

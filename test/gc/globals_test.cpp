@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "roots/globals.hpp"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <thread>
+
+#include "gc/finder.hpp"
+#include "gc/loaded_module.hpp"
+#include "roots/copied_words.hpp"
+#include "support/leak_check.hpp"
+
+namespace {
+
+using heddle::gc::detail::scan_globals;
+using heddle::gc::detail::tell_copied;
+using heddle::testing::finder;
+using heddle::testing::hidden_word;
+using heddle::testing::loaded_module;
+
+constexpr std::size_t page = 4096;
+
+void* zeroed;            // in .bss
+void* filled = &zeroed;  // in .data
+alignas(page) char pages[5 * page];
+
+std::size_t found_in_globals(const hidden_word& w) {
+  finder f(w);
+  scan_globals(f);
+  BOOST_TEST(f.unaligned == 0u);
+  return f.found;
+}
+
+/// From now on the kernel refuses to copy memory by address, as in some containers.
+bool forbid_copies_by_address() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{sizeof program / sizeof program[0], program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(globals, heddle::testing::leak_check)
+
+BOOST_AUTO_TEST_CASE(variables_of_the_program) {
+  const hidden_word first(1), second(2), nowhere(3);
+  first.plant(&zeroed);
+  second.plant(&filled);
+  BOOST_TEST(found_in_globals(first) == 1u);
+  BOOST_TEST(found_in_globals(second) == 1u);
+  BOOST_TEST(found_in_globals(nowhere) == 0u);
+  zeroed = filled = nullptr;
+  BOOST_TEST(found_in_globals(first) == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(variables_of_a_library_while_it_is_loaded) {
+  const hidden_word w(4);
+  {
+    const loaded_module module;
+    w.plant(module.variable());
+    BOOST_TEST(found_in_globals(w) == 1u);
+  }
+  BOOST_TEST(found_in_globals(w) == 0u);
+}
+
+/// Relocated constants are left out, variables that share a page with them are not.
+BOOST_AUTO_TEST_CASE(constants_are_left_out) {
+  const loaded_module module;
+  struct here : heddle::gc::detail::root_sink {
+    const std::uintptr_t address;
+    bool found = false;
+    explicit here(const void* p) : address(reinterpret_cast<std::uintptr_t>(p)) {}
+    void words(const void* from, const void* to) noexcept override {
+      for (auto* at = static_cast<const std::uintptr_t*>(from); at != to; ++at) found = found || *at == address;
+    }
+  } sink(*module.constant());
+  scan_globals(sink);
+  BOOST_TEST(!sink.found);
+
+  const hidden_word in_read_only_segment(99);
+  BOOST_TEST(*module.read_only() == in_read_only_segment.reveal());
+  BOOST_TEST(found_in_globals(in_read_only_segment) == 0u);
+}
+
+/// What the program has made unreadable is left out, and nothing else.
+BOOST_AUTO_TEST_CASE(pages_that_cannot_be_read) {
+  const hidden_word w(5);
+  for (std::size_t i = 0; i != 5; ++i) w.plant(pages + i * page + page - sizeof(void*));
+  BOOST_TEST(found_in_globals(w) == 5u);
+  BOOST_REQUIRE(::mprotect(pages + page, page, PROT_NONE) == 0);
+  BOOST_REQUIRE(::mprotect(pages + 3 * page, page, PROT_NONE) == 0);
+  BOOST_TEST(found_in_globals(w) == 3u);
+  BOOST_REQUIRE(::mprotect(pages, sizeof pages, PROT_READ | PROT_WRITE) == 0);
+  BOOST_TEST(found_in_globals(w) == 5u);
+  for (char& c : pages) c = 0;
+}
+
+BOOST_AUTO_TEST_CASE(parts_of_words_at_the_ends_are_left_out) {
+  const hidden_word w(6);
+  alignas(8) char words[4 * sizeof(void*)] = {};
+  for (std::size_t i = 0; i != 4; ++i) w.plant(words + i * sizeof(void*));
+  const auto found = [&](std::size_t from, std::size_t to) {
+    finder f(w);
+    tell_copied(f, words + from, to - from);
+    return f.found;
+  };
+  BOOST_TEST(found(0, 32) == 4u);
+  BOOST_TEST(found(1, 31) == 2u);
+  BOOST_TEST(found(8, 25) == 2u);
+  BOOST_TEST(found(3, 8) == 0u);
+  BOOST_TEST(found(3, 13) == 0u);
+  BOOST_TEST(found(5, 5) == 0u);
+}
+
+/// A library is not unmapped while it is scanned.
+BOOST_AUTO_TEST_CASE(libraries_come_and_go_meanwhile) {
+  const hidden_word w(7);
+  std::atomic<bool> over{false};
+  std::thread loads([&] {
+    while (!over) {
+      const loaded_module module;
+      w.plant(module.variable());
+    }
+  });
+  std::size_t sometimes = 0;
+  for (int i = 0; i != 2000; ++i) {
+    finder f(w);
+    scan_globals(f);
+    sometimes += f.found;
+    if (f.found > 1 || f.seen == 0) BOOST_ERROR("told wrongly");
+  }
+  over = true;
+  loads.join();
+  BOOST_TEST(sometimes > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(where_the_kernel_refuses_to_copy_by_address) {
+  const hidden_word w(8);
+  w.plant(pages);
+  w.plant(pages + 4 * page);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (!forbid_copies_by_address()) ::_exit(100);
+    ::mprotect(pages + page, page, PROT_NONE);
+    finder f(w);
+    scan_globals(f);
+    ::mprotect(pages + page, page, PROT_READ | PROT_WRITE);
+    const rlimit no_descriptor{0, 0};
+    if (::setrlimit(RLIMIT_NOFILE, &no_descriptor) != 0) ::_exit(101);
+    scan_globals(f);
+    ::_exit(static_cast<int>(f.found));
+  }
+  int status = 0;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_REQUIRE(WIFEXITED(status));
+  BOOST_TEST(WEXITSTATUS(status) == 4);
+  for (char& c : pages) c = 0;
+}
+
+BOOST_AUTO_TEST_SUITE_END()
