@@ -36,26 +36,26 @@ void thread_mutex::lock_slow() noexcept {
 namespace {
 
 /// How many locks of each rank the kernel thread holds. A commit function unlocks on the thread that locked.
-std::array<int, 10>& held_locks() noexcept {
-  thread_local std::array<int, 10> held{};
+std::array<int, 11>& held_locks() noexcept {
+  thread_local std::array<int, 11> held{};
   return held;
 }
 
 const char* name_of(std::size_t rank) noexcept {
-  constexpr std::array<const char*, 10> names{"life", "primitive", "scheduler", "handoff",  "registry",
-                                              "pool", "checks",    "mcaches",   "mcentral", "mheap"};
+  constexpr std::array<const char*, 11> names{"life",   "primitive", "scheduler", "handoff", "registry", "pool",
+                                              "checks", "mcaches",   "mcentral",  "mheap",   "lists"};
   return names[rank];
 }
 
 /// Whether a thread may hold several of them.
 bool is_ordered_otherwise(lock_rank r) noexcept {
-  return r == lock_rank::primitive || r == lock_rank::checks || r == lock_rank::mcentral;
+  return r == lock_rank::primitive || r == lock_rank::checks || r == lock_rank::mcentral || r == lock_rank::lists;
 }
 
 }  // namespace
 
 void thread_mutex::note_locked() noexcept {
-  std::array<int, 10>& counts = held_locks();
+  std::array<int, 11>& counts = held_locks();
   const auto mine = static_cast<std::size_t>(rank_);
   for (std::size_t r = is_ordered_otherwise(rank_) ? mine + 1 : mine; r != counts.size(); ++r) {
     if (counts[r] == 0 || (rank_ == lock_rank::life && r != mine)) continue;

@@ -30,8 +30,7 @@ class finder final : public gc::detail::root_sink {
   explicit finder(const hidden_word& w) noexcept : looked_for_(w) {}
 
   // The memory may change meanwhile, as the contract allows.
-  __attribute__((no_sanitize("thread"), no_sanitize("address"))) void words(const void* from,
-                                                                            const void* to) noexcept override {
+  [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] void words(const void* from, const void* to) noexcept override {
     const auto* at = static_cast<const volatile std::uintptr_t*>(from);
     if (reinterpret_cast<std::uintptr_t>(from) % 8 != 0 || reinterpret_cast<std::uintptr_t>(to) % 8 != 0) ++unaligned;
     for (; at != to; ++at, ++seen)

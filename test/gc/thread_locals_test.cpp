@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <functional>
 #include <semaphore>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "gc/finder.hpp"
 #include "gc/loaded_module.hpp"
 #include "support/leak_check.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -155,7 +157,8 @@ BOOST_AUTO_TEST_CASE(libraries_come_and_go_meanwhile) {
   });
   thread_locals locals;
   std::size_t sometimes = 0;
-  for (int i = 0; i != 4000; ++i) {
+  const auto end = std::chrono::steady_clock::now() + heddle::testing::late;
+  for (int i = 0; i < heddle::testing::times(4000) || (sometimes == 0 && std::chrono::steady_clock::now() < end); ++i) {
     if (!locals.is_current()) locals.refresh();
     finder f(w);
     locals.scan(f, loads.native_handle());

@@ -37,8 +37,8 @@ ssize_t copy_by_address(void* to, const void* from, std::size_t n) noexcept {
 }
 
 /// For want of anything better: faults where there is no memory.
-__attribute__((no_sanitize("thread"), no_sanitize("address"))) std::size_t copy_at_risk(void* to, const void* from,
-                                                                                        std::size_t n) noexcept {
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] std::size_t copy_at_risk(void* to, const void* from,
+                                                                               std::size_t n) noexcept {
   auto* const out = static_cast<volatile char*>(to);
   for (std::size_t i = 0; i != n; ++i) out[i] = static_cast<const volatile char*>(from)[i];
   return n;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "heddle/detail/local_values.hpp"
+#include "heddle/detail/scanned_memory.hpp"
 
 namespace heddle {
 
@@ -88,6 +89,7 @@ class fiber_local {
 
  private:
   struct boxed : detail::local_value {
+    [[no_unique_address]] detail::range_of<T> scanned{std::addressof(value), sizeof value};
     T value;
     explicit boxed(const fiber_local& of)
         : local_value{.destroy = destroy_boxed, .variable = of.variable_}, value(of.make_ ? of.make_() : fresh()) {}

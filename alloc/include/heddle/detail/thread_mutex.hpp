@@ -21,6 +21,7 @@ enum class lock_rank : std::uint32_t {
   mcaches = 7,    ///< the mcaches that no thread owns
   mcentral = 8,   ///< the spans of one class that nobody owns; several in the order of classes
   mheap = 9,      ///< pages, and the table of huge blocks: under it nothing is locked
+  lists = 10,     ///< what a collector goes through: under it nothing is locked either; several while a thread forks
 };
 
 /// The lock below all others: guards the few words inside a primitive for some tens of nanoseconds.

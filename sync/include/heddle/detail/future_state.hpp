@@ -11,6 +11,7 @@
 #include "heddle/detail/config.hpp"
 #include "heddle/detail/countdown.hpp"
 #include "heddle/detail/platform.hpp"
+#include "heddle/detail/scanned_memory.hpp"
 
 namespace heddle::detail {
 
@@ -101,6 +102,7 @@ class future_state {
   countdown missing_{1};
   atomic<std::uint32_t> owners_{1};
   atomic<bool> satisfied_{false};
+  [[no_unique_address]] range_of<stored> scanned_{&value_, sizeof value_};
   std::optional<stored> value_;
   std::exception_ptr error_;
 };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "heddle/detail/channel_core.hpp"
+#include "heddle/detail/scanned_memory.hpp"
 #include "heddle/received.hpp"
 
 namespace heddle::detail {
@@ -22,9 +23,11 @@ namespace heddle::detail {
 template <class T>
 class typed_channel : public channel_core {
  public:
-  explicit typed_channel(std::size_t capacity) : channel_core(capacity), ring_(allocate(capacity)) {}
+  explicit typed_channel(std::size_t capacity)
+      : channel_core(capacity), ring_(allocate(capacity)), scanned_(ring_, 0) {}
   ~typed_channel() {
     while (size() != 0) drop_oldest();
+    scanned_.end();
     if (ring_) std::allocator<T>().deallocate(ring_, capacity());
   }
 
@@ -50,8 +53,7 @@ class typed_channel : public channel_core {
       return true;
     }
     if (full()) return false;
-    std::construct_at(ring_ + tail(), std::move(value));
-    pushed();
+    push(value);
     lock.unlock();
     return true;
   }
@@ -63,10 +65,7 @@ class typed_channel : public channel_core {
     if (size() != 0) {
       value.emplace(std::move(ring_[head()]));
       drop_oldest();
-      const auto refill = [&](T& sent) {
-        std::construct_at(ring_ + tail(), std::move(sent));
-        pushed();
-      };
+      const auto refill = [&](T& sent) { push(sent); };
       if constexpr (!safe_moves)
         sender = pop_moved_sender(refill);
       else if (sender)
@@ -208,12 +207,21 @@ class typed_channel : public channel_core {
     return nullptr;
   }
 
+  void push(T& value) {
+    T* const place = ring_ + tail();
+    scanned_.begins_value(place, sizeof(T));
+    std::construct_at(place, std::move(value));
+    pushed();
+  }
   void drop_oldest() noexcept {
-    std::destroy_at(ring_ + head());
+    T* const place = ring_ + head();
+    std::destroy_at(place);
+    scanned_.ended_value(place, sizeof(T));
     popped();
   }
 
-  T* const ring_;  // capacity places, those from head to tail constructed
+  T* const ring_;                              // capacity places, those from head to tail constructed
+  [[no_unique_address]] range_of<T> scanned_;  // the places that have been used
 };
 
 }  // namespace heddle::detail
