@@ -104,19 +104,19 @@ struct trace<std::array<T, 0>> {
 };
 template <class T>
 struct trace<std::atomic<T>> {
-  static constexpr bool noscan = !detail::may_hold<T>();
+  static constexpr bool noscan = detail::holds_nothing<T>;
 };
 template <class... T>
 struct trace<std::tuple<T...>> {
-  static constexpr bool noscan = !(detail::may_hold<T>() || ...);
+  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
 };
 template <class T>
 struct trace<std::optional<T>> {
-  static constexpr bool noscan = !detail::may_hold<T>();
+  static constexpr bool noscan = detail::holds_nothing<T>;
 };
 template <class... T>
 struct trace<std::variant<T...>> {
-  static constexpr bool noscan = !(detail::may_hold<T>() || ...);
+  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
 };
 template <class Rep, class Period>
 struct trace<std::chrono::duration<Rep, Period>> {

@@ -117,6 +117,13 @@ constexpr bool may_hold() {
   return none.everything;
 }
 
+/// The compiler knows that T has no slot. Not so if somebody's trace() would have to be asked.
+template <class T>
+concept holds_nothing = requires {
+  requires std::bool_constant < !may_hold<T>()
+  > ::value;
+};
+
 constexpr std::size_t rounded_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
 /// Whether the members stand one after the other, each as soon as its alignment allows. Else the size differs: alignas,
