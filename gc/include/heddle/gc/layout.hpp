@@ -1,18 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <bit>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
-#include <tuple>
 #include <type_traits>
-#include <utility>
-#include <variant>
 
 #include "heddle/gc/detail/slots.hpp"
 
@@ -90,56 +82,6 @@ class layout {
 template <class T>
 struct trace {};
 
-template <class A, class B>
-struct trace<std::pair<A, B>> {
-  using laid_out_as = detail::types<A, B>;
-};
-template <class T, std::size_t N>
-struct trace<std::array<T, N>> {
-  using laid_out_as = detail::types<T[N]>;
-};
-template <class T>
-struct trace<std::array<T, 0>> {
-  static constexpr bool noscan = true;
-};
-template <class T>
-struct trace<std::atomic<T>> {
-  static constexpr bool noscan = detail::holds_nothing<T>;
-};
-template <class... T>
-struct trace<std::tuple<T...>> {
-  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
-};
-template <class T>
-struct trace<std::optional<T>> {
-  static constexpr bool noscan = detail::holds_nothing<T>;
-};
-template <class... T>
-struct trace<std::variant<T...>> {
-  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
-};
-template <class Rep, class Period>
-struct trace<std::chrono::duration<Rep, Period>> {
-  static constexpr bool noscan = true;
-};
-template <class Clock, class Duration>
-struct trace<std::chrono::time_point<Clock, Duration>> {
-  static constexpr bool noscan = true;
-};
-// What these own is not a collected object: they would give it back.
-template <class T>
-struct trace<std::unique_ptr<T>> {
-  static constexpr bool noscan = true;
-};
-template <class T>
-struct trace<std::shared_ptr<T>> {
-  static constexpr bool noscan = true;
-};
-template <class T>
-struct trace<std::weak_ptr<T>> {
-  static constexpr bool noscan = true;
-};
-
 namespace detail {
 
 /// Usable by the compiler, so nobody has written a destructor for it: one that is not constexpr.
@@ -149,7 +91,7 @@ constexpr bool made_and_destroyed() {
   return true;
 }
 template <class T>
-concept destroyed_by_compiler = requires {
+concept destroyed_by_compiler = can_be_taken_apart<T> && std::is_default_constructible_v<T> && requires {
   typename std::bool_constant<made_and_destroyed<T>()>;
 };
 
@@ -182,7 +124,7 @@ consteval bool is_silent() {
     return !needs_destructor<std::remove_cv_t<std::remove_all_extents_t<T>>>;
   } else if constexpr (known_by_members<T>) {
     return are_silent(typename trace<T>::laid_out_as{});
-  } else if constexpr (can_be_taken_apart<T> && destroyed_by_compiler<T>) {
+  } else if constexpr (destroyed_by_compiler<T>) {
     return are_silent(fields_of<T>{});
   } else {
     return false;
@@ -191,3 +133,5 @@ consteval bool is_silent() {
 
 }  // namespace detail
 }  // namespace heddle::gc
+
+#include "heddle/gc/detail/known_types.hpp"  // trace for types of std

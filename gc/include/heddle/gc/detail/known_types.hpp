@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// What is known of types of std. Included by layout.hpp at its end.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <variant>
+
+#include "heddle/gc/layout.hpp"
+
+namespace heddle::gc {
+
+template <class A, class B>
+struct trace<std::pair<A, B>> {
+  using laid_out_as = detail::types<A, B>;
+};
+template <class T, std::size_t N>
+struct trace<std::array<T, N>> {
+  using laid_out_as = detail::types<T[N]>;
+};
+template <class T>
+struct trace<std::array<T, 0>> {
+  static constexpr bool noscan = true;
+};
+template <class T>
+struct trace<std::atomic<T>> {
+  using laid_out_as = detail::types<T>;
+};
+// Where their values are is std's secret: scanned word by word if they hold an address.
+template <class... T>
+struct trace<std::tuple<T...>> {
+  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
+  static constexpr bool silent = (!needs_destructor<T> && ...);
+};
+template <class T>
+struct trace<std::optional<T>> {
+  static constexpr bool noscan = detail::holds_nothing<T>;
+  static constexpr bool silent = !needs_destructor<T>;
+};
+template <class... T>
+struct trace<std::variant<T...>> {
+  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
+  static constexpr bool silent = (!needs_destructor<T> && ...);
+};
+template <class Rep, class Period>
+struct trace<std::chrono::duration<Rep, Period>> {
+  static constexpr bool noscan = true;
+};
+template <class Clock, class Duration>
+struct trace<std::chrono::time_point<Clock, Duration>> {
+  static constexpr bool noscan = true;
+};
+// What these own is not a collected object: they would give it back.
+template <class T>
+struct trace<std::unique_ptr<T>> {
+  static constexpr bool noscan = true;
+};
+template <class T>
+struct trace<std::shared_ptr<T>> {
+  static constexpr bool noscan = true;
+};
+template <class T>
+struct trace<std::weak_ptr<T>> {
+  static constexpr bool noscan = true;
+};
+
+}  // namespace heddle::gc
