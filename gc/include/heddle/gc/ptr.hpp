@@ -11,6 +11,9 @@
 
 namespace heddle::gc {
 
+template <class T>
+class root;
+
 /// A pointer to a collected object, or to something inside of one: a member, an element of an array, a base.
 ///
 ///     struct node { gc::ptr<node> next; int value = 0; };
@@ -54,6 +57,9 @@ class ptr {
   requires(!std::is_same_v<U, T> && std::is_array_v<U> == std::is_array_v<T> && std::is_convertible_v<U*, T*>)
       ptr(const ptr<U>& other)
   noexcept : ptr(static_cast<element_type*>(other.get())) {}
+  template <class U>
+  requires(std::is_convertible_v<ptr<U>, ptr>) ptr(const root<U>& other)
+  noexcept : ptr(ptr<U>(other.get())) {}
   /// An object's slot ends with it. constexpr: so that is_silent() in layout.hpp can tell it from destructors that do
   /// something.
   constexpr ~ptr() {
@@ -64,6 +70,10 @@ class ptr {
   ptr& operator=(ptr&& other) noexcept { return set(other.take()); }
   ptr& operator=(element_type* p) noexcept { return set(erase(p)); }
   ptr& operator=(std::nullptr_t) noexcept { return set(nullptr); }
+  template <class U>
+  requires(std::is_convertible_v<ptr<U>, ptr>) ptr& operator=(const root<U>& other) noexcept {
+    return *this = ptr(other);
+  }
 
   /// The address; null if there is none. What it points to is kept while the caller has the result on its stack.
   element_type* get() const noexcept { return static_cast<element_type*>(detail::load(&slot_)); }
