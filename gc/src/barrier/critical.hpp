@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <atomic>
-
 #include "barrier/words.hpp"
 
 namespace heddle::gc::detail {
 
-/// While it lives, the thread is not suspended: it may hold a lock of the collector. Not across a suspension of the
-/// fiber. Two instructions each.
-class critical_section {
+/// While it lives the thread is not stopped: it may hold a lock that the collector takes. Not across a suspension of the
+/// fiber, and not inside a critical_call, which does the same and more.
+class unstoppable {
  public:
-  critical_section() noexcept { begin(); }
-  ~critical_section() { end(); }
-  critical_section(const critical_section&) = delete;
-  critical_section& operator=(const critical_section&) = delete;
+  unstoppable() noexcept { begin(); }
+  ~unstoppable() { end(); }
+  unstoppable(const unstoppable&) = delete;
+  unstoppable& operator=(const unstoppable&) = delete;
 
-  // Signal fences: whoever suspends the thread does so by a signal, and reads the byte when the thread stands.
-  static void begin() noexcept {
-    ++heddle_gc_critical;
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // so that nothing of what follows is done before
-  }
-  static void end() noexcept {
-    std::atomic_signal_fence(std::memory_order_seq_cst);  // so that nothing of what came before is done after
-    --heddle_gc_critical;
-  }
+  static void begin() noexcept { heddle_gc_words.enter(); }
+  static void end() noexcept { heddle_gc_words.leave(); }
 };
 
 }  // namespace heddle::gc::detail

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "heap/cache.hpp"
+#include "roots/threads.hpp"
 
 namespace heddle::gc::detail {
 
@@ -53,7 +54,7 @@ struct mutator {
   shade_buffer* shades = nullptr;  ///< made when it is needed
   cache blocks;
   std::size_t taken = 0;  ///< bytes allocated that the pacer does not know of yet
-  unsigned long thread = 0;
+  thread_registration thread;  ///< its stack is a root
   mutator* next = nullptr;
   mutator* previous = nullptr;
 };

@@ -110,7 +110,6 @@ mutator& mutators::begin() noexcept {
   auto* const m = new (std::nothrow) mutator;
   if (m == nullptr || !m->blocks.begin()) end_without_memory("serve another thread");
   m->state = &heddle_gc_words;
-  m->thread = ::pthread_self();
   await_end(*m, &mutators::end);
   const thread_lock hold(lock_);
   m->next = first_;

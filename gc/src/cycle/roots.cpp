@@ -1,31 +1,38 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "cycle/roots.hpp"
 
-#include "heddle/detail/thread_mutex.hpp"
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "roots/globals.hpp"
+#include "roots/registered.hpp"
+#include "roots/stacks.hpp"
+#include "roots/thread_locals.hpp"
 
 namespace heddle::gc::detail {
 namespace {
-heddle::detail::thread_mutex cells_lock{heddle::detail::lock_rank::registry};
-root_cell* cells = nullptr;
+
+thread_locals& locals() noexcept {
+  static thread_locals l;
+  return l;
+}
+
+void scan_locals(root_sink& sink, pthread_t thread) noexcept { (void)locals().scan(sink, thread); }
+
 }  // namespace
 
-void add_root(root_cell& c) noexcept {
-  const heddle::detail::thread_lock hold(cells_lock);
-  c.next = cells;
-  c.previous = nullptr;
-  if (cells != nullptr) cells->previous = &c;
-  cells = &c;
-}
-void remove_root(root_cell& c) noexcept {
-  const heddle::detail::thread_lock hold(cells_lock);
-  (c.previous != nullptr ? c.previous->next : cells) = c.next;
-  if (c.next != nullptr) c.next->previous = c.previous;
-}
-
 void visit_roots(marker& m) noexcept {
-  const heddle::detail::thread_lock hold(cells_lock);
-  for (const root_cell* c = cells; c != nullptr; c = c->next)
-    m.visit_if_allocated(__atomic_load_n(&c->address, __ATOMIC_RELAXED));
+  scan_root_cells(m);
+  scan_ranges(m);
+  scan_globals(m);
+  try {
+    if (!locals().is_current()) locals().refresh();
+  } catch (const std::bad_alloc&) {
+    std::fputs("heddle: out of memory: the collector cannot learn where thread-local variables are\n", stderr);
+    std::abort();
+  }
+  scan_stacks(m, scan_locals);
 }
 
 }  // namespace heddle::gc::detail

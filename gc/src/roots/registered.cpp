@@ -22,16 +22,16 @@ constinit heddle::detail::sharded_list<root_cell> cells;
   heddle::detail::scanned_memory::want();
   ::pthread_atfork(
       [] {
-        critical_section::begin();
+        unstoppable::begin();
         cells.lock_all();
       },
       [] {
         cells.unlock_all();
-        critical_section::end();
+        unstoppable::end();
       },
       [] {
         cells.unlock_all();
-        critical_section::end();
+        unstoppable::end();
       });
 }
 
@@ -66,12 +66,12 @@ void tell_range(void* sink, const void* from, std::size_t bytes) noexcept {
 }  // namespace
 
 void add_root(root_cell& c) noexcept {
-  const critical_section here;
+  const unstoppable here;
   cells.add(c);
 }
 
 void remove_root(root_cell& c) noexcept {
-  const critical_section here;
+  const unstoppable here;
   cells.remove(c);
 }
 
