@@ -160,6 +160,30 @@ void mutators::await(const mutator& m) noexcept {
     i < 100 ? platform::cpu_relax() : platform::yield_thread();
 }
 
+void mutators::stop_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  lock_.lock();
+  close();
+  for (mutator* m = first_; m != nullptr; m = m->next) await(*m);
+}
+
+void mutators::go_on() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  for (mutator* m = first_; m != nullptr; m = m->next) open(*m, armed_);
+  lock_.unlock();
+}
+
+void mutators::forget_others() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  for (mutator* m = first_; m != nullptr; m = m->next) {
+    if (m == this_mutator) continue;
+    // Its record stays as it is: parts of it lie in the memory of a thread that is not there.
+    hand_over(*m);
+    m->blocks.flush();
+  }
+  first_ = this_mutator;
+  count_ = first_ == nullptr ? 0 : 1;
+  if (first_ != nullptr) first_->next = first_->previous = nullptr;
+  go_on();
+}
+
 std::uint8_t critical_call::enter_slowly() noexcept {
   heddle_gc_words.leave();
   const timed_wait wait;

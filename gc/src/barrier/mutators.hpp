@@ -52,8 +52,10 @@ class mutators {
   /// Gives the mutator's buffer to the marker, if there is anything in it. Inside, or excluded.
   static bool hand_over(mutator& m) noexcept;
 
-  heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
-  /// In a child: only the calling thread is there.
+  // Around fork(), in this order: no thread is in a function of the collector, and none enters one.
+  void stop_all() noexcept;
+  void go_on() noexcept;
+  /// The same in a child, where only the calling thread is left: what others had at hand is free again.
   void forget_others() noexcept;
 
  private:

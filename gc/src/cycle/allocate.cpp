@@ -6,6 +6,7 @@
 
 #include "barrier/mutators.hpp"
 #include "cycle/collector.hpp"
+#include "cycle/fork.hpp"
 #include "pace/options.hpp"
 
 namespace heddle::gc::detail {
@@ -58,7 +59,11 @@ bool over_limit() noexcept {
 
 /// Whether the heap can be used; it is made by the first call.
 bool begin_heap() noexcept {
-  static const bool began = the_heap.begin();
+  static const bool began = [] {
+    if (!the_heap.begin()) return false;
+    heed_forks();
+    return true;
+  }();
   return began;
 }
 

@@ -37,8 +37,8 @@ nanoseconds_t cpu_time() noexcept {
 void collector::ensure_thread() noexcept {
   if (has_thread_) return;
   try {
-    static platform::thread thread;  // of the process: a child has another
-    thread = platform::thread(main, this, "heddle-gc");
+    // Never joined, and in a child there is another.
+    ::new (static_cast<void*>(new platform::thread)) platform::thread(main, this, "heddle-gc");
     has_thread_ = true;
   } catch (const std::exception& e) {
     // The next request tries again; until then the heap grows.
@@ -52,7 +52,10 @@ void collector::main(void* self) noexcept {
     // acquire: so that a cycle begins after what its requester did; release half in request().
     while (c.wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(c.wanted_, 0);
     c.wanted_.store(0, std::memory_order_relaxed);
-    c.cycle();
+    {
+      const thread_lock hold(c.cycle_lock_);
+      c.cycle();
+    }
     c.wake_waiters();
   }
 }
@@ -102,6 +105,14 @@ void collector::wait_for_cycle() noexcept {
   const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
   const std::uint64_t ended = ended_.load(std::memory_order_relaxed);
   wait_until(begun != ended ? begun : begun + 1);
+}
+
+void collector::after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  lock_.become_free();
+  has_thread_ = false;
+  waiters_ = nullptr;
+  wanted_.store(0, std::memory_order_relaxed);
+  ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 cycle_totals collector::totals() noexcept {

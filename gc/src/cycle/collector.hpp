@@ -61,8 +61,9 @@ class collector {
   std::uint64_t cycles() const noexcept { return ended_.load(std::memory_order_relaxed); }
   cycle_figures last() noexcept;
   cycle_totals totals() noexcept;
-  heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
-  /// In a child: there is no thread.
+  /// Held by the collector's thread during a cycle: for fork.
+  heddle::detail::thread_mutex& cycle_lock() noexcept { return cycle_lock_; }
+  /// In a child: there is no thread, and nobody waits.
   void after_fork_in_child() noexcept;
 
  private:
@@ -76,7 +77,8 @@ class collector {
   void report(const cycle_figures& c) noexcept;
   void wake_waiters() noexcept;
 
-  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::life};
+  heddle::detail::thread_mutex cycle_lock_{heddle::detail::lock_rank::life};
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::primitive};
   bool has_thread_ HEDDLE_GUARDED_BY(lock_) = false;
   heddle::detail::waiter* waiters_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   cycle_figures last_ HEDDLE_GUARDED_BY(lock_);

@@ -73,7 +73,7 @@ class root {
 
  private:
   static void* erase(element_type* p) noexcept { return const_cast<void*>(static_cast<const volatile void*>(p)); }
-  bool is_listed() const noexcept { return cell_.next != nullptr; }
+  bool is_listed() const noexcept { return cell_.is_listed; }
   root& set(void* p) noexcept {
     detail::store(&cell_.address, p);
     // The caller has p on its stack until the collector can find it here.

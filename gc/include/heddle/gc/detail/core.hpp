@@ -42,8 +42,8 @@ struct type_handle {
 /// Memory for one object. All zero, unless its type holds no addresses: then with any contents. It is kept while an
 /// address in it is found. Throws std::bad_alloc when a full collection does not help. O(1).
 HEDDLE_EXPORT void* allocate(type_handle& t);
-/// The same for n elements, one after the other. n: up to 2^40 bytes in all; 0: an address of its own. An array of a type with a destructor
-/// destroys `n` elements, the last one first.
+/// The same for n elements, one after the other. n: up to 2^40 bytes in all; 0: an address of its own. An array of a
+/// type with a destructor destroys `n` elements, the last one first.
 HEDDLE_EXPORT void* allocate_array(type_handle& element, std::size_t n);
 /// The object has been constructed: its destructor is to run when it dies. Only for types with one. Before, it is
 /// memory that nobody destroys. For arrays: all elements have been.
@@ -82,12 +82,12 @@ HEDDLE_EXPORT std::uint64_t add_cleanup(const void* object, void (*f)(void*), vo
 /// False: it has been called, or is about to be.
 HEDDLE_EXPORT bool cancel_cleanup(std::uint64_t number) noexcept;
 
-/// A word that keeps an object: in a list of all. `next` is not null exactly while the cell is in the list, whose last
-/// one points to the list's head.
+/// A word that keeps an object while the cell is in the list of all.
 struct root_cell {
   void* address = nullptr;
   root_cell* next = nullptr;
   root_cell* previous = nullptr;
+  bool is_listed = false;
 };
 HEDDLE_EXPORT void add_root(root_cell& c) noexcept;
 HEDDLE_EXPORT void remove_root(root_cell& c) noexcept;
