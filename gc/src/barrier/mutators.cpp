@@ -8,6 +8,7 @@
 #include <boost/lockfree/queue.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <new>
 
 #include "heddle/detail/collected_pages.hpp"
@@ -24,6 +25,13 @@ constinit mutators the_mutators;
 constinit wait_histogram the_waits;
 
 namespace {
+
+constexpr unsigned spins = 200;
+
+void sleep_briefly() noexcept {
+  const timespec some{0, 20'000};
+  ::nanosleep(&some, nullptr);
+}
 
 /// Buffers on their way. What finds no room is linked in a list behind a lock: that is rare, and nothing is lost.
 class buffer_exchange {
@@ -157,7 +165,28 @@ void mutators::close() noexcept {
 void mutators::await(const mutator& m) noexcept {
   // acquire: so that what the mutator did inside is seen; release half in mutator_state::leave().
   for (unsigned i = 0; m.state->critical.load(std::memory_order_acquire) != 0; ++i)
-    i < 100 ? platform::cpu_relax() : platform::yield_thread();
+    i < spins ? platform::cpu_relax() : sleep_briefly();
+}
+
+void mutators::open(mutator& m, std::uint8_t armed) noexcept {
+  // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
+  m.state->armed.store(armed, std::memory_order_release);
+  // seq_cst, both: a sleeper is counted before it looks once more, so it sees the mutator open, or is seen.
+  opened_.fetch_add(1, std::memory_order_seq_cst);
+  if (sleepers_.load(std::memory_order_seq_cst) != 0) platform::futex_wake(opened_, ~0u >> 1);
+}
+
+/// Closed threads sleep: the one that the collector waits for may need the processor.
+void mutators::wait_until_open() noexcept {
+  for (unsigned i = 0; i != spins; ++i) {
+    if ((heddle_gc_words.armed.load(std::memory_order_relaxed) & armed_bits::closed) == 0) return;
+    platform::cpu_relax();
+  }
+  sleepers_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see open()
+  const std::uint32_t seen = opened_.load(std::memory_order_seq_cst);
+  if ((heddle_gc_words.armed.load(std::memory_order_seq_cst) & armed_bits::closed) != 0)
+    platform::futex_wait(opened_, seen);
+  sleepers_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void mutators::stop_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
@@ -187,14 +216,14 @@ void mutators::forget_others() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
 std::uint8_t critical_call::enter_slowly() noexcept {
   heddle_gc_words.leave();
   const timed_wait wait;
-  for (unsigned i = 0;; ++i) {
+  for (;;) {
     const std::uint8_t bits = heddle_gc_words.enter();
     if ((bits & (armed_bits::closed | armed_bits::unknown)) == 0) return bits;
     heddle_gc_words.leave();
     if ((bits & armed_bits::unknown) != 0)
       the_mutators.begin();
     else
-      i < 100 ? platform::cpu_relax() : platform::yield_thread();
+      the_mutators.wait_until_open();
   }
 }
 

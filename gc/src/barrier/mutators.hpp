@@ -44,6 +44,9 @@ class mutators {
     return count_;
   }
 
+  /// The calling thread's mutator is closed: waits until it is opened, or a moment.
+  void wait_until_open() noexcept;
+
   /// A buffer that mutators have filled, or null. The caller gives it back by recycle().
   static shade_buffer* take_full() noexcept;
   static void recycle(shade_buffer& b) noexcept;
@@ -61,10 +64,7 @@ class mutators {
  private:
   void close() noexcept HEDDLE_REQUIRES(lock_);
   static void await(const mutator& m) noexcept;
-  static void open(mutator& m, std::uint8_t armed) noexcept {
-    // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
-    m.state->armed.store(armed, std::memory_order_release);
-  }
+  void open(mutator& m, std::uint8_t armed) noexcept;
   static void end(void* m) noexcept;
   void remove(mutator& m) noexcept;
 
@@ -72,6 +72,8 @@ class mutators {
   mutator* first_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::uint8_t armed_ HEDDLE_GUARDED_BY(lock_) = 0;
+  atomic<std::uint32_t> opened_{0};  // changes when a mutator is opened; closed ones sleep on it
+  atomic<std::uint32_t> sleepers_{0};
 };
 
 extern constinit mutators the_mutators;

@@ -60,7 +60,7 @@ bool over_limit() noexcept {
 /// Whether the heap can be used; it is made by the first call.
 bool begin_heap() noexcept {
   static const bool began = [] {
-    if (!the_heap.begin()) return false;
+    if (!the_heap.begin(the_options().stress != 0 || the_options().check)) return false;
     heed_forks();
     return true;
   }();

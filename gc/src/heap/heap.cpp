@@ -2,6 +2,7 @@
 #include "heap/heap.hpp"
 
 #include <bit>
+#include <cstring>
 #include <new>
 
 #include "heddle/detail/collected_pages.hpp"
@@ -13,7 +14,8 @@ namespace collected_pages = heddle::detail::collected_pages;
 
 constinit heap the_heap;
 
-bool heap::begin() noexcept {
+bool heap::begin(bool poisons) noexcept {
+  poisons_ = poisons;
   if (centrals_ != nullptr) return true;
   // Zero is how a central begins, so none is constructed before it is used.
   centrals_ = static_cast<central*>(collected_pages::make_tables(most_kinds * sizeof(central)));
@@ -91,10 +93,17 @@ span* heap::make_large(const kind& k, std::size_t bytes, bool& zeroed) noexcept 
 
 // --- sweeping -------------------------------------------------------------------------------------------------------
 
+static void poison(const span& s, std::size_t w, std::uint64_t dead) noexcept {
+  for (; dead != 0; dead &= dead - 1)
+    std::memset(s.block_at(w * 64 + static_cast<std::size_t>(std::countr_zero(dead))), 0xdb, s.block_bytes);
+}
+
 std::size_t heap::sweep(span& s, central& c) noexcept {
   std::size_t live = 0;
   for (std::size_t w = 0, n = s.words(); w != n; ++w) {
     const std::uint64_t marks = s.marks()[w].load(std::memory_order_relaxed);
+    if (poisons_) [[unlikely]]
+      poison(s, w, s.allocated()[w].load(std::memory_order_relaxed) & ~marks);
     s.allocated()[w].store(marks, std::memory_order_relaxed);
     s.marks()[w].store(0, std::memory_order_relaxed);
     live += static_cast<std::size_t>(std::popcount(marks));

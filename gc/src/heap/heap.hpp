@@ -90,7 +90,8 @@ class heap {
     for (span* s = c.all; s != nullptr; s = s->next_of_kind) f(*s);
   }
   central& of(const kind& k) noexcept { return centrals_[k.number]; }
-  bool begin() noexcept;
+  /// `poisons`: what has died is filled with 0xdb when it is swept, so that a use of it is seen.
+  bool begin(bool poisons) noexcept;
 
   std::size_t in_spans() const noexcept { return in_spans_.load(std::memory_order_relaxed); }
   std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
@@ -104,6 +105,7 @@ class heap {
   void free(span& s, central& c) noexcept;
 
   central* centrals_ = nullptr;
+  bool poisons_ = false;
   atomic<std::uint32_t> epoch_{0};
   atomic<std::uint32_t> marking_{0};  // the epoch in which the present cycle, or the last one, has marked
   atomic<std::size_t> in_spans_{0};
