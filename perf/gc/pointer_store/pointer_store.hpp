@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Stores of an address into objects that exist: while nothing happens, and while one full collection follows another.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
+#include "common/bench.hpp"
+
+namespace perf::gc {
+
+template <class M>
+struct target {
+  typename M::template link<target> other;
+  std::uint64_t contents[7] = {};
+};
+
+constexpr std::size_t slots = 1'024;
+
+template <class M>
+using slot_array = typename M::template array<typename M::template link<target<M>>>;
+
+/// Nanoseconds of a store in the middle one of all batches while go_on(batch) is true.
+template <class M, class F>
+double store_cost(const slot_array<M>& into, const typename M::template hold<target<M>> (&values)[2], F&& go_on) {
+  constexpr std::size_t batch = 20'000;
+  std::vector<double> costs;
+  while (go_on(costs.size())) {
+    const double begin = now();
+    for (std::size_t i = 0; i < batch; ++i) {
+      into[i % slots] = values[(i / slots) % 2];
+      asm volatile("" ::: "memory");  // each is a store of its own
+    }
+    costs.push_back((now() - begin) / static_cast<double>(batch));
+    M::yield();
+  }
+  require(!costs.empty(), "nothing was measured");
+  std::nth_element(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(costs.size() / 2), costs.end());
+  return costs[costs.size() / 2];
+}
+
+/// The same while another worker collects.
+template <class M>
+double store_cost_marking(const slot_array<M>& into, const typename M::template hold<target<M>> (&values)[2],
+                          std::uint64_t collections) {
+  std::atomic<bool> begun{false}, over{false};
+  double cost = 0;
+  M::on_workers(2, [&](unsigned worker) {
+    if (worker == 0) {
+      begun = true;
+      for (std::uint64_t i = 0; i < collections; ++i) M::collect();
+      over = true;
+      return;
+    }
+    while (!begun) M::yield();
+    cost = store_cost<M>(into, values, [&](std::size_t batches) { return batches == 0 || !over; });
+  });
+  return cost;
+}
+
+template <class M>
+void measure_stores(const arguments& args, report& to) {
+  auto into = M::template make_array<typename M::template link<target<M>>>(slots);
+  typename M::template hold<target<M>> values[2] = {M::template make<target<M>>(), M::template make<target<M>>()};
+  (void)store_cost<M>(into, values, [](std::size_t batches) { return batches < 100; });
+  to.add("idle_ns", store_cost<M>(into, values, [](std::size_t batches) { return batches < 1'000; }));
+  if constexpr (M::collects) {
+    auto heap = M::template make_array<typename M::template link<target<M>>>(args["objects"]);
+    for (std::uint64_t i = 0; i < args["objects"]; ++i) heap[i] = M::template make<target<M>>();
+    to.add("marking_ns", store_cost_marking<M>(into, values, args["collections"]));
+    require(M::at(heap[args["objects"] - 1]) != nullptr, "an object was lost");
+  }
+  for (std::size_t i = 0; i < slots; ++i) {
+    require(M::at(into[i]) == M::at(values[0]) || M::at(into[i]) == M::at(values[1]), "a store was lost");
+  }
+  M::release(M::at(values[0]));
+  M::release(M::at(values[1]));
+  M::release_array(into);
+}
+
+template <class M>
+int pointer_store(int argc, char** argv) {
+  const arguments args(argc, argv, {{"objects", 4'000'000}, {"collections", 20}});
+  require(args["objects"] > 0 && args["collections"] > 0, "--objects and --collections must be at least 1");
+  report report;
+  M::run(args, [&] { measure_stores<M>(args, report); });
+  report.print();
+  return 0;
+}
+
+}  // namespace perf::gc
