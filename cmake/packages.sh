@@ -20,6 +20,7 @@ meaning() {  # meaning NEED: in words, for those whose system has other names
     libboost-fiber*) echo "Boost.Fiber 1.74 or newer with its headers" ;;
     libboost*) echo "Boost's headers, 1.74 or newer" ;;
     binutils-gold*) echo "the linker gold or lld, for stacks that grow" ;;
+    libgc-dev) echo "the collector of Boehm, Demers and Weiser (libgc) with its headers" ;;
     libmimalloc*) echo "mimalloc" ;;
     libtcmalloc*) echo "gperftools' tcmalloc_minimal" ;;
     *) echo "${1%%|*}" ;;

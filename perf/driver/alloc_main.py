@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import pathlib
 import re
 import sys
 
@@ -11,7 +10,6 @@ import alloc_catalog
 import alloc_plots
 import alloc_summary
 import allocators
-import catalog
 import machine
 import option_types
 import tables
@@ -37,23 +35,9 @@ def add_options(parser):
                           "processors, 15 seconds of memory over time, and instructions")
     parser.add_argument("--so", type=named_library, action="append", default=[], metavar="NAME=PATH",
                         help="one more allocator, or another library for one that is known; may be given again")
-    parser.add_argument("--only", type=option_types.regular_expression, default=re.compile(""), metavar="REGEX",
-                        help="what to measure, by problem/allocator as --list prints them (searched, not anchored)")
-    parser.add_argument("--list", action="store_true", help="print every problem/allocator and stop")
-    parser.add_argument("--rounds", type=option_types.round_count, help="samples of each figure (default: 5, "
-                        "with --quick 3, with --full 9)")
-    parser.add_argument("--procs", type=option_types.processor_counts, metavar="N,...",
-                        default=sorted({1, min(2, len(os.sched_getaffinity(0)))}),
-                        help="numbers of processors (default: 1 and 2)")
     parser.add_argument("--instructions", action="store_true",
                         help="count the instructions of a malloc and a free, too (needs valgrind)")
-    parser.add_argument("--lock", type=pathlib.Path, metavar="FILE",
-                        help="hold flock(2) on this file while something is timed, for machines that are shared")
-    parser.add_argument("--build", type=pathlib.Path, default=catalog.ROOT / "build" / "perf", metavar="DIR",
-                        help="where to build (default: build/perf)")
-    parser.add_argument("--out", type=pathlib.Path, metavar="DIR",
-                        help="where results go (default: results/alloc in --build)")
-    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # perf/run: are the options good?
+    option_types.add_usual(parser, "allocator", "alloc", "5, with --quick 3, with --full 9")
 
 
 def parse(arguments):

@@ -12,6 +12,7 @@ import catalog
 import child
 import compare
 import digest
+import gc_main
 import machine
 import option_types
 import plots
@@ -25,8 +26,8 @@ FEWEST_ROUNDS = 5
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="perf/run", description="Builds heddle's benchmarks and measures them beside their contenders.",
-        epilog="`perf/run alloc` compares allocators; `perf/run alloc --help` says how. perf/run also knows --no-install: "
-               "list missing packages and exit with 3 instead of installing them.")
+        epilog="`perf/run alloc` compares allocators, `perf/run gc` collectors; their --help says how. perf/run also knows "
+               "--no-install: list missing packages and exit with 3 instead of installing them.")
     parser.add_argument("--only", type=option_types.regular_expression, default=re.compile(""), metavar="REGEX",
                         help="what to measure, by problem/contender as --list prints them (searched, not anchored)")
     parser.add_argument("--list", action="store_true", help="print every problem/contender and stop")
@@ -138,6 +139,8 @@ def write(measured, options, description):
 def main(arguments):
     if arguments[:1] == ["alloc"]:
         return alloc_main.main(arguments[1:])
+    if arguments[:1] == ["gc"]:
+        return gc_main.main(arguments[1:])
     options = parse(arguments)
     if options.list:
         print("\n".join(f"{p.name}/{c}" for p, contenders in options.chosen for c in contenders))

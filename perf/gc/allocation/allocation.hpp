@@ -44,9 +44,8 @@ void make_cells(std::uint64_t objects) {
 
 template <class M, std::size_t bytes>
 void measure_cells(const arguments& args, report& to) {
-  const double ns = timed([&] {
-    M::on_workers(args.procs(), [&](unsigned) { make_cells<M, bytes>(args["objects"]); });
-  });
+  const double ns =
+      timed([&] { M::on_workers(args.procs(), [&](unsigned) { make_cells<M, bytes>(args["objects"]); }); });
   to.add("object_" + std::to_string(bytes) + "_ns", ns / static_cast<double>(args["objects"]));
 }
 

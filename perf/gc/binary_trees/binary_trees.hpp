@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Many short-lived trees beside one that stays, after Boehm's GCBench; in the shape of the Benchmarks Game. The trees of
-// one depth are shared out among the workers.
+// Many short-lived trees beside one that stays, after Boehm's GCBench; in the shape of the Benchmarks Game. The trees
+// of one depth are shared out among the workers.
 #pragma once
 
 #include <algorithm>
@@ -73,7 +73,7 @@ int binary_trees(int argc, char** argv) {
     const double ns = timed([&] {
       require(one_tree<M>(deepest + 1) == nodes(deepest + 1), "the stretch tree has lost a node");
       auto long_lived = bottom_up<M>(deepest);
-      for (unsigned depth = 4; depth <= deepest; depth += 4) all_trees_of<M>(depth, deepest, args.procs());
+      for (unsigned depth = 4; depth <= deepest; depth += 2) all_trees_of<M>(depth, deepest, args.procs());
       require(count<M>(M::at(long_lived)) == nodes(deepest), "the tree that stays has lost a node");
       tear_down<M>(M::at(long_lived));
     });

@@ -47,7 +47,7 @@ func main() {
 	elapsed := gobench.Timed(func() {
 		gobench.Require(bottomUp(deepest+1).count() == nodes(deepest+1), "the stretch tree has lost a node")
 		longLived := bottomUp(deepest)
-		for depth := 4; depth <= deepest; depth += 4 {
+		for depth := 4; depth <= deepest; depth += 2 {
 			allTreesOf(depth, deepest, args["procs"])
 		}
 		gobench.Require(longLived.count() == nodes(deepest), "the tree that stays has lost a node")

@@ -11,8 +11,8 @@
 
 namespace perf::gc {
 
-/// The distribution of many times, to 1/64 of each. add() takes some nanoseconds and allocates nothing. Source: HdrHistogram
-/// (G. Tene).
+/// The distribution of many times, to 1/64 of each. add() takes some nanoseconds and allocates nothing. Source:
+/// HdrHistogram (G. Tene).
 class waits {
  public:
   void add(double ns) {

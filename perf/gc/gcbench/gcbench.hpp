@@ -85,9 +85,7 @@ template <class M>
 int gcbench(int argc, char** argv) {
   const arguments args(argc, argv, {{"stretch", 18}});
   report report;
-  M::run(args, [&] {
-    report.add("wall_ms", timed([&] { bench<M>(static_cast<unsigned>(args["stretch"])); }) / 1e6);
-  });
+  M::run(args, [&] { report.add("wall_ms", timed([&] { bench<M>(static_cast<unsigned>(args["stretch"])); }) / 1e6); });
   report.print();
   return 0;
 }

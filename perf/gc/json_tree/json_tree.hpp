@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Documents are parsed into trees whose nodes know their parents, and walked. The last two stay, older ones are garbage.
+// Documents are parsed into trees whose nodes know their parents, and walked. The last two stay, older ones are
+// garbage.
 #pragma once
 
 #include <cstring>
@@ -36,9 +37,18 @@ class json_parser {
     node* const one = M::at(made);
     one->parent = parent;
     switch (peek()) {
-      case '{': one->kind = json_kind::object; members(one, '}'); break;
-      case '[': one->kind = json_kind::array; members(one, ']'); break;
-      case '"': one->kind = json_kind::string; one->text = string(); break;
+      case '{':
+        one->kind = json_kind::object;
+        members(one, '}');
+        break;
+      case '[':
+        one->kind = json_kind::array;
+        members(one, ']');
+        break;
+      case '"':
+        one->kind = json_kind::string;
+        one->text = string();
+        break;
       default: one->kind = json_kind::number; one->number = number();
     }
     return made;

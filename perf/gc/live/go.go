@@ -21,49 +21,43 @@ const (
 	entriesEach = 10
 )
 
-func makeEntry(key uint64, older *entry) *entry {
-	fresh := &entry{older: older, key: key}
-	fresh.contents[9] = ^key
-	return fresh
-}
-
-// addEntry adds the newest one; the oldest one goes.
-func addEntry(to **entry, key uint64) {
-	*to = makeEntry(key, *to)
-	last := *to
-	for i := 1; i < entriesEach; i++ {
-		gobench.Require(last.contents[9] == ^last.key, "an entry was overwritten")
-		last = last.older
+func fill(to **entry, key uint64) {
+	for i := uint64(0); i < entriesEach; i++ {
+		fresh := &entry{older: *to, key: key + i}
+		fresh.contents[9] = ^(key + i)
+		*to = fresh
 	}
-	last.older = nil
 }
 
-func fill(mib int) []*entry {
+// empty checks the entries, and lets go of them.
+func empty(from **entry) {
+	entries := 0
+	for at := *from; at != nil; at = at.older {
+		gobench.Require(at.contents[9] == ^at.key, "an entry was overwritten")
+		entries++
+	}
+	gobench.Require(entries == entriesEach, "a bucket has lost an entry")
+	*from = nil
+}
+
+func makeStore(mib int) []*entry {
 	size := mib << 20 / (entryBytes * entriesEach)
 	gobench.Require(size > 0, "--mib is too small")
 	buckets := make([]*entry, size)
-	for i := 0; i < size*entriesEach; i++ {
-		buckets[i%size] = makeEntry(uint64(i), buckets[i%size])
+	for i := range buckets {
+		fill(&buckets[i], uint64(i))
 	}
 	return buckets
 }
 
-func check(buckets []*entry) {
-	for _, at := range buckets {
-		entries := 0
-		for ; at != nil; at = at.older {
-			entries++
-		}
-		gobench.Require(entries == entriesEach, "a bucket has lost an entry")
-	}
-}
-
-// work adds to the buckets of one worker.
+// work replaces what is in the buckets of one worker.
 func work(buckets []*entry, seed int, until time.Time, times *gobench.Waits) {
 	choice := gobench.NewRandom(seed)
 	for begin := time.Now(); begin.Before(until); {
-		for i := 0; i < 32; i++ {
-			addEntry(&buckets[choice.Below(len(buckets))], choice.Next())
+		for i := 0; i < 8; i++ {
+			one := &buckets[choice.Below(len(buckets))]
+			empty(one)
+			fill(one, choice.Next())
 			end := time.Now()
 			times.Add(end.Sub(begin))
 			begin = end
@@ -88,7 +82,7 @@ func beat(period time.Duration, until time.Time, late *gobench.Waits) {
 
 func main() {
 	args := gobench.Arguments(map[string]int{"mib": 954, "seconds": 5, "beat_us": 250})
-	all := fill(args["mib"])
+	all := makeStore(args["mib"])
 	workers, share := args["procs"], len(all)/args["procs"]
 	until := time.Now().Add(time.Duration(args["seconds"]) * time.Second)
 	var mutex sync.Mutex
@@ -110,6 +104,8 @@ func main() {
 	}
 	operations.Print(metrics, "operation")
 	beats.Print(metrics, "beat")
-	check(all)
+	for i := range all {
+		empty(&all[i])
+	}
 	gobench.Print(metrics)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A store of 954 MiB: buckets that hold the ten newest entries each, of 96 bytes. Each processor has a worker that adds
-// an entry to a bucket chosen at random, whose oldest one goes; a heartbeat says how late others run meanwhile.
+// A store of 954 MiB: buckets that hold ten entries each, of 96 bytes. Each processor has a worker that reads a bucket
+// chosen at random and replaces its entries by new ones; a heartbeat says how late others run meanwhile.
 #pragma once
 
 #include <algorithm>
@@ -27,25 +27,28 @@ template <class M>
 using bucket = typename M::template link<entry<M>>;
 
 template <class M>
-typename M::template hold<entry<M>> make_entry(std::uint64_t key, bucket<M>& older) {
-  auto fresh = M::template make<entry<M>>();
-  fresh->older = std::move(older);
-  fresh->key = key;
-  fresh->contents[9] = ~key;
-  return fresh;
+void fill(bucket<M>& to, std::uint64_t key) {
+  for (unsigned i = 0; i < entries_each; ++i) {
+    auto fresh = M::template make<entry<M>>();
+    fresh->older = std::move(to);
+    fresh->key = key + i;
+    fresh->contents[9] = ~(key + i);
+    to = std::move(fresh);
+  }
 }
 
-/// The newest entry is added, the oldest one goes.
+/// Checks the entries, and lets go of them.
 template <class M>
-void add_entry(bucket<M>& to, std::uint64_t key) {
-  to = make_entry<M>(key, to);
-  entry<M>* last = M::at(to);
-  for (unsigned i = 1; i < entries_each; ++i) {
-    require(last->contents[9] == ~last->key, "an entry was overwritten");
-    last = M::at(last->older);
+void empty(bucket<M>& from) {
+  unsigned entries = 0;
+  for (entry<M>* at = M::at(from); at != nullptr; ++entries) {
+    require(at->contents[9] == ~at->key, "an entry was overwritten");
+    entry<M>* const older = M::at(at->older);
+    if constexpr (M::by_hand) M::release(at);
+    at = older;
   }
-  if constexpr (M::by_hand) M::release(M::at(last->older));
-  last->older = nullptr;
+  require(entries == entries_each, "a bucket has lost an entry");
+  from = nullptr;
 }
 
 template <class M>
@@ -54,10 +57,7 @@ class store {
   explicit store(std::uint64_t mib) : size_((mib << 20) / (entry_bytes * entries_each)) {
     require(size_ > 0, "--mib is too small");
     buckets_ = M::template make_array<bucket<M>>(size_);
-    for (std::uint64_t i = 0; i < size_ * entries_each; ++i) {
-      bucket<M>& to = buckets_[i % size_];
-      to = make_entry<M>(i, to);
-    }
+    for (std::uint64_t i = 0; i < size_; ++i) fill<M>(buckets_[i], i);
   }
 
   /// The buckets of a worker are its own.
@@ -67,15 +67,7 @@ class store {
   }
 
   void check_and_free() {
-    for (std::uint64_t i = 0; i < size_; ++i) {
-      unsigned entries = 0;
-      for (entry<M>* at = M::at(buckets_[i]); at != nullptr; ++entries) {
-        entry<M>* const older = M::at(at->older);
-        if constexpr (M::by_hand) M::release(at);
-        at = older;
-      }
-      require(entries == entries_each, "a bucket has lost an entry");
-    }
+    for (std::uint64_t i = 0; i < size_; ++i) empty<M>(buckets_[i]);
     M::release_array(buckets_);
   }
 
@@ -95,8 +87,10 @@ void work(store<M>& on, unsigned worker, unsigned workers, double until, outcome
   random choice(worker + 1);
   waits times;
   for (double begin = now(); begin < until;) {
-    for (unsigned i = 0; i < 32; ++i) {
-      add_entry<M>(on.choose(choice, worker, workers), choice.next());
+    for (unsigned i = 0; i < 8; ++i) {
+      bucket<M>& one = on.choose(choice, worker, workers);
+      empty<M>(one);
+      fill<M>(one, choice.next());
       const double end = now();
       times.add(end - begin);
       begin = end;
@@ -130,8 +124,7 @@ int live(int argc, char** argv) {
       beat<M>(static_cast<double>(args["beat_us"]) * 1e3, until, measured.beats);
     });
     report.add("kops", static_cast<double>(measured.operations.count()) / 1e3 / static_cast<double>(args["seconds"]));
-    report.add("resident_over_live",
-               static_cast<double>(memory_in_use()) / static_cast<double>(args["mib"] << 20));
+    report.add("resident_over_live", static_cast<double>(memory_in_use()) / static_cast<double>(args["mib"] << 20));
     measured.operations.print(report, "operation");
     measured.beats.print(report, "beat");
     all.check_and_free();

@@ -98,7 +98,7 @@ func main() {
 	cache, choice, hits := newCache(capacity), gobench.NewRandom(1), 0
 	elapsed := gobench.Timed(func() {
 		for i := 0; i < operations; i++ {
-			key := skewedKey(choice, capacity*4)
+			key := skewedKey(choice, capacity*2)
 			if found := cache.get(key); found != nil {
 				gobench.Require(found.words[0] == key && found.words[15] == ^key, "a value was overwritten")
 				hits++

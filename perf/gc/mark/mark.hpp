@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Full collections of a heap that all survives: 8 million objects of 64 bytes, which an array names in the order of their
-// addresses and then in a random one.
+// Full collections of a heap that all survives: 8 million objects of 64 bytes, which an array names in the order of
+// their addresses and then in a random one.
 #pragma once
 
 #include <algorithm>

@@ -18,7 +18,9 @@ namespace perf::gc {
 
 /// Types that hold no links say so: `using no_links = void`.
 template <class T>
-concept leaf = std::is_arithmetic_v<T> || requires { typename T::no_links; };
+concept leaf = std::is_arithmetic_v<T> || requires {
+  typename T::no_links;
+};
 
 /// See manual_memory.
 struct boehm_memory : on_threads {

@@ -21,26 +21,31 @@ const (
 	batch = 20000
 )
 
-// storeCost returns the nanoseconds of a store in the middle one of all batches while goOn(batches) is true.
-func storeCost(into []*target, values *[2]*target, goOn func(batches int) bool) float64 {
-	var costs []float64
-	for goOn(len(costs)) {
+// costs: nanoseconds of a store, in the middle one of all batches, and on the average.
+type costs struct{ middle, mean float64 }
+
+// storeCost stores while goOn(batches so far) is true.
+func storeCost(into []*target, values *[2]*target, goOn func(batches int) bool) costs {
+	var each []float64
+	first := time.Now()
+	for goOn(len(each)) {
 		begin := time.Now()
 		for i := 0; i < batch; i++ {
 			into[i%slots] = values[i/slots%2]
 		}
-		costs = append(costs, float64(time.Since(begin).Nanoseconds())/batch)
+		each = append(each, float64(time.Since(begin).Nanoseconds())/batch)
 		runtime.Gosched()
 	}
-	gobench.Require(len(costs) > 0, "nothing was measured")
-	sort.Float64s(costs)
-	return costs[len(costs)/2]
+	gobench.Require(len(each) > 0, "nothing was measured")
+	mean := float64(time.Since(first).Nanoseconds()) / float64(batch*len(each))
+	sort.Float64s(each)
+	return costs{each[len(each)/2], mean}
 }
 
 // storeCostMarking is the same while another worker collects.
-func storeCostMarking(into []*target, values *[2]*target, collections int) float64 {
+func storeCostMarking(into []*target, values *[2]*target, collections int) costs {
 	var begun, over int32
-	cost := 0.0
+	var cost costs
 	gobench.OnWorkers(2, func(worker int) {
 		if worker == 0 {
 			atomic.StoreInt32(&begun, 1)
@@ -76,5 +81,5 @@ func main() {
 	for _, one := range into {
 		gobench.Require(one == values[0] || one == values[1], "a store was lost")
 	}
-	gobench.Print(map[string]float64{"idle_ns": idle, "marking_ns": marking})
+	gobench.Print(map[string]float64{"idle_ns": idle.middle, "marking_ns": marking.middle, "marking_mean_ns": marking.mean})
 }

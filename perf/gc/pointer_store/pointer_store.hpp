@@ -22,31 +22,38 @@ constexpr std::size_t slots = 1'024;
 template <class M>
 using slot_array = typename M::template array<typename M::template link<target<M>>>;
 
-/// Nanoseconds of a store in the middle one of all batches while go_on(batch) is true.
+/// Nanoseconds of a store: in the middle one of all batches, and on the average.
+struct costs {
+  double middle = 0, mean = 0;
+};
+
+/// Stores while go_on(batches so far) is true.
 template <class M, class F>
-double store_cost(const slot_array<M>& into, const typename M::template hold<target<M>> (&values)[2], F&& go_on) {
+costs store_cost(const slot_array<M>& into, const typename M::template hold<target<M>> (&values)[2], F&& go_on) {
   constexpr std::size_t batch = 20'000;
-  std::vector<double> costs;
-  while (go_on(costs.size())) {
+  std::vector<double> each;
+  const double first = now();
+  while (go_on(each.size())) {
     const double begin = now();
     for (std::size_t i = 0; i < batch; ++i) {
       into[i % slots] = values[(i / slots) % 2];
       asm volatile("" ::: "memory");  // each is a store of its own
     }
-    costs.push_back((now() - begin) / static_cast<double>(batch));
+    each.push_back((now() - begin) / static_cast<double>(batch));
     M::yield();
   }
-  require(!costs.empty(), "nothing was measured");
-  std::nth_element(costs.begin(), costs.begin() + static_cast<std::ptrdiff_t>(costs.size() / 2), costs.end());
-  return costs[costs.size() / 2];
+  require(!each.empty(), "nothing was measured");
+  const double mean = (now() - first) / static_cast<double>(each.size() * batch);
+  std::nth_element(each.begin(), each.begin() + static_cast<std::ptrdiff_t>(each.size() / 2), each.end());
+  return {each[each.size() / 2], mean};
 }
 
 /// The same while another worker collects.
 template <class M>
-double store_cost_marking(const slot_array<M>& into, const typename M::template hold<target<M>> (&values)[2],
-                          std::uint64_t collections) {
+costs store_cost_marking(const slot_array<M>& into, const typename M::template hold<target<M>> (&values)[2],
+                         std::uint64_t collections) {
   std::atomic<bool> begun{false}, over{false};
-  double cost = 0;
+  costs cost;
   M::on_workers(2, [&](unsigned worker) {
     if (worker == 0) {
       begun = true;
@@ -65,11 +72,13 @@ void measure_stores(const arguments& args, report& to) {
   auto into = M::template make_array<typename M::template link<target<M>>>(slots);
   typename M::template hold<target<M>> values[2] = {M::template make<target<M>>(), M::template make<target<M>>()};
   (void)store_cost<M>(into, values, [](std::size_t batches) { return batches < 100; });
-  to.add("idle_ns", store_cost<M>(into, values, [](std::size_t batches) { return batches < 1'000; }));
+  to.add("idle_ns", store_cost<M>(into, values, [](std::size_t batches) { return batches < 1'000; }).middle);
   if constexpr (M::collects) {
     auto heap = M::template make_array<typename M::template link<target<M>>>(args["objects"]);
     for (std::uint64_t i = 0; i < args["objects"]; ++i) heap[i] = M::template make<target<M>>();
-    to.add("marking_ns", store_cost_marking<M>(into, values, args["collections"]));
+    const costs marking = store_cost_marking<M>(into, values, args["collections"]);
+    to.add("marking_ns", marking.middle);
+    to.add("marking_mean_ns", marking.mean);
     require(M::at(heap[args["objects"] - 1]) != nullptr, "an object was lost");
   }
   for (std::size_t i = 0; i < slots; ++i) {

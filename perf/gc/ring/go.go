@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"runtime"
 	"time"
 
@@ -11,18 +12,20 @@ import (
 
 type message [1024]byte
 
-func fill(one *message, with byte) {
-	for i := range one {
-		one[i] = with
-	}
-}
+// What message i has begins at place i % 251 of this.
+var pattern [1024 + 251]byte
+
+func contents(i int) []byte { return pattern[i%251 : i%251+1024] }
 
 func pushMessages(size, messages int, times *gobench.Waits) {
+	for i := range pattern {
+		pattern[i] = byte(i % 251)
+	}
 	ring := make([]*message, size)
 	for i := 0; i < size+messages; i++ {
 		begin := time.Now()
 		fresh := new(message)
-		fill(fresh, byte(i%251))
+		copy(fresh[:], contents(i))
 		ring[i%size] = fresh
 		if i >= size {
 			times.Add(time.Since(begin))
@@ -32,8 +35,7 @@ func pushMessages(size, messages int, times *gobench.Waits) {
 		}
 	}
 	for i := messages; i < size+messages; i++ {
-		one := ring[i%size]
-		gobench.Require(one[0] == byte(i%251) && one[1023] == byte(i%251), "a message was overwritten")
+		gobench.Require(bytes.Equal(ring[i%size][:], contents(i)), "a message was overwritten")
 	}
 }
 

@@ -15,14 +15,27 @@ struct message {
   unsigned char contents[1'024];
 };
 
+/// What message i has begins at place i % 251 of this.
+class pattern {
+ public:
+  pattern() {
+    for (std::size_t i = 0; i < sizeof bytes_; ++i) bytes_[i] = static_cast<unsigned char>(i % 251);
+  }
+  const unsigned char* of(std::uint64_t i) const { return bytes_ + i % 251; }
+
+ private:
+  unsigned char bytes_[sizeof(message) + 251];
+};
+
 template <class M>
 void push_messages(const arguments& args, waits& times) {
   const std::uint64_t size = args["size"];
+  const pattern contents;
   auto ring = M::template make_array<typename M::template link<message>>(size);
   for (std::uint64_t i = 0; i < size + args["messages"]; ++i) {
     const double begin = now();
     auto fresh = M::template make<message>();
-    std::memset(M::at(fresh)->contents, static_cast<int>(i % 251), sizeof(message));
+    std::memcpy(M::at(fresh)->contents, contents.of(i), sizeof(message));
     auto& slot = ring[i % size];
     if constexpr (M::by_hand) M::release(M::at(slot));
     slot = std::move(fresh);
@@ -31,7 +44,7 @@ void push_messages(const arguments& args, waits& times) {
   }
   for (std::uint64_t i = args["messages"]; i < size + args["messages"]; ++i) {
     const message* one = M::at(ring[i % size]);
-    require(one->contents[0] == i % 251 && one->contents[1'023] == i % 251, "a message was overwritten");
+    require(std::memcmp(one->contents, contents.of(i), sizeof(message)) == 0, "a message was overwritten");
     if constexpr (M::by_hand) M::release(M::at(ring[i % size]));
   }
   M::release_array(ring);
