@@ -8,6 +8,7 @@ MANUAL = ("heddle_malloc", "jemalloc", "glibc")  # malloc and free by hand
 COUNTED = "shared_ptr"
 GO = "go"
 CONTENDERS = (OURS, *MANUAL, COUNTED, "boehm", GO, "java")
+NOT_IN_JAVA = CONTENDERS[:-1]
 COLLECTORS = (OURS, "boehm", GO, "java")
 
 QUANTILES = {"p50": "half of all", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %", "worst": "worst"}
@@ -33,8 +34,8 @@ class Collected(Problem):
 
 
 def problem(name, title, metrics, work, on="all", contenders=CONTENDERS, folder=None):
-    return Collected(f"gc/{name}", title, {**metrics, **OUTSIDE}, list(contenders), on, {}, folder=f"gc/{folder or name}",
-                     work=work)
+    return Collected(f"gc/{name}", title, {**metrics, **OUTSIDE}, list(contenders), on, {},
+                     folder=f"gc/{folder or name}", work=work)
 
 
 def always(*arguments):
@@ -65,18 +66,19 @@ PROBLEMS = [
         "in_order_ns": "in order", "shuffled_ns": "shuffled"}, always(), contenders=COLLECTORS),
     problem("pointer_store", "a store of an address into an object, ns", {
         "idle_ns": "idle", "marking_ns": "while collected", "marking_mean_ns": "the same, stops included"},
-            {"quick": Work(["--collections", "5"]), "usual": Work([]), "full": Work([])}, "most"),
+            {"quick": Work(["--collections", "5"]), "usual": Work([]), "full": Work([])}, "most", NOT_IN_JAVA),
     problem("lru_cache", "a cache of 500,000 entries, all from one thread", {
         "operation_ns": "a get, put if missed, ns", "hits_percent": "hits, percent"},
-            {"quick": Work(["--operations", "2000000"]), "usual": Work([]), "full": Work(["--operations", "20000000"])}),
+            {"quick": Work(["--operations", "2000000"]), "usual": Work([]), "full": Work(["--operations", "20000000"])},
+            contenders=NOT_IN_JAVA),
     problem("json_tree", "documents parsed into trees that know their parents, and walked, ns a node", {
         "parse_ns": "parse", "walk_ns": "walk"},
-            {"quick": Work(["--documents", "3"]), "usual": Work([]), "full": Work(["--documents", "30"])}),
+            {"quick": Work(["--documents", "3"]), "usual": Work([]), "full": Work(["--documents", "30"])},
+            contenders=NOT_IN_JAVA),
     problem("parked", "a full collection beside a million parked fibers that hold an object each", {
         "bytes": "memory of each, bytes", "fiber_ns": "the collection, ns a fiber",
         **waits("beat", "heartbeat late")},
-            {"quick": Work(["--fibers", "100000"], 1), "usual": Work([], 3), "full": Work([], 5)}, "most",
-            contenders=(OURS, GO)),
+            {"quick": Work(["--fibers", "100000"], 1), "usual": Work([], 3), "full": Work([], 5)}, "most", (OURS, GO)),
 ]
 
 

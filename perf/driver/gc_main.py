@@ -28,7 +28,8 @@ def parse(arguments):
                           help="3 rounds of less work: a first impression")
     how_much.add_argument("--full", dest="scale", action="store_const", const="full",
                           help="9 rounds of more work, every problem at every number of processors")
-    option_types.add_usual(parser, "contender", "gc", "5, with --quick 3, with --full 9; those that take long have less")
+    option_types.add_usual(parser, "contender", "gc",
+                           "5, with --quick 3, with --full 9; those that take long have less")
     options = parser.parse_args(arguments)
     options.build = options.build.resolve()
     options.out = options.out or options.build / "results" / "gc"

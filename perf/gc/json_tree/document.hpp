@@ -17,9 +17,11 @@ inline std::string make_document(std::uint64_t groups) {
     text += group == 0 ? "[" : ",[";
     for (std::uint64_t i = 0; i < 100; ++i) {
       text += i == 0 ? "{\"id\":" : ",{\"id\":";
+      // One draw a statement: the order within one is the compiler's choice.
       text += std::to_string(group * 100 + i) + ",\"name\":" + word();
       text += ",\"tags\":[" + word();
-      text += ',' + word() + "],\"size\":{\"width\":" + std::to_string(choice.below(1'000));
+      text += ',' + word();
+      text += "],\"size\":{\"width\":" + std::to_string(choice.below(1'000));
       text += ",\"height\":" + std::to_string(choice.below(1'000)) + "}}";
     }
     text += ']';

@@ -67,19 +67,24 @@ func storeCostMarking(into []*target, values *[2]*target, collections int) costs
 
 func main() {
 	args := gobench.Arguments(map[string]int{"objects": 4000000, "collections": 20})
-	gobench.Require(args["objects"] > 0 && args["collections"] > 0, "--objects and --collections must be at least 1")
+	objects, collections := args["objects"], args["collections"]
+	gobench.Require(objects > 0 && collections > 0, "--objects and --collections must be at least 1")
 	into := make([]*target, slots)
 	values := &[2]*target{{}, {}}
 	storeCost(into, values, func(batches int) bool { return batches < 100 })
 	idle := storeCost(into, values, func(batches int) bool { return batches < 1000 })
-	heap := make([]*target, args["objects"])
+	heap := make([]*target, objects)
 	for i := range heap {
 		heap[i] = &target{}
 	}
-	marking := storeCostMarking(into, values, args["collections"])
+	marking := storeCostMarking(into, values, collections)
 	gobench.Require(heap[len(heap)-1] != nil, "an object was lost")
 	for _, one := range into {
 		gobench.Require(one == values[0] || one == values[1], "a store was lost")
 	}
-	gobench.Print(map[string]float64{"idle_ns": idle.middle, "marking_ns": marking.middle, "marking_mean_ns": marking.mean})
+	gobench.Print(map[string]float64{
+		"idle_ns":         idle.middle,
+		"marking_ns":      marking.middle,
+		"marking_mean_ns": marking.mean,
+	})
 }
