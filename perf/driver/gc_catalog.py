@@ -11,7 +11,7 @@ CONTENDERS = (OURS, *MANUAL, COUNTED, "boehm", GO, "java")
 NOT_IN_JAVA = CONTENDERS[:-1]
 COLLECTORS = (OURS, "boehm", GO, "java")
 
-QUANTILES = {"p50": "half of all", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %", "worst": "worst"}
+QUANTILES = {"p50": "50 %", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %", "worst": "worst"}
 OUTSIDE = {"cpu_s": "user+sys, s", "memory_mib": "peak memory, MiB"}
 
 

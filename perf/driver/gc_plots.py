@@ -26,7 +26,7 @@ def panels_for(pyplot, count):
     figure, panels = pyplot.subplots(lines, columns, figsize=(4.2 * columns + 1.2, 3.2 * lines), squeeze=False)
     for panel in panels.flat[count:]:
         panel.set_axis_off()
-    return figure, panels.flat
+    return figure, list(panels.flat[:count])
 
 
 def finish(pyplot, figure, panels, path):

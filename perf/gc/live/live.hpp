@@ -30,7 +30,7 @@ template <class M>
 void fill(bucket<M>& to, std::uint64_t key) {
   for (unsigned i = 0; i < entries_each; ++i) {
     auto fresh = M::template make<entry<M>>();
-    fresh->older = std::move(to);
+    fresh->older = M::take(to);
     fresh->key = key + i;
     fresh->contents[9] = ~(key + i);
     to = std::move(fresh);

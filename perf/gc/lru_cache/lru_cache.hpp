@@ -61,7 +61,7 @@ class lru_cache {
     fresh->key = key;
     fresh->value = std::move(value);
     link& first = chain(key);
-    fresh->chained = std::move(first);
+    fresh->chained = M::take(first);
     put_first(M::at(fresh));
     first = std::move(fresh);
     ++size_;
@@ -95,7 +95,7 @@ class lru_cache {
     take_out(at);
     link* from = &chain(at->key);
     while (M::at(*from) != at) from = &M::at(*from)->chained;
-    auto keep = std::move(at->chained);
+    auto keep = M::take(at->chained);
     if constexpr (M::by_hand) {
       M::release(at->value);
       M::release(at);

@@ -50,6 +50,10 @@ struct boehm_memory : on_threads {
     return p;
   }
   template <class T>
+  static T* take(T* from) {
+    return from;
+  }
+  template <class T>
   static void release(T*) {}
   template <class T>
   static void release_array(T*) {}

@@ -45,6 +45,10 @@ struct heddle_memory {
     return p;
   }
   template <class T>
+  static T* take(const heddle::gc::ptr<T>& from) {
+    return from.get();
+  }
+  template <class T>
   static void release(T&&) {}
   template <class T>
   static void release_array(T&&) {}
@@ -59,7 +63,7 @@ struct heddle_memory {
   static void on_workers(unsigned count, F&& f) {
     if (count == 1) return f(0u);
     heddle::wait_group done;
-    done.add(static_cast<long>(count));
+    done.add(count);
     for (unsigned i = 0; i < count; ++i) {
       heddle::go([&, i] {
         f(i);

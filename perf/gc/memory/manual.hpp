@@ -17,6 +17,7 @@ namespace perf::gc {
 ///   hold         the same as link, on a stack
 ///   array, array_link    hold and link of what make_array() gives
 ///   at()         the address that one of these has
+///   take()       what a link has that gets another value, or ends, next: it may be left empty
 ///   release()    of one object, whose links have been released: does nothing but where memory is freed by hand
 ///   by_hand      release() has to be called
 ///   collects     there is a collect(): a full collection, from begin to end
@@ -46,6 +47,10 @@ struct manual_memory : on_threads {
   template <class T>
   static T* at(T* p) {
     return p;
+  }
+  template <class T>
+  static T* take(T* from) {
+    return from;
   }
   template <class T>
   static void release(T* p) {

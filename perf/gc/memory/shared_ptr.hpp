@@ -45,6 +45,10 @@ struct counted_memory : on_threads {
     return p;
   }
   template <class T>
+  static std::shared_ptr<T> take(std::shared_ptr<T>& from) {
+    return std::move(from);
+  }
+  template <class T>
   static void release(T&&) {}
   template <class T>
   static void release_array(T&&) {}

@@ -58,7 +58,7 @@ static void measure(const perf::arguments& args, perf::report& to) {
   const std::uint64_t n = args["fibers"];
   gathering all;
   const std::uint64_t before = perf::memory_in_use();
-  all.done.add(static_cast<long>(n));
+  all.done.add(static_cast<std::uint32_t>(n));
   for (std::uint64_t i = 0; i < n; ++i) heddle::go([&all, i] { park(all, i); });
   while (all.parked < n) memory::yield();
   to.add("bytes", static_cast<double>(perf::memory_in_use() - before) / static_cast<double>(n));

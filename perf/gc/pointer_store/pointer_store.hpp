@@ -67,6 +67,33 @@ costs store_cost_marking(const slot_array<M>& into, const typename M::template h
   return cost;
 }
 
+/// What the collections look at: objects that know their places.
+template <class M>
+class bystanders {
+ public:
+  explicit bystanders(std::uint64_t objects)
+      : objects_(objects), all_(M::template make_array<typename M::template link<target<M>>>(objects)) {
+    for (std::uint64_t i = 0; i < objects_; ++i) all_[i] = numbered(i);
+  }
+  /// Objects made now would lie where one lay that was freed by mistake.
+  void check() {
+    for (std::uint64_t i = 0; i < objects_ / 8; ++i) (void)numbered(objects_);
+    for (std::uint64_t i = 0; i < objects_; ++i) {
+      require(M::at(all_[i])->contents[0] == i, "an object was lost");
+    }
+  }
+
+ private:
+  static auto numbered(std::uint64_t number) {
+    auto one = M::template make<target<M>>();
+    one->contents[0] = number;
+    return one;
+  }
+
+  std::uint64_t objects_;
+  typename M::template array<typename M::template link<target<M>>> all_;
+};
+
 template <class M>
 void measure_stores(const arguments& args, report& to) {
   auto into = M::template make_array<typename M::template link<target<M>>>(slots);
@@ -74,12 +101,11 @@ void measure_stores(const arguments& args, report& to) {
   (void)store_cost<M>(into, values, [](std::size_t batches) { return batches < 100; });
   to.add("idle_ns", store_cost<M>(into, values, [](std::size_t batches) { return batches < 1'000; }).middle);
   if constexpr (M::collects) {
-    auto heap = M::template make_array<typename M::template link<target<M>>>(args["objects"]);
-    for (std::uint64_t i = 0; i < args["objects"]; ++i) heap[i] = M::template make<target<M>>();
+    bystanders<M> heap(args["objects"]);
     const costs marking = store_cost_marking<M>(into, values, args["collections"]);
     to.add("marking_ns", marking.middle);
     to.add("marking_mean_ns", marking.mean);
-    require(M::at(heap[args["objects"] - 1]) != nullptr, "an object was lost");
+    heap.check();
   }
   for (std::size_t i = 0; i < slots; ++i) {
     require(M::at(into[i]) == M::at(values[0]) || M::at(into[i]) == M::at(values[1]), "a store was lost");
