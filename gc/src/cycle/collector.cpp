@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "barrier/waits.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/roots.hpp"
+#include "mark/mark_check.hpp"
 #include "pace/options.hpp"
 
 namespace heddle::gc::detail {
@@ -120,6 +122,19 @@ cycle_totals collector::totals() noexcept {
   return totals_;
 }
 
+void collector::collect_with(trail& t) noexcept {
+  const std::uint64_t now = begun_.load(std::memory_order_seq_cst);  // seq_cst: see collect()
+  trail* none = nullptr;
+  // release: so that the trail is seen empty; the collector's loads of it are ordered by the request.
+  while (!trail_.compare_exchange_strong(none, &t, std::memory_order_release)) {
+    none = nullptr;
+    collect();  // another has one
+  }
+  wait_until(now + 2);  // a cycle that is under way has perhaps looked before
+  trail_.store(nullptr, std::memory_order_relaxed);
+  collect();  // one that has begun with it is over
+}
+
 cycle_figures collector::last() noexcept {
   const thread_lock hold(lock_);
   return last_;
@@ -142,6 +157,7 @@ void collector::sweep_all() noexcept {
 bool collector::empty_buffers(std::uint8_t armed) noexcept {
   the_mutators.for_each_excluded(armed, [](mutator& m) { mutators::hand_over(m); });
   const std::size_t before = marker_.marked();
+  marker_.reach_from("a store while the collector marked");
   while (shade_buffer* const b = mutators::take_full()) {
     for (std::size_t i = 0; i != b->count; ++i) marker_.visit_if_allocated(b->addresses[i]);
     mutators::recycle(*b);
@@ -168,6 +184,15 @@ void collector::mark_all(cycle_figures& c) noexcept {
   }
 }
 
+/// The marks are final. A fault in them means that what lives is about to be freed: nobody could go on.
+void collector::check(std::uint64_t cycle) noexcept {
+  constexpr std::size_t one_in = 1000;
+  const missed_mark m = check_marks(the_options().check ? 1 : one_in, cycle);
+  if (m.of == nullptr) return;
+  report_missed(m);
+  std::abort();
+}
+
 void collector::cycle() noexcept {
   sweep_all();
   cycle_figures c;
@@ -179,13 +204,17 @@ void collector::cycle() noexcept {
   the_pacer().begin_cycle();
   the_heap.begin_marking();
   the_mutators.for_each_excluded(armed_bits::marking, [](mutator& m) { m.blocks.blacken(); });
+  marker_.leave_trail(trail_.load(std::memory_order_relaxed));
   visit_roots(marker_);
+  marker_.reach_from("a destructor that is due");
   the_endings().visit_roots(marker_);
   c.roots = platform::now();
   mark_all(c);
   the_weak_cells.clear_dead(marker_);
   the_endings().find_dead(marker_);
   c.cpu = cpu_time() - cpu;
+  check(c.number);
+  marker_.leave_trail(nullptr);
   the_heap.begin_sweep();
   the_mutators.for_each_excluded(0, [](mutator& m) {
     m.blocks.flush();

@@ -55,6 +55,8 @@ class collector {
   void request() noexcept;
   /// Returns after a cycle that has begun after the call has ended. Blocks the fiber, or the plain thread.
   void collect() noexcept;
+  /// The same; in `t` stands afterwards how objects have been reached.
+  void collect_with(trail& t) noexcept;
   /// Returns when a cycle has ended, if one is under way or due. Blocks the same.
   void wait_for_cycle() noexcept;
 
@@ -74,6 +76,7 @@ class collector {
   void sweep_all() noexcept;
   bool empty_buffers(std::uint8_t armed) noexcept;
   void mark_all(cycle_figures& c) noexcept;
+  void check(std::uint64_t cycle) noexcept;
   void report(const cycle_figures& c) noexcept;
   void wake_waiters() noexcept;
 
@@ -86,6 +89,7 @@ class collector {
   atomic<std::uint32_t> wanted_{0};  // 1: a cycle is due. The thread sleeps on it
   atomic<std::uint64_t> begun_{0};
   atomic<std::uint64_t> ended_{0};
+  atomic<trail*> trail_{nullptr};
   marker marker_;
 };
 

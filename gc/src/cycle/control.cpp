@@ -2,12 +2,27 @@
 //
 // What programs may ask of the collector, and set.
 #include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
 
 #include "barrier/waits.hpp"
 #include "cycle/collector.hpp"
 #include "heddle/gc/collect.hpp"
 
 namespace heddle::gc {
+
+namespace {
+
+/// An object for people: its type, and where it is.
+std::string describe(const char* object) {
+  const detail::block b = detail::the_regions.find(reinterpret_cast<std::uintptr_t>(object));
+  char place[32];
+  std::snprintf(place, sizeof place, " at %p", static_cast<const void*>(object));
+  return (b ? std::string(b.of->name) : std::string("an object that has died since")) + place;
+}
+
+}  // namespace
 
 void collect() { detail::the_collector.collect(); }
 
@@ -35,6 +50,29 @@ statistics_values statistics() noexcept {
   s.cleanups_run = e.cleanups_run;
   s.cleanups_queued = e.cleanups_due;
   return s;
+}
+
+std::string explain(const void* p) {
+  using namespace detail;
+  const object_extent object = extent_of(p);
+  if (object.start == nullptr) return "no object\n";
+  trail t;
+  // The address is hidden meanwhile: this function's own stack is no reason to live.
+  std::uintptr_t hidden = ~reinterpret_cast<std::uintptr_t>(object.start);
+  the_collector.collect_with(t);
+  std::vector<std::string> path;
+  const auto* at = reinterpret_cast<const char*>(~hidden);
+  for (const trail::origin* from = t.find(at); from != nullptr; from = t.find(at = from->object)) {
+    path.push_back(describe(at));
+    if (from->root != nullptr) {
+      path.emplace_back(from->root);
+      break;
+    }
+  }
+  if (path.empty()) return "dead, or made while the question was answered\n";
+  std::string text;
+  for (auto line = path.rbegin(); line != path.rend(); ++line) text += *line + '\n';
+  return text;
 }
 
 }  // namespace heddle::gc

@@ -23,8 +23,11 @@ void scan_locals(root_sink& sink, pthread_t thread) noexcept { (void)locals().sc
 }  // namespace
 
 void visit_roots(marker& m) noexcept {
+  m.reach_from("gc::root");
   scan_root_cells(m);
+  m.reach_from("a channel, a future or a fiber-local variable");
   scan_ranges(m);
+  m.reach_from("a variable with static storage");
   scan_globals(m);
   try {
     if (!locals().is_current()) locals().refresh();
@@ -32,6 +35,7 @@ void visit_roots(marker& m) noexcept {
     std::fputs("heddle: out of memory: the collector cannot learn where thread-local variables are\n", stderr);
     std::abort();
   }
+  m.reach_from("a stack, a register, a thread-local variable or what a fiber begins with");
   scan_stacks(m, scan_locals);
 }
 

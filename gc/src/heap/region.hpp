@@ -98,7 +98,16 @@ class region_table {
     return at >> region::shift == (at + (pages << page_shift) - 1) >> region::shift;
   }
 
-  heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
+  /// f(region&) for each.
+  template <class F>
+  void for_each_region(F f) const noexcept {
+    const std::uintptr_t least = least_.load(std::memory_order_relaxed);
+    const std::uintptr_t end = least + extent_.load(std::memory_order_relaxed);
+    if (table_ == nullptr) return;
+    for (std::uintptr_t i = least >> region::shift; i != end >> region::shift; ++i)
+      // acquire: so that the region's tables are seen; release half in reach().
+      if (region* const r = table_[i].load(std::memory_order_acquire); r != nullptr) f(*r);
+  }
 
  private:
   using entry = std::atomic<region*>;  // not the explorer's, which are larger

@@ -51,7 +51,6 @@ class span_records {
   /// All zero but for its bits' place; null: no memory.
   span* get(const kind& k) noexcept;
   void put(span& s) noexcept;
-  heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
 
  private:
   static constexpr std::size_t piece = std::size_t{256} << 10;

@@ -46,6 +46,8 @@ void marker::drain() noexcept {
 void marker::scan(item i) noexcept {
   const kind& k = the_kinds[i >> kind_shift];
   const auto* const start = reinterpret_cast<const char*>(i & ((item{1} << kind_shift) - 1));
+  if (trail_ != nullptr) [[unlikely]]
+    from_ = {nullptr, start};
   switch (k.how) {
     case walk::pattern:
       for (std::uint64_t bits = k.pattern; bits != 0; bits &= bits - 1)

@@ -14,6 +14,7 @@
 
 #include "heap/heap.hpp"
 #include "mark/ephemerons.hpp"
+#include "mark/trail.hpp"
 #include "mark/work_stack.hpp"
 #include "roots/sink.hpp"
 
@@ -48,6 +49,11 @@ class marker final : public root_sink {
 
   ephemerons pending;  ///< cells whose keys have not been reached
 
+  /// From now on it is noted in `t` how each object is reached; null: no more.
+  void leave_trail(trail* t) noexcept { trail_ = t; }
+  /// What is visited next is reached from that: words for people.
+  void reach_from(const char* root) noexcept { from_ = {root, nullptr}; }
+
  private:
   /// An object and the number of its kind in one word.
   using item = std::uint64_t;
@@ -61,6 +67,8 @@ class marker final : public root_sink {
     if (b.of->how != walk::none) push(b);
     if (pending.watching()) [[unlikely]]
       reached(b);
+    if (trail_ != nullptr) [[unlikely]]
+      trail_->add(b.start, from_);
   }
   void push(const block& b) noexcept {
     if (!waiting_.push(reinterpret_cast<std::uint64_t>(b.start) | std::uint64_t{b.of->number} << kind_shift))
@@ -75,6 +83,8 @@ class marker final : public root_sink {
 
   work_stack waiting_;
   std::array<item, window> window_{};
+  trail* trail_ = nullptr;
+  trail::origin from_;
   std::size_t marked_ = 0;
   std::size_t marked_bytes_ = 0;
 };
