@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "roots/sink.hpp"
@@ -18,6 +19,12 @@ class hidden_word {
   /// Stores the word at `at`, and leaves no copy where optimised code might keep one.
   void plant(void* at) const noexcept {
     __atomic_store_n(static_cast<std::uintptr_t*>(at), reveal(), __ATOMIC_RELAXED);
+  }
+
+  /// The same at an address that need not be aligned.
+  void plant_bytes(void* at) const noexcept {
+    const std::uintptr_t word = reveal();
+    std::memcpy(at, &word, sizeof word);
   }
 
  private:
