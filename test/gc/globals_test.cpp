@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "roots/globals.hpp"
 
+#include <link.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
@@ -18,6 +19,7 @@
 
 #include "gc/finder.hpp"
 #include "gc/loaded_module.hpp"
+#include "heddle/detail/own_tables.hpp"
 #include "roots/copied_words.hpp"
 #include "support/leak_check.hpp"
 #include "support/scale.hpp"
@@ -41,6 +43,30 @@ std::size_t found_in_globals(const hidden_word& w) {
   scan_globals(f);
   BOOST_TEST(f.unaligned == 0u);
   return f.found;
+}
+
+/// Of all libraries and the program, without what is read-only after relocation. Whole words.
+std::size_t writable_bytes() {
+  std::size_t sum = 0;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* library, std::size_t, void* out) {
+        std::uintptr_t constant = 0, constant_end = 0;
+        for (int i = 0; i != library->dlpi_phnum; ++i)
+          if (const auto& h = library->dlpi_phdr[i]; h.p_type == PT_GNU_RELRO) {
+            constant = library->dlpi_addr + h.p_vaddr;
+            constant_end = (constant + h.p_memsz) & ~(page - 1);
+          }
+        for (int i = 0; i != library->dlpi_phnum; ++i) {
+          const auto& h = library->dlpi_phdr[i];
+          if (h.p_type != PT_LOAD || (h.p_flags & PF_W) == 0) continue;
+          for (std::uintptr_t at = (library->dlpi_addr + h.p_vaddr + 7) & ~std::uintptr_t{7};
+               at + 8 <= library->dlpi_addr + h.p_vaddr + h.p_memsz; at += 8)
+            if (at < constant || at >= constant_end) *static_cast<std::size_t*>(out) += 8;
+        }
+        return 0;
+      },
+      &sum);
+  return sum;
 }
 
 /// From now on the kernel refuses to copy memory by address, as in some containers.
@@ -97,6 +123,22 @@ BOOST_AUTO_TEST_CASE(constants_are_left_out) {
   const hidden_word in_read_only_segment(99);
   BOOST_TEST(*module.read_only() == in_read_only_segment.reveal());
   BOOST_TEST(found_in_globals(in_read_only_segment) == 0u);
+}
+
+/// heddle's tables are left out, to the byte.
+BOOST_AUTO_TEST_CASE(tables_are_left_out) {
+  using heddle::detail::own_tables;
+  struct extents : heddle::gc::detail::root_sink {
+    std::size_t bytes = 0;
+    void words(const void* from, const void* to) noexcept override {
+      bytes += static_cast<std::size_t>(static_cast<const char*>(to) - static_cast<const char*>(from));
+    }
+  } all;
+  scan_globals(all);
+  std::size_t tables = 0;
+  for (const auto& t : own_tables()) tables += t.bytes;
+  BOOST_TEST(tables > 300'000u);
+  BOOST_TEST(all.bytes + tables == writable_bytes());
 }
 
 /// What the program has made unreadable is left out, and nothing else.

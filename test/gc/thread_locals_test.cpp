@@ -2,14 +2,19 @@
 #include "roots/thread_locals.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <filesystem>
 #include <functional>
+#include <memory>
 #include <semaphore>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "gc/finder.hpp"
 #include "gc/loaded_module.hpp"
@@ -101,6 +106,26 @@ BOOST_AUTO_TEST_CASE(variables_of_a_library_that_was_loaded_later) {
   }
   // The block stays the thread's until it looks, but it is no variable's any more.
   BOOST_TEST(found_in(locals, p.id, w) == 0u);
+}
+
+/// Copies of one library, each of which counts as another: the table of the thread grows.
+BOOST_AUTO_TEST_CASE(variables_of_many_libraries) {
+  std::vector<std::unique_ptr<hidden_word>> words;
+  {
+    std::vector<std::unique_ptr<loaded_module>> modules;
+    puppet p;
+    for (int i = 0; i != 150; ++i) {
+      const auto copy = std::filesystem::temp_directory_path() /
+                        ("roots_module_" + std::to_string(::getpid()) + "_" + std::to_string(i) + ".so");
+      std::filesystem::copy_file(ROOTS_MODULE, copy, std::filesystem::copy_options::overwrite_existing);
+      modules.push_back(std::make_unique<loaded_module>(copy.c_str()));
+      std::filesystem::remove(copy);
+      words.push_back(std::make_unique<hidden_word>(1000 + i));
+      p.does([&] { words.back()->plant(modules.back()->own_variable()); });
+    }
+    for (const auto& w : words)
+      if (const std::size_t found = found_in(p.id, *w); found != 1) BOOST_ERROR("found " << found << " times");
+  }
 }
 
 /// They have their place in the room that every thread has from its start.

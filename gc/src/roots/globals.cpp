@@ -3,10 +3,11 @@
 
 #include <link.h>
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "heddle/detail/own_tables.hpp"
 #include "roots/copied_words.hpp"
 
 namespace heddle::gc::detail {
@@ -15,10 +16,6 @@ namespace {
 struct extent {
   std::uintptr_t from = 0, to = 0;
 };
-
-void tell(root_sink& sink, extent e) noexcept {
-  if (e.from < e.to) tell_copied(sink, reinterpret_cast<const void*>(e.from), e.to - e.from);
-}
 
 /// The pages that the loader makes read-only. As the loader does, it leaves out the last page unless it ends there:
 /// other variables follow in it.
@@ -33,26 +30,53 @@ extent read_only_pages(const dl_phdr_info& library) noexcept {
   return {};
 }
 
-int scan_library(dl_phdr_info* library, std::size_t, void* to) noexcept {
-  root_sink& sink = *static_cast<root_sink*>(to);
-  const extent constant = read_only_pages(*library);
+/// Where there is nothing to find: the constants of a library, and heddle's own tables.
+class left_out {
+ public:
+  left_out() noexcept {
+    for (const auto& table : heddle::detail::own_tables()) {
+      const auto from = reinterpret_cast<std::uintptr_t>(table.from);
+      if (count_ + 1 < parts_.size()) parts_[++count_] = {from, from + table.bytes};
+    }
+  }
+  void set_constants(extent e) noexcept { parts_[0] = e; }
+  /// Tells the sink of the rest of e, as far as the parts from number i on say.
+  void tell_rest(root_sink& sink, extent e, std::size_t i = 0) const noexcept {
+    if (e.from >= e.to) return;
+    if (i > count_) return tell_copied(sink, reinterpret_cast<const void*>(e.from), e.to - e.from);
+    const extent& part = parts_[i];
+    if (part.from >= part.to || part.to <= e.from || part.from >= e.to) return tell_rest(sink, e, i + 1);
+    tell_rest(sink, {e.from, part.from}, i + 1);
+    tell_rest(sink, {part.to, e.to}, i + 1);
+  }
+
+ private:
+  std::array<extent, 16> parts_;
+  std::size_t count_ = 0;  ///< tables, which stand behind the constants
+};
+
+struct scan {
+  root_sink& sink;
+  left_out parts;
+};
+
+int scan_library(dl_phdr_info* library, std::size_t, void* context) noexcept {
+  auto& [sink, parts] = *static_cast<scan*>(context);
+  parts.set_constants(read_only_pages(*library));
   for (int i = 0; i != library->dlpi_phnum; ++i) {
     const auto& header = library->dlpi_phdr[i];
     if (header.p_type != PT_LOAD || (header.p_flags & PF_W) == 0) continue;
     const std::uintptr_t from = library->dlpi_addr + header.p_vaddr;
-    const extent segment{from, from + header.p_memsz};
-    if (constant.from >= constant.to || constant.to <= segment.from || constant.from >= segment.to) {
-      tell(sink, segment);
-    } else {
-      tell(sink, {segment.from, constant.from});
-      tell(sink, {std::max(segment.from, constant.to), segment.to});
-    }
+    parts.tell_rest(sink, {from, from + header.p_memsz});
   }
   return 0;
 }
 
 }  // namespace
 
-void scan_globals(root_sink& sink) noexcept { ::dl_iterate_phdr(scan_library, &sink); }
+void scan_globals(root_sink& sink) noexcept {
+  scan all{sink, {}};
+  ::dl_iterate_phdr(scan_library, &all);
+}
 
 }  // namespace heddle::gc::detail

@@ -16,8 +16,7 @@ namespace heddle::gc::detail {
 ///
 /// Libraries in namespaces of their own (dlmopen) are left out: they have a C library of their own, and a heddle.
 ///
-/// heddle's own variables are told of too: some tens of KiB, which hold no addresses of objects. Its tables lie in
-/// mappings.
+/// The allocator's large tables are left out too.
 ///
 /// O(bytes of the segments), about 0.2 ns a byte. Pages that have never been used count, and are read as zero.
 void scan_globals(root_sink& sink) noexcept;

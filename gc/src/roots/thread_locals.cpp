@@ -15,7 +15,8 @@
 namespace heddle::gc::detail {
 namespace {
 
-/// One entry of a thread's table of blocks. The one before the first has the number of entries in its first word.
+/// One entry of a thread's table of blocks. Two stand before the first one: the number of entries, to which the address
+/// of the table does not lead, and a number that grows when libraries are loaded or closed.
 struct table_entry {
   std::uintptr_t block;
   std::uintptr_t to_free;
@@ -33,6 +34,11 @@ const T* find_symbol(const char* name) noexcept {
 struct member {
   std::uint32_t bits, count, offset;
 };
+
+/// A word of a thread's descriptor.
+[[gnu::no_sanitize_address, gnu::no_sanitize_thread]] std::uintptr_t word_at(std::uintptr_t at) noexcept {
+  return *reinterpret_cast<const volatile std::uintptr_t*>(at);
+}
 
 /// f(const dl_phdr_info&) for each library, under the loader's lock.
 template <class F>
@@ -83,12 +89,13 @@ void thread_locals::ask_library() noexcept {
   if (ask == nullptr) return;
   std::size_t all = 0, alignment = 0;
   ask(&all, &alignment);  // with the descriptor, and with room for libraries to come
-  if (all > layout_.bytes) below_ = all - layout_.bytes;
+  sure_ = all > layout_.bytes;
+  if (sure_) below_ = all - layout_.bytes;
 }
 
 void thread_locals::refresh() {
   if (!asked_) ask_library();
-  if (below_ == 0) below_ = farthest_below();
+  if (!sure_) below_ = farthest_below();
   // The vector grows between two iterations, since malloc must not be called under the loader's lock.
   for (std::size_t highest = 0;; block_bytes_.resize(highest + 1)) {
     seen_ = changes();
@@ -117,42 +124,42 @@ bool thread_locals::is_current() const noexcept { return changes() == seen_; }
 
 bool thread_locals::scan(root_sink& sink, pthread_t thread) const noexcept {
   const std::uintptr_t at = thread;
-  tell_copied(sink, reinterpret_cast<const void*>(at - below_), below_ + layout_.bytes);
+  const auto* const from = reinterpret_cast<const void*>(at - below_);
+  if (sure_)
+    sink.words(from, reinterpret_cast<const void*>(at + layout_.bytes));  // there as long as the thread is
+  else
+    tell_copied(sink, from, below_ + layout_.bytes);
   scan_later_keys(sink, at);
   return scan_blocks(sink, at);
 }
 
 bool thread_locals::scan_blocks(root_sink& sink, std::uintptr_t at) const noexcept {
-  std::uintptr_t table = 0;
-  if (try_copy(&table, reinterpret_cast<const void*>(at + layout_.table), sizeof table) != sizeof table) return false;
-  table_entry head{};
-  if (try_copy(&head, reinterpret_cast<const void*>(table - sizeof head), sizeof head) != sizeof head) return false;
-  const std::size_t count = head.block;
-  if (count > most_entries) return false;
   std::array<table_entry, 64> some;
-  const std::size_t end = std::min(count + 1, block_bytes_.size());
-  for (std::size_t first = 1; first < end; first += some.size()) {
-    const std::size_t n = std::min(some.size(), end - first);
-    const std::size_t bytes = n * sizeof some[0];
-    if (try_copy(some.data(), reinterpret_cast<const void*>(table + first * sizeof some[0]), bytes) != bytes)
-      return false;
-    for (std::size_t i = 0; i != n; ++i) {
+  // The table from its number of entries on. Memory may end before the array does.
+  std::uintptr_t table = word_at(at + layout_.table) - sizeof(table_entry);
+  std::size_t got = try_copy(some.data(), reinterpret_cast<const void*>(table), sizeof some) / sizeof(table_entry);
+  if (got == 0 || some[0].block > most_entries) return false;
+  const std::size_t end = std::min<std::size_t>(some[0].block + 1, block_bytes_.size()) + 1;
+  for (std::size_t first = 0;;) {
+    for (std::size_t i = first == 0 ? 2 : 0; i < got && first + i < end; ++i) {
       const std::uintptr_t block = some[i].block;
       if (block == 0 || block == no_block || at - block <= below_) continue;  // the last: they have been told of
-      tell_copied(sink, reinterpret_cast<const void*>(block), block_bytes_[first + i]);
+      tell_copied(sink, reinterpret_cast<const void*>(block), block_bytes_[first + i - 1]);
     }
+    first += got;
+    if (first >= end) return true;
+    const auto* const next = reinterpret_cast<const void*>(table + first * sizeof(table_entry));
+    got = try_copy(some.data(), next, sizeof some) / sizeof(table_entry);
+    if (got == 0) return false;
   }
-  return true;
 }
 
 void thread_locals::scan_later_keys(root_sink& sink, std::uintptr_t at) const noexcept {
-  std::array<std::uintptr_t, 64> blocks;
-  const std::size_t n = std::min(layout_.key_blocks, blocks.size());
-  const std::size_t bytes = n * sizeof blocks[0];
-  if (n == 0 || try_copy(blocks.data(), reinterpret_cast<const void*>(at + layout_.later_keys), bytes) != bytes) return;
-  for (std::size_t i = 0; i != n; ++i)
-    if (blocks[i] != 0 && blocks[i] - at >= layout_.bytes)  // the first block is in the descriptor
-      tell_copied(sink, reinterpret_cast<const void*>(blocks[i]), layout_.key_block);
+  for (std::size_t i = 0; i != layout_.key_blocks; ++i) {
+    const std::uintptr_t block = word_at(at + layout_.later_keys + i * sizeof(void*));
+    if (block != 0 && block - at >= layout_.bytes)  // the first block is in the descriptor
+      tell_copied(sink, reinterpret_cast<const void*>(block), layout_.key_block);
+  }
 }
 
 }  // namespace heddle::gc::detail

@@ -28,8 +28,8 @@ namespace heddle::gc::detail {
 /// variables are in blocks, one for each library, made when the thread first uses one: the descriptor leads to a table
 /// of them, by the number of the library. Their sizes are the libraries', which are looked up beforehand.
 ///
-/// A thread may be suspended while it frees a block or moves its table, and a library may be closed at any time: so all
-/// is read as a copy, which cannot fault.
+/// A thread may be suspended while it frees a block or moves its table, and a library may be closed at any time: so
+/// table and blocks are read as a copy, which cannot fault.
 ///
 /// One object belongs to the collector's thread. Other C libraries than glibc: not supported.
 /// Source: what gdb does by libthread_db; the layout of the table is that of "ELF Handling For Thread-Local Storage"
@@ -66,6 +66,7 @@ class thread_locals {
   void scan_later_keys(root_sink& sink, std::uintptr_t at) const noexcept;
 
   bool asked_ = false;
+  bool sure_ = false;  ///< the library has said how much there is below the thread pointer
   descriptor layout_;
   std::size_t below_ = 0;                 ///< bytes of variables below the thread pointer
   std::vector<std::size_t> block_bytes_;  ///< by the number of the library, from 1 on; 0: there is none
