@@ -18,7 +18,7 @@ namespace heddle::gc::detail {
 ///
 /// The allocator's large tables are left out too.
 ///
-/// O(bytes of the segments), about 0.2 ns a byte. Pages that have never been used count, and are read as zero.
+/// O(bytes of the segments), about 0.3 ns a byte. Pages that have never been used count, and are read as zero.
 void scan_globals(root_sink& sink) noexcept;
 
 }  // namespace heddle::gc::detail

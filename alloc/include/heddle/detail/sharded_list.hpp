@@ -26,7 +26,7 @@ class sharded_list {
   sharded_list(const sharded_list&) = delete;
   sharded_list& operator=(const sharded_list&) = delete;
 
-  /// O(1), about 10 ns. From any thread, also in signal handlers that interrupt none of these functions.
+  /// O(1), about 12 ns. From any thread. Not in a signal's handler, which may have interrupted one of these functions.
   void add(Node& n) noexcept {
     shard& s = shard_of(n);
     const thread_lock hold(s.lock);
