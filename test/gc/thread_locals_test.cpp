@@ -188,6 +188,7 @@ BOOST_AUTO_TEST_CASE(libraries_come_and_go_meanwhile) {
     finder f(w);
     locals.scan(f, loads.native_handle());
     sometimes += f.found;
+    std::this_thread::sleep_for(std::chrono::microseconds(1));  // else the loader's lock is never free for long
   }
   over = true;
   loads.join();
