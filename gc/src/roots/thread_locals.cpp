@@ -74,7 +74,8 @@ std::size_t farthest_below() noexcept {
 
 void thread_locals::ask_library() noexcept {
   asked_ = true;
-  if (const auto* bytes = find_symbol<std::uint32_t>("_thread_db_sizeof_pthread")) layout_.bytes = *bytes;
+  const auto* bytes = find_symbol<std::uint32_t>("_thread_db_sizeof_pthread");
+  if (bytes != nullptr) layout_.bytes = *bytes;
   if (const auto* table = find_symbol<member>("_thread_db_pthread_dtvp")) layout_.table = table->offset;
   const auto* later = find_symbol<member>("_thread_db_pthread_specific");
   const auto* block = find_symbol<std::uint32_t>("_thread_db_sizeof_pthread_key_data_level2");
@@ -86,7 +87,7 @@ void thread_locals::ask_library() noexcept {
   using sizes = void (*)(std::size_t*, std::size_t*);
   const auto ask =
       dlsym != nullptr ? reinterpret_cast<sizes>(::dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info")) : nullptr;
-  if (ask == nullptr) return;
+  if (ask == nullptr || bytes == nullptr) return;
   std::size_t all = 0, alignment = 0;
   ask(&all, &alignment);  // with the descriptor, and with room for libraries to come
   sure_ = all > layout_.bytes;
