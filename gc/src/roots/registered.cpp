@@ -68,13 +68,11 @@ void tell_range(void* sink, const void* from, std::size_t bytes) noexcept {
 void add_root(root_cell& c) noexcept {
   const unstoppable here;
   cells.add(c);
-  c.is_listed = true;
 }
 
 void remove_root(root_cell& c) noexcept {
   const unstoppable here;
   cells.remove(c);
-  c.is_listed = false;
 }
 
 void scan_root_cells(root_sink& sink) noexcept {

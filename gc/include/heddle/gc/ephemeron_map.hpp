@@ -69,7 +69,7 @@ class ephemeron_map {
   }
   /// False: the key has no value.
   bool erase(const K* key) noexcept {
-    if (bucket_count_ == 0) return false;
+    if (buckets_ == nullptr) return false;
     for (ptr<node>* at = &bucket(key); *at != nullptr; at = &(*at)->next) {
       if (detail::key_of(*(*at)->cell) != address(key)) continue;
       unlink(*at);
@@ -92,7 +92,7 @@ class ephemeron_map {
   /// map's keys. O(n).
   template <std::invocable<K*, const ptr<V>&> F>
   void for_each(F f) const {
-    for (std::size_t i = 0; i != bucket_count_; ++i)
+    for (std::size_t i = 0; i != bucket_count_ && buckets_ != nullptr; ++i)
       for (const node* n = buckets_[i]; n != nullptr; n = n->next) {
         // The key first: while it is on this stack, the value stays.
         K* const key = static_cast<K*>(detail::key_of(*n->cell));
@@ -120,7 +120,7 @@ class ephemeron_map {
     return buckets_[(mixed >> 32) & (bucket_count_ - 1)];
   }
   node* look_up(const K* key) const noexcept {
-    if (bucket_count_ == 0 || key == nullptr) return nullptr;
+    if (buckets_ == nullptr || key == nullptr) return nullptr;
     node* n = bucket(key);
     while (n != nullptr && detail::key_of(*n->cell) != address(key)) n = n->next;
     return n;

@@ -33,6 +33,8 @@ namespace heddle::gc {
 ///   is to be given up at once is assigned to first;
 /// - erase() gives no iterator back; there are no allocators and no functions for single buckets.
 ///
+/// In the destructor of an object that the collector has found dead it may be empty: the entries have died, too.
+///
 /// From fibers and plain threads; of several at a time all must only read.
 template <class K, class V, class Hash = std::hash<K>, class Equal = std::equal_to<K>>
 class hash_map {

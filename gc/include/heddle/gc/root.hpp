@@ -19,9 +19,9 @@ namespace heddle::gc {
 ///     std::map<std::string, gc::root<session>> sessions;
 ///     sessions["a"] = gc::make<session>();
 ///
-/// It is a word in a list of all roots. A root that never held an object takes no lock and is in no list; the first
-/// object puts it there, and its destructor takes it out: 20 to 50 ns each, so gc::ptr is the better choice where it
-/// may be. In a collected object it works, but a cycle through it never dies.
+/// It is a word in a list of all roots (32 bytes). A root that never held an object takes no lock and is in no list;
+/// the first object puts it there, and its destructor takes it out: 20 to 50 ns each, so gc::ptr is the better choice
+/// where it may be. In a collected object it works, but a cycle through it never dies.
 ///
 /// Copies are roots of their own. Moving leaves null. T may be incomplete, const, void, or an array of unknown bounds.
 /// As with gc::ptr, no two threads may use one root at a time unless all of them only read.
@@ -41,7 +41,7 @@ class root {
   root(const root& other) noexcept { set(detail::load(&other.cell_.address)); }
   root(root&& other) noexcept { set(other.take()); }
   ~root() {
-    if (!is_listed()) return;
+    if (!is_listed_) return;
     detail::forget(&cell_.address);
     detail::remove_root(cell_);
   }
@@ -73,11 +73,12 @@ class root {
 
  private:
   static void* erase(element_type* p) noexcept { return const_cast<void*>(static_cast<const volatile void*>(p)); }
-  bool is_listed() const noexcept { return cell_.is_listed; }
   root& set(void* p) noexcept {
     detail::store(&cell_.address, p);
-    // The caller has p on its stack until the collector can find it here.
-    if (p != nullptr && !is_listed()) detail::add_root(cell_);
+    if (p == nullptr || is_listed_) return *this;
+    is_listed_ = true;
+    detail::add_root(cell_);
+    asm volatile("" : : "r"(p));  // until here the caller's stack or a register keeps it
     return *this;
   }
   void* take() noexcept {
@@ -87,6 +88,7 @@ class root {
   }
 
   detail::root_cell cell_;
+  bool is_listed_ = false;  ///< the cell's links belong to the list
 };
 
 template <class T, class U>

@@ -38,6 +38,8 @@ concept other_text = std::is_convertible_v<const T&, std::string_view> && !std::
 /// keeps the whole text that it comes from; copy() makes one that does not. For text that grows there is std::string,
 /// or gc::vector<char>.
 ///
+/// In the destructor of an object that the collector has found dead it may be empty: the text has died, too.
+///
 /// A text is made in O(length), which throws std::bad_alloc; all else is O(1) and throws nothing unless it says so.
 /// From fibers and plain threads. Source: Go's string.
 class string {
@@ -76,13 +78,13 @@ class string {
     return *this;
   }
 
-  std::string_view view() const noexcept { return {text_.get(), size_}; }
+  std::string_view view() const noexcept { return {text_.get(), size()}; }
   operator std::string_view() const noexcept { return view(); }
   const char* data() const noexcept { return text_; }
-  size_type size() const noexcept { return size_; }
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  size_type size() const noexcept { return text_ == nullptr ? 0 : size_; }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   const_iterator begin() const noexcept { return text_; }
-  const_iterator end() const noexcept { return text_ + size_; }
+  const_iterator end() const noexcept { return text_ + size(); }
   /// The i-th character. i is not checked.
   char operator[](size_type i) const noexcept { return text_[i]; }
 

@@ -34,6 +34,8 @@ namespace heddle::gc {
 /// - T needs no destructor (needs_destructor): a dead vector's elements are not visited. Hold gc::ptr to objects with
 /// one.
 ///
+/// In the destructor of an object that the collector has found dead it may be empty: the elements have died, too.
+///
 /// From fibers and plain threads; of several at a time all must only read.
 template <class T>
 class vector {
@@ -66,9 +68,9 @@ class vector {
   vector& operator=(std::initializer_list<T> values) { return replace(vector(values)); }
 
   iterator begin() noexcept { return data(); }
-  iterator end() noexcept { return data() + size_; }
+  iterator end() noexcept { return data() + size(); }
   const_iterator begin() const noexcept { return data(); }
-  const_iterator end() const noexcept { return data() + size_; }
+  const_iterator end() const noexcept { return data() + size(); }
   const_iterator cbegin() const noexcept { return begin(); }
   const_iterator cend() const noexcept { return end(); }
   reverse_iterator rbegin() noexcept { return reverse_iterator(end()); }
@@ -76,8 +78,8 @@ class vector {
   const_reverse_iterator rbegin() const noexcept { return const_reverse_iterator(end()); }
   const_reverse_iterator rend() const noexcept { return const_reverse_iterator(begin()); }
 
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  size_type size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  size_type size() const noexcept { return elements_ == nullptr ? 0 : size_; }
   size_type capacity() const noexcept { return capacity_; }
   static constexpr size_type max_size() noexcept { return detail::largest_array / sizeof(T); }
 

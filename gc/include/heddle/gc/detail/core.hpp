@@ -87,7 +87,6 @@ struct root_cell {
   void* address = nullptr;
   root_cell* next = nullptr;
   root_cell* previous = nullptr;
-  bool is_listed = false;
 };
 HEDDLE_EXPORT void add_root(root_cell& c) noexcept;
 HEDDLE_EXPORT void remove_root(root_cell& c) noexcept;

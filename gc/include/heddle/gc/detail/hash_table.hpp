@@ -63,7 +63,7 @@ class hash_table {
     node* node_ = nullptr;
   };
 
-  std::size_t size() const noexcept { return size_; }
+  std::size_t size() const noexcept { return buckets_ == nullptr ? 0 : size_; }
   template <class Value>
   iterator<Value> first() const noexcept {
     return {this, first_from(0)};
@@ -75,7 +75,7 @@ class hash_table {
 
   template <class Matches>
   node* find(std::size_t hash, Matches matches) const {
-    if (bucket_count_ == 0) return nullptr;
+    if (buckets_ == nullptr) return nullptr;
     node* n = bucket(hash);
     while (n != nullptr && !(n->hash == hash && matches(n->item))) n = n->next;
     return n;
@@ -131,7 +131,7 @@ class hash_table {
     at = n;
   }
   node* first_from(std::size_t i) const noexcept {
-    for (; i != bucket_count_; ++i)
+    for (; i < bucket_count_ && buckets_ != nullptr; ++i)
       if (node* const n = buckets_[i]) return n;
     return nullptr;
   }
