@@ -36,7 +36,7 @@ class atomic<ptr<T>> {
   static constexpr bool is_always_lock_free = true;
 
   constexpr atomic() noexcept : slot_(nullptr) {}
-  constexpr atomic(std::nullptr_t) noexcept : slot_(nullptr) {}
+  constexpr explicit atomic(std::nullptr_t) noexcept : slot_(nullptr) {}
   atomic(const ptr<T>& p) noexcept { detail::store_first(&slot_, erase(p)); }
   atomic(const atomic&) = delete;
   atomic& operator=(const atomic&) = delete;
