@@ -7,7 +7,6 @@
 #include "dying.hpp"
 #include "heddle/gc.hpp"
 #include "support/crew.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -41,7 +40,7 @@ struct stack {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(atomic, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(atomic, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(one_at_a_time) {
   const gc::ptr<node> a = gc::make<node>(), b = gc::make<node>();

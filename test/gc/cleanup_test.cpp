@@ -9,7 +9,6 @@
 
 #include "dying.hpp"
 #include "heddle/gc.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -25,7 +24,7 @@ struct object {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(cleanup, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(cleanup, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(runs_once_after_the_object_has_died) {
   std::atomic<int> ran{0};

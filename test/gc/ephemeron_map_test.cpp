@@ -7,7 +7,6 @@
 
 #include "dying.hpp"
 #include "heddle/gc.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -23,7 +22,7 @@ using map = gc::ephemeron_map<node, node>;
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(ephemeron_map, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(ephemeron_map, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(finds_assigns_and_erases) {
   map m;

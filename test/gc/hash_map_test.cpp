@@ -13,7 +13,6 @@
 
 #include "dying.hpp"
 #include "heddle/gc.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -41,7 +40,7 @@ static_assert(!gc::needs_destructor<gc::hash_map<int, int>>);
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(hash_map, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(hash_map, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(single_steps) {
   gc::hash_map<std::string, int> m;

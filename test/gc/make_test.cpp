@@ -14,7 +14,6 @@
 #include "dying.hpp"
 #include "heddle/gc.hpp"
 #include "heddle/run.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -69,7 +68,7 @@ struct makes_when_destroyed {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(make, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(make, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(aggregates_and_constructors) {
   const auto d = gc::make<aggregate>();
@@ -79,7 +78,7 @@ BOOST_AUTO_TEST_CASE(aggregates_and_constructors) {
   const auto copy = gc::make<aggregate>(*a);
   BOOST_TEST((copy->text == "five" && copy != a));
   int seen = 0;
-  gc::make<with_constructor>(std::make_unique<int>(7), seen);
+  far_below([&] { gc::make<with_constructor>(std::make_unique<int>(7), seen); });
   BOOST_TEST(seen == 7);
   BOOST_TEST(*gc::make<int>() == 0);
   BOOST_TEST(*gc::make<const char*>("text") == "text");

@@ -9,7 +9,6 @@
 
 #include "dying.hpp"
 #include "heddle/gc.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -47,7 +46,7 @@ static_assert(std::is_nothrow_move_constructible_v<gc::ptr<node>> && std::is_not
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(ptr, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(ptr, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(null_compares_and_converts) {
   const gc::ptr<node> none;

@@ -14,7 +14,6 @@
 #include "dying.hpp"
 #include "heddle/gc.hpp"
 #include "support/crew.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -36,7 +35,7 @@ constinit gc::root<node> global;
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(root, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(root, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(keeps_from_memory_that_is_not_scanned) {
   gc::weak<node> seen;

@@ -12,7 +12,6 @@
 
 #include "dying.hpp"
 #include "heddle/gc.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -33,7 +32,7 @@ struct looks_back {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(string, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(string, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(is_made_compared_and_written) {
   const gc::string none, s = "text", same = std::string("text"), view = "text"sv;

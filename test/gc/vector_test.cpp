@@ -13,7 +13,6 @@
 
 #include "dying.hpp"
 #include "heddle/gc.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -51,7 +50,7 @@ void expect_same(const gc::vector<T>& ours, const std::vector<T>& theirs) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(vector, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(vector, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(is_made_as_those_of_std) {
   BOOST_TEST(gc::vector<int>().empty());

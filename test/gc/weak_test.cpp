@@ -9,7 +9,6 @@
 #include "dying.hpp"
 #include "heddle/gc.hpp"
 #include "support/crew.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -46,15 +45,17 @@ struct observer {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(weak, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(weak, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(gives_the_object_while_it_lives) {
   gc::ptr<node> n;
   gc::weak<node> w;
   far_below([&] { w = n = gc::make<node>(nullptr, 3); });
   gc::collect();
-  BOOST_TEST((w.lock() == n && !w.expired()));
-  far_below([&] { n = nullptr; });
+  far_below([&] {
+    BOOST_TEST((w.lock() == n && !w.expired()));
+    n = nullptr;
+  });
   BOOST_TEST(collect_until([&] { return w.expired(); }));
   BOOST_TEST((w.lock() == nullptr));
 }

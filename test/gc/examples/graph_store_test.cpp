@@ -10,7 +10,6 @@
 #include "heddle/this_fiber.hpp"
 #include "heddle/wait_group.hpp"
 #include "support/crew.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -19,7 +18,7 @@ using heddle::testing::expect;
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(graph_store, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(graph_store, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(edges_come_and_go) {
   const auto g = gc::make<examples::graph_store>();

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "gc/dying.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -21,7 +20,7 @@ constexpr const char* document =
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(json_tree, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(json_tree, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(is_read_with_its_parents) {
   const gc::string text = document;

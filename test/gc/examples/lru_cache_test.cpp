@@ -7,7 +7,6 @@
 
 #include "gc/dying.hpp"
 #include "support/crew.hpp"
-#include "support/leak_check.hpp"
 
 namespace {
 
@@ -30,7 +29,7 @@ gc::ptr<page> get(cache& c, int key) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(lru_cache, heddle::testing::leak_check)
+BOOST_FIXTURE_TEST_SUITE(lru_cache, heddle::testing::collected_check)
 
 BOOST_AUTO_TEST_CASE(keeps_those_asked_for_last) {
   const auto c = gc::make<cache>(3);
