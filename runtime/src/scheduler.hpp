@@ -20,7 +20,7 @@ namespace heddle::detail {
 // fiber_roots.cpp
 
 /// The epoch of the latest scan of all stacks: scan_mark.hpp.
-extern atomic<std::uint8_t> scan_epoch;
+extern atomic<std::uint8_t> scan_epoch __attribute__((visibility("hidden")));
 /// Called before m resumes f, which is not marked as scanned in this epoch, or which the collector holds. Returns when
 /// it may run. Inside.
 void resume_unscanned(machine& m, fiber& f) noexcept;

@@ -49,10 +49,14 @@ enum class plant : std::uint8_t {
   // runtime/src/late.hpp
   late_keeps_limit,  ///< on the way back to a segment a late machine leaves whatever the slot holds, mark or not
 
-  // runtime/src/scan_mark.hpp
-  resumes_without_barrier,  ///< the compiler may compare a fiber's mark before it stores that the fiber runs
-  resumes_while_scanned,    ///< a machine does not wait for the scan of a fiber
-  scans_without_claim,      ///< a fiber is scanned though a machine has taken the claim away
+  // runtime/src/scan_mark.hpp, fiber_roots.cpp
+  claims_without_barrier,  ///< the collector looks at fibers without a heavy barrier after its claims
+  resumes_while_scanned,   ///< a machine does not wait for the scan of a fiber
+  scans_without_claim,     ///< a fiber is scanned though a machine has taken the claim away
+  scans_whatever_it_does,  ///< a fiber is scanned without a look at its state
+  departures_not_awaited,  ///< a fiber that parks is scanned before it is off its stack
+  scan_ends_relaxed,       ///< a machine need not see that a scan has read what the fiber changes
+  turns_not_counted,       ///< a scan is over though unscanned fibers have made others behind it
 
   // runtime: thread_mutex, waiter
   unlock_without_wake,      ///< unlock() wakes no sleeper
