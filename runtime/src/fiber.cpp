@@ -41,6 +41,7 @@ fiber_pool& fiber_pool::instance() noexcept {
 
 void fiber_pool::trim() noexcept {
   const thread_lock hold(lock_);
+  trim_later_ = walked_;
   if (free_.count != built_ || walked_) return;
   for (const slab& s : slabs_) {
     for (std::size_t i = 0; i != s.used; ++i) s.fibers[i].~fiber();
@@ -57,8 +58,13 @@ void fiber_pool::begin_walk() noexcept {
 }
 
 void fiber_pool::end_walk() noexcept {
-  const thread_lock hold(lock_);
-  walked_ = false;
+  bool late = false;
+  {
+    const thread_lock hold(lock_);
+    walked_ = false;
+    late = std::exchange(trim_later_, false);
+  }
+  if (late && !runtime_present()) trim();
 }
 
 std::size_t fiber_pool::slabs_after(const fiber* after, slab* out, std::size_t n) noexcept {

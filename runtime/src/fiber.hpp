@@ -135,6 +135,8 @@ class fiber_pool {
   /// While a collector walks over the blocks, no slab goes. One walk at a time.
   void begin_walk() noexcept;
   void end_walk() noexcept;
+  /// Afterwards a block whose address the caller has got by a race is seen as it was built.
+  void see_built() noexcept { const thread_lock hold(lock_); }
   /// Copies slabs at higher addresses than `after`, which may be null, at most n; returns how many. Within a walk.
   std::size_t slabs_after(const fiber* after, slab* out, std::size_t n) noexcept;
   /// Around fork(): the pool is at rest meanwhile.
@@ -142,7 +144,7 @@ class fiber_pool {
   void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }
   void after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     forked_.store(true, std::memory_order_relaxed);
-    walked_ = false;
+    walked_ = trim_later_ = false;
     after_fork();
   }
   /// Before a runtime starts: in a child, marks the blocks that its parent uses. O(blocks), once.
@@ -181,6 +183,7 @@ class fiber_pool {
   std::vector<slab> slabs_ HEDDLE_GUARDED_BY(lock_);     // by address
   std::size_t unbuilt_ HEDDLE_GUARDED_BY(lock_) = 0;     // slabs before this one are built
   bool walked_ HEDDLE_GUARDED_BY(lock_) = false;
+  bool trim_later_ HEDDLE_GUARDED_BY(lock_) = false;  // somebody wanted to, during a walk
   atomic<std::uint64_t> id_blocks_{0};
 };
 

@@ -127,13 +127,17 @@ void visit_stack(word_visitor& v, const stack* s, const char* from) noexcept {
   }
 }
 
-/// The block may be made anew meanwhile, if it is that of a fiber that has ended: then anything may be found in it, but
-/// nothing outside is read. await_scan() keeps a large closure.
+/// Of a fiber that cannot end meanwhile.
 void visit_closure(word_visitor& v, fiber& f) noexcept {
-  if (f.big)
-    tell(v, static_cast<const char*>(f.big_closure()), static_cast<const char*>(f.big_closure()) + f.closure->size);
-  else
-    tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
+  const auto* const at = static_cast<const char*>(f.closure_address());
+  tell(v, at, at + f.closure->size);
+}
+
+/// Of one that has ended: its block may be made anew meanwhile. Then anything may be found in it, but nothing outside
+/// is read; await_scan() keeps a large closure.
+void visit_result(word_visitor& v, fiber& f) noexcept {
+  if (f.big) return visit_closure(v, f);
+  tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
 }
 
 enum class where : std::uint8_t {
@@ -230,6 +234,7 @@ void fiber_roots::for_each_running(void (*f)(void*, int), void* argument) noexce
   if (!runtime) return;
   for (const machine* m = runtime->machines(); m != nullptr; m = m->made_before) {
     const fiber* const now = __atomic_load_n(&m->current, __ATOMIC_RELAXED);
+    fiber_pool::instance().see_built();
     const int thread = m->thread_number.load(std::memory_order_relaxed);
     if (now != nullptr && thread != 0 && !is_scanned(*now)) f(argument, thread);
   }
@@ -265,7 +270,7 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
                         HEDDLE_PLANTED(scans_whatever_it_does);
     if (usable && f.mark.begin()) {
       if (at == where::suspended) visit_stack(visitor_, f.memory, static_cast<const char*>(f.context));
-      visit_closure(visitor_, f);
+      at == where::ended ? visit_result(visitor_, f) : visit_closure(visitor_, f);
       f.mark.end(epoch_);
     } else {
       f.mark.let_go();
