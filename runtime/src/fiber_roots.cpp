@@ -26,6 +26,9 @@ constinit atomic<std::uint32_t> unscanned_turns{0};
 constinit atomic<std::uint32_t> holds_ended{0};
 constinit atomic<std::uint32_t> hold_waiters{0};
 
+/// In a child: the stack that a fiber stood on when it forked. It stays.
+constinit const stack* forked_on = nullptr;
+
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
 constinit std::atomic<std::uint8_t> thread_mark{0};
 #else
@@ -88,7 +91,11 @@ std::uint8_t mark_of_thread() noexcept {
   return 0;
 }
 
-void forget_scan() noexcept { scanning.store(false, std::memory_order_relaxed); }
+void forget_scan(const fiber* forking) noexcept {
+  scanning.store(false, std::memory_order_relaxed);
+  hold_waiters.store(0, std::memory_order_relaxed);
+  if (forking != nullptr) forked_on = forking->memory;
+}
 
 [[gnu::noinline]] std::atomic<std::uint8_t>& thread_scan_mark() noexcept { return thread_mark; }
 
@@ -190,14 +197,14 @@ bool await_departures(scheduler& s, const fiber* awaited) noexcept {
 
 interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept {
   const machine* const m = this_machine();
-  if (m == nullptr) return {interrupted_kind::plain_thread, nullptr};
-  if (m->at_home.load(std::memory_order_relaxed)) return {interrupted_kind::idle, nullptr};
+  if (m == nullptr) return {interrupted_kind::plain_thread, nullptr, nullptr};
+  if (m->at_home.load(std::memory_order_relaxed)) return {interrupted_kind::idle, nullptr, nullptr};
   fiber* const f = m->current;
-  if (m->is_inside() || f == nullptr) return {interrupted_kind::busy, nullptr};
+  if (m->is_inside() || f == nullptr) return {interrupted_kind::busy, nullptr, nullptr};
   const stack* const s = f->memory;
   const auto bottom = reinterpret_cast<std::uintptr_t>(s->bottom);
-  if (stack_pointer < bottom || stack_pointer > bottom + s->size) return {interrupted_kind::busy, nullptr};
-  return {interrupted_kind::fiber, f};
+  if (stack_pointer < bottom || stack_pointer > bottom + s->size) return {interrupted_kind::busy, nullptr, nullptr};
+  return {interrupted_kind::fiber, f, m->exceptions->caught};
 }
 
 // --- the scan -------------------------------------------------------------------------------------------------
@@ -252,6 +259,16 @@ void fiber_roots::scan_interrupted(fiber& f, std::uintptr_t stack_pointer) noexc
   f.mark.settle(epoch_);
 }
 
+bool fiber_roots::scan_forked(std::uintptr_t stack_pointer) noexcept {
+  const auto holds = [stack_pointer](const stack& s) {
+    return stack_pointer - reinterpret_cast<std::uintptr_t>(s.bottom) <= s.size;
+  };
+  const stack* s = forked_on;
+  while (s != nullptr && !holds(*s)) s = s->limit != nullptr ? s->next : nullptr;
+  if (s != nullptr) visit_stack(visitor_, s, reinterpret_cast<const char*>(stack_pointer) - red_zone);
+  return s != nullptr;
+}
+
 bool fiber_roots::scan(batch& b, bool firmly) noexcept {
   if (b.count == 0) return true;
   std::array<where, std::tuple_size_v<decltype(b.fibers)>> found;
@@ -269,7 +286,10 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
     const bool usable = at == where::fresh || at == where::ended || (at == where::suspended && departed) ||
                         HEDDLE_PLANTED(scans_whatever_it_does);
     if (usable && f.mark.begin()) {
-      if (at == where::suspended) visit_stack(visitor_, f.memory, static_cast<const char*>(f.context));
+      if (at == where::suspended) {
+        visit_stack(visitor_, f.memory, static_cast<const char*>(f.context));
+        visit_caught_exceptions(visitor_, f.caught);
+      }
       at == where::ended ? visit_result(visitor_, f) : visit_closure(visitor_, f);
       f.mark.end(epoch_);
     } else {
@@ -306,7 +326,7 @@ bool fiber_roots::scan_suspended(bool firmly) noexcept {
   }
   all &= scan(b, firmly);
   // seq_cst: after all looks; other half in resume_unscanned().
-  return all && (unscanned_turns.load(std::memory_order_seq_cst) == turns || HEDDLE_PLANTED(turns_not_counted));
+  return all && unscanned_turns.load(std::memory_order_seq_cst) == turns;
 }
 
 }  // namespace heddle::detail

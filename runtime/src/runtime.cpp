@@ -65,13 +65,13 @@ void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   s.running = nullptr;
   s.ending = false;
   forget_exit();
-  forget_scan();
   s.visitors.store(0, std::memory_order_relaxed);
   s.parked_threads.store(0, std::memory_order_relaxed);
   s.era = static_cast<std::uint8_t>(s.era % 255 + 1);
   s.lazy = false;
   ::new (&s.life) thread_mutex(lock_rank::life);  // another thread may have held it: a runtime that starts or drains
   const machine* const m = this_machine();
+  forget_scan(m != nullptr ? m->current : nullptr);
   if (m == nullptr) return;
   if (m->current != nullptr) platform::set_thread_locals(m->current->locals);
   platform::set_thread_slot(nullptr);

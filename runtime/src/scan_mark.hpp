@@ -67,8 +67,8 @@ class scan_mark {
   }
   /// The fiber counts as scanned in this epoch, if nobody has a hold of it.
   void settle(std::uint8_t epoch) noexcept {
-    std::uint8_t now =
-        byte_.load(std::memory_order_acquire);  // acquire: as in equals(), which may have read an older one
+    // acquire: as in equals(). No load, which might be of a value from before the end of the last scan.
+    std::uint8_t now = byte_.fetch_or(0, std::memory_order_acquire);
     if (hold_in(now) == scan_hold::none)
       byte_.compare_exchange_strong(now, epoch, std::memory_order_relaxed, std::memory_order_relaxed);
   }

@@ -292,8 +292,9 @@ void scheduler::machine_main(machine& m) noexcept {
   while (m.p != nullptr || await_processor(m)) {
     fiber* f = find_work(m);
     if (f == nullptr) return;
+    execution& next = prepare(m, f);
     m.at_home.store(false, std::memory_order_relaxed);
-    machine::change(m, m.home, prepare(m, f), nullptr, nullptr);
+    machine::change(m, m.home, next, nullptr, nullptr);
     // release: so that the context of the fiber that was left is seen; acquire half in fiber_roots.
     m.at_home.store(true, std::memory_order_release);
   }

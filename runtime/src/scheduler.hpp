@@ -28,8 +28,8 @@ void resume_unscanned(machine& m, fiber& f) noexcept;
 void await_scan(const fiber& f) noexcept;
 /// The mark that fibers made by the calling plain thread begin with.
 std::uint8_t mark_of_thread() noexcept;
-/// In a child: the collector's thread is gone.
-void forget_scan() noexcept;
+/// In a child: the collector's thread is gone. `forking`: the fiber that the only thread was, or null.
+void forget_scan(const fiber* forking) noexcept;
 
 /// The outcome of settle().
 enum class settled : std::uint8_t {

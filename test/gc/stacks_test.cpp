@@ -612,3 +612,75 @@ BOOST_AUTO_TEST_CASE(stray_signals) {
   storm.join();
   victim.join();
 }
+
+// --- exceptions -------------------------------------------------------------------------------------------------
+
+namespace {
+
+struct error {
+  std::uintptr_t v;
+  std::array<char, 200> text;
+  std::uintptr_t last;
+};
+
+/// f runs in the handler of an exception that alone has the addresses.
+template <class F>
+[[gnu::noinline]] void in_handler(const hidden& h, const hidden& last, F f) {
+  try {
+    [&] { throw error{h.reveal(), {}, last.reveal()}; }();
+  } catch (const error&) {
+    // What the object was made of is gone from the stack.
+    [] { asm volatile("" : : "r"(std::array<char, 8000>{}.data()) : "memory"); }();
+    f();
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(caught_by_a_parked_fiber) {
+  heddle::run(
+      [] {
+        hidden h;
+        hidden last;
+        heddle::channel<int> go;
+        auto f = heddle::spawn([&] { in_handler(h, last, [&] { (void)go.receive(); }); });
+        heddle::this_fiber::sleep_for(5ms);
+        int found = 0;
+        int found_last = 0;
+        meanwhile([&] { found = times_found(h); });
+        meanwhile([&] { found_last = times_found(last); });
+        BOOST_TEST(found > 0);
+        BOOST_TEST(found_last > 0);
+        go.send(1);
+        f.join();
+      },
+      two());
+}
+
+BOOST_AUTO_TEST_CASE(caught_by_a_running_fiber) {
+  heddle::run(
+      [] {
+        hidden h;
+        hidden last;
+        int found = 0;
+        in_handler(h, last, [&] { found = times_found_meanwhile(last); });
+        BOOST_TEST(found > 0);
+      },
+      two());
+}
+
+BOOST_AUTO_TEST_CASE(caught_by_a_thread_and_thrown_again) {
+  hidden h;
+  hidden last;
+  const thread_registration known;
+  int found = 0;
+  std::exception_ptr kept;
+  in_handler(h, last, [&] { kept = std::current_exception(); });
+  try {
+    std::rethrow_exception(std::exchange(kept, nullptr));
+  } catch (const error&) {
+    found = times_found_meanwhile(last);
+  }
+  BOOST_TEST(found > 0);
+  BOOST_TEST(times_found_meanwhile(last) == 0);
+}

@@ -66,6 +66,7 @@ class scan {
     if (stopped_.found().kind != interrupted_kind::fiber || fibers_.is_scanned(*stopped_.found().running)) return;
     scan_registers(stopped_.registers(), sink_);
     fibers_.scan_interrupted(*stopped_.found().running, stopped_.stack_pointer());
+    heddle::detail::visit_caught_exceptions(relay_, stopped_.found().caught);
   }
 
   bool threads_scanned() noexcept {
@@ -83,21 +84,28 @@ class scan {
 
   void scan_thread(const thread_registration& t) noexcept {
     if (stopped_.stop(t.number()) != answer::stopped) return;
-    if (stopped_.found().kind == interrupted_kind::plain_thread)
-      scan_plain(t);
-    else
-      scan_fiber();
-    if (also_ != nullptr) also_(sink_, t.handle());
-    fibers_.mark_thread(t.mark());
+    const bool plain = stopped_.found().kind == interrupted_kind::plain_thread;
+    if (!plain) scan_fiber();
+    if (!plain || scan_plain(t)) {
+      if (also_ != nullptr) also_(sink_, t.handle());
+      fibers_.mark_thread(t.mark());
+    }
     stopped_.release();
   }
 
-  void scan_plain(const thread_registration& t) noexcept {
-    const std::uintptr_t from = stopped_.stack_pointer() - red_zone;
-    if (from < t.stack_bottom() || from >= t.stack_top()) return;
+  /// False: it is on a stack that is not its own, in a signal handler perhaps. It is asked again.
+  bool scan_plain(const thread_registration& t) noexcept {
+    const std::uintptr_t pointer = stopped_.stack_pointer();
+    if (pointer - t.stack_bottom() < t.stack_top() - t.stack_bottom()) {
+      const std::uintptr_t from = std::max(pointer - red_zone, t.stack_bottom());
+      sink_.words(reinterpret_cast<const void*>(from & ~std::uintptr_t{7}),
+                  reinterpret_cast<const void*>(t.stack_top() & ~std::uintptr_t{7}));
+    } else if (!fibers_.scan_forked(pointer)) {
+      return false;
+    }
     scan_registers(stopped_.registers(), sink_);
-    sink_.words(reinterpret_cast<const void*>(from & ~std::uintptr_t{7}),
-                reinterpret_cast<const void*>(t.stack_top() & ~std::uintptr_t{7}));
+    heddle::detail::visit_caught_exceptions(relay_, t.caught());
+    return true;
   }
 
   root_sink& sink_;

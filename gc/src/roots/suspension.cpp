@@ -51,7 +51,7 @@ void suspension::handle(int, siginfo_t*, void* context) noexcept {
 void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
   const std::uint32_t request = asked_word - asked;
   registers_ = &context;
-  found_ = {heddle::detail::interrupted_kind::busy, nullptr};
+  found_ = {heddle::detail::interrupted_kind::busy, nullptr, nullptr};
   if (!in_critical()) found_ = heddle::detail::what_is_interrupted(stack_pointer());
   const bool stays = found_.kind != heddle::detail::interrupted_kind::busy;
   // release: so that what has been found is seen, and all that the thread did before; acquire half in stop().

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "roots/threads.hpp"
 
+#include <cxxabi.h>
 #include <unistd.h>
 
 #include <new>
@@ -34,7 +35,10 @@ constexpr std::uint8_t known = 1;  // a mark of no epoch: has not been scanned
 }  // namespace
 
 thread_registration::thread_registration() noexcept
-    : handle_(::pthread_self()), number_(::gettid()), mark_(&heddle::detail::thread_scan_mark()) {
+    : handle_(::pthread_self()),
+      number_(::gettid()),
+      mark_(&heddle::detail::thread_scan_mark()),
+      caught_(reinterpret_cast<const void* const*>(abi::__cxa_get_globals())) {
   heddle::detail::on_home_stack([this] { find_stack(); });
   mark_->store(known, std::memory_order_relaxed);
   registry& r = all();

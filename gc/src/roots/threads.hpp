@@ -28,6 +28,8 @@ class thread_registration {
   std::uintptr_t stack_bottom() const noexcept { return bottom_; }
   std::uintptr_t stack_top() const noexcept { return top_; }
   std::atomic<std::uint8_t>& mark() const noexcept { return *mark_; }
+  /// The innermost exception that the thread, which stands still, has caught.
+  const void* caught() const noexcept { return *caught_; }
 
  private:
   friend class known_threads;
@@ -39,6 +41,7 @@ class thread_registration {
   std::uintptr_t bottom_ = 0;
   std::uintptr_t top_ = 0;
   std::atomic<std::uint8_t>* mark_;
+  const void* const* caught_;  // the first word of what __cxa_get_globals() gives there
   thread_registration* next_ = nullptr;
   thread_registration* previous_ = nullptr;
 };

@@ -32,7 +32,8 @@ enum class interrupted_kind : std::uint8_t {
 };
 struct interrupted {
   interrupted_kind kind;
-  fiber* running;  ///< of the last kind
+  fiber* running;      ///< of the last kind
+  const void* caught;  ///< then also: the innermost exception that it has caught
 };
 /// Called by a signal handler, with the stack pointer of what it has interrupted. A fiber stays where it is until the
 /// handler returns. Async-signal-safe.
@@ -40,6 +41,11 @@ HEDDLE_EXPORT interrupted what_is_interrupted(std::uintptr_t stack_pointer) noex
 
 /// The calling thread's word for the collector: whether its stack has been scanned, see mark_thread().
 HEDDLE_EXPORT std::atomic<std::uint8_t>& thread_scan_mark() noexcept;
+
+/// Tells of the objects of caught exceptions, those whose handlers have not ended: from the first word of what
+/// __cxa_get_globals() gives, on a thread that stands still. Takes no lock, but that of malloc_usable_size(), if it has
+/// one.
+HEDDLE_EXPORT void visit_caught_exceptions(word_visitor& v, const void* innermost) noexcept;
 
 /// One scan of the stacks of all fibers: each is scanned once, while the fiber does not run. Their closures count as
 /// part of the stacks, before they begin, and when they have ended and a handle still looks at the result. Lives on a
@@ -67,6 +73,10 @@ class HEDDLE_EXPORT fiber_roots {
   /// Scans a fiber that a signal handler has stopped with that stack pointer; not its registers. May be called while
   /// other threads are stopped, too.
   void scan_interrupted(fiber& f, std::uintptr_t stack_pointer) noexcept;
+
+  /// In a child that was forked by a fiber: scans the stack that the forking fiber stood on, if the pointer lies there;
+  /// else false.
+  bool scan_forked(std::uintptr_t stack_pointer) noexcept;
 
   /// Marks a thread by its thread_scan_mark(): its stack has been scanned, and what the fibers that it makes begin with
   /// is known.

@@ -56,7 +56,6 @@ enum class plant : std::uint8_t {
   scans_whatever_it_does,  ///< a fiber is scanned without a look at its state
   departures_not_awaited,  ///< a fiber that parks is scanned before it is off its stack
   scan_ends_relaxed,       ///< a machine need not see that a scan has read what the fiber changes
-  turns_not_counted,       ///< a scan is over though unscanned fibers have made others behind it
 
   // runtime: thread_mutex, waiter
   unlock_without_wake,      ///< unlock() wakes no sleeper
