@@ -68,8 +68,10 @@ BOOST_AUTO_TEST_CASE(keeps_what_it_holds_and_no_more) {
     slot->exchange(second.lock());
   });
   BOOST_TEST(collect_until([&] { return first.expired(); }));
-  BOOST_TEST(slot->load()->value == 2);
-  far_below([&] { slot->store(nullptr); });
+  far_below([&] {
+    BOOST_TEST(slot->load()->value == 2);
+    slot->store(nullptr);
+  });
   BOOST_TEST(collect_until([&] { return second.expired(); }));
 }
 

@@ -91,7 +91,7 @@ BOOST_AUTO_TEST_CASE(may_cancel_itself_make_objects_and_collect) {
   far_below([] {
     own = gc::cleanup(gc::make<object>(), [] {
       cancelled = own.cancel();
-      gc::cleanup(gc::make<object>(), [] { ++ran; });
+      far_below([] { gc::cleanup(gc::make<object>(), [] { ++ran; }); });
       gc::collect();
       ++ran;
     });
