@@ -151,6 +151,14 @@ struct moved_by_alignas {
   char d = 0;
   gc::ptr<node> e;
 };
+struct made_up_for_behind {  // the size is as if nothing had been moved
+  gc::ptr<node> a;
+  char b = 0;
+  alignas(8) char c = 0;
+  gc::ptr<node> d;
+  long double e = 0;
+};
+static_assert(offsetof(made_up_for_behind, d) == 24 && sizeof(made_up_for_behind) == 48);
 struct with_reference_and_default {
   int number;
   std::reference_wrapper<int> r = std::ref(number);
@@ -181,7 +189,7 @@ static_assert(how<over_aligned_member> == scanning::conservative && how<moved_by
 static_assert(how<with_reference_and_default> == scanning::conservative && how<many> == scanning::conservative);
 static_assert(how<with_function> == scanning::conservative && how<with_raw_pointers> == scanning::conservative);
 static_assert(how<std::optional<gc::ptr<node>>> == scanning::conservative);
-static_assert(how<huge> == scanning::conservative);
+static_assert(how<huge> == scanning::conservative && how<made_up_for_behind> == scanning::conservative);
 static_assert(how<std::mutex> == scanning::conservative);  // nobody has said that it holds no address
 
 // Declared.

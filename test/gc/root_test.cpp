@@ -131,8 +131,10 @@ BOOST_AUTO_TEST_CASE(a_global_one) {
     seen = global.get();
   });
   gc::collect();
-  BOOST_TEST(!seen.expired());
-  far_below([] { global = nullptr; });
+  far_below([&] {
+    BOOST_TEST(!seen.expired());
+    global = nullptr;
+  });
   BOOST_TEST(collect_until([&] { return seen.expired(); }));
 }
 
