@@ -8,6 +8,7 @@
 #include "cycle/collector.hpp"
 #include "cycle/fork.hpp"
 #include "pace/options.hpp"
+#include "roots/globals.hpp"
 
 namespace heddle::gc::detail {
 namespace {
@@ -62,6 +63,8 @@ bool begin_heap() noexcept {
   static const bool began = [] {
     if (!the_heap.begin(the_options().stress != 0 || the_options().check)) return false;
     heed_forks();
+    leave_out(&the_regions, sizeof the_regions);
+    leave_out(&the_collector, sizeof the_collector);
     return true;
   }();
   return began;

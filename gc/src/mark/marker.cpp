@@ -48,6 +48,8 @@ void marker::scan(item i) noexcept {
   const auto* const start = reinterpret_cast<const char*>(i & ((item{1} << kind_shift) - 1));
   if (trail_ != nullptr) [[unlikely]]
     from_ = {nullptr, start};
+  if (pending.watching()) [[unlikely]]
+    reached(start);
   switch (k.how) {
     case walk::pattern:
       for (std::uint64_t bits = k.pattern; bits != 0; bits &= bits - 1)
@@ -84,14 +86,14 @@ void marker::go_through_ephemerons() noexcept {
   if (!pending.watch()) end_without_memory();
   pending.for_each_left([this](ephemeron_cell& c) {
     const block key = the_regions.find(reinterpret_cast<std::uintptr_t>(word_at(reinterpret_cast<const char*>(&c.key))));
-    if (key && key.is_marked()) reached(key);
+    if (key && key.is_marked()) reached(key.start);
   });
   drain();
 }
 
 /// Cells that waited for this object keep their values now.
-void marker::reached(const block& b) noexcept {
-  pending.for_each_of(b.start, [this](ephemeron_cell& c) { visit(word_at(reinterpret_cast<const char*>(&c.value))); });
+void marker::reached(const char* start) noexcept {
+  pending.for_each_of(start, [this](ephemeron_cell& c) { visit(word_at(reinterpret_cast<const char*>(&c.value))); });
 }
 
 }  // namespace heddle::gc::detail

@@ -64,9 +64,8 @@ class marker final : public root_sink {
     if (!b.mark()) return;
     ++marked_;
     marked_bytes_ += b.of->size;
-    if (b.of->how != walk::none) push(b);
-    if (pending.watching()) [[unlikely]]
-      reached(b);
+    // Keys of ephemerons are looked up when they are gone through, one by one.
+    if (b.of->how != walk::none || pending.watching()) push(b);
     if (trail_ != nullptr) [[unlikely]]
       trail_->add(b.start, from_);
   }
@@ -79,7 +78,7 @@ class marker final : public root_sink {
   void scan(item i) noexcept;
   void scan_slots(const char* start, const kind& k) noexcept;
   void scan_ephemeron(const char* start) noexcept;
-  void reached(const block& b) noexcept;
+  void reached(const char* start) noexcept;
 
   work_stack waiting_;
   std::array<item, window> window_{};

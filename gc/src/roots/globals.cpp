@@ -30,14 +30,18 @@ extent read_only_pages(const dl_phdr_info& library) noexcept {
   return {};
 }
 
+/// What leave_out() has been told.
+struct {
+  std::array<heddle::detail::table_extent, 8> all{};
+  std::size_t count = 0;
+} named;
+
 /// Where there is nothing to find: the constants of a library, and heddle's own tables.
 class left_out {
  public:
   left_out() noexcept {
-    for (const auto& table : heddle::detail::own_tables()) {
-      const auto from = reinterpret_cast<std::uintptr_t>(table.from);
-      if (count_ + 1 < parts_.size()) parts_[++count_] = {from, from + table.bytes};
-    }
+    for (const auto& table : heddle::detail::own_tables()) add(table);
+    for (std::size_t i = 0; i != named.count; ++i) add(named.all[i]);
   }
   void set_constants(extent e) noexcept { parts_[0] = e; }
   /// Tells the sink of the rest of e, as far as the parts from number i on say.
@@ -51,7 +55,12 @@ class left_out {
   }
 
  private:
-  std::array<extent, 16> parts_;
+  void add(const heddle::detail::table_extent& table) noexcept {
+    const auto from = reinterpret_cast<std::uintptr_t>(table.from);
+    if (count_ + 1 < parts_.size()) parts_[++count_] = {from, from + table.bytes};
+  }
+
+  std::array<extent, 24> parts_;
   std::size_t count_ = 0;  ///< tables, which stand behind the constants
 };
 
@@ -77,6 +86,10 @@ int scan_library(dl_phdr_info* library, std::size_t, void* context) noexcept {
 void scan_globals(root_sink& sink) noexcept {
   scan all{sink, {}};
   ::dl_iterate_phdr(scan_library, &all);
+}
+
+void leave_out(const void* variable, std::size_t bytes) noexcept {
+  if (named.count != named.all.size()) named.all[named.count++] = {variable, bytes};
 }
 
 }  // namespace heddle::gc::detail

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>
+
 #include "roots/sink.hpp"
 
 namespace heddle::gc::detail {
@@ -20,5 +22,9 @@ namespace heddle::gc::detail {
 ///
 /// O(bytes of the segments), about 0.3 ns a byte. Pages that have never been used count, and are read as zero.
 void scan_globals(root_sink& sink) noexcept;
+
+/// A variable with static storage that holds addresses of objects and shall not keep them: one of the collector's own.
+/// At most eight, before the first scan.
+void leave_out(const void* variable, std::size_t bytes) noexcept;
 
 }  // namespace heddle::gc::detail
