@@ -10,16 +10,19 @@
 #include <algorithm>
 #include <array>
 
+#include "fiber_frames.hpp"
+#include "fiber_scan.hpp"
 #include "heddle/detail/bounded_wait.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
 
 constinit atomic<std::uint8_t> scan_epoch{0};
+constinit atomic<bool> scanning{false};
+constinit atomic<std::uint32_t> births_held{0};
 
 namespace {
 
-constinit atomic<bool> scanning{false};
 /// Turns of unscanned fibers, and fibers made by unscanned threads, while a scan was on.
 constinit atomic<std::uint32_t> unscanned_turns{0};
 /// Changes when a hold ends for which a machine may wait.
@@ -36,11 +39,6 @@ constinit thread_local std::atomic<std::uint8_t> thread_mark{0};
 #endif
 /// Set in a thread's mark: a collector knows the thread.
 constexpr std::uint8_t known = 1;
-
-void tell_waiters() noexcept {
-  holds_ended.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: after the hold has ended, before the look
-  if (hold_waiters.load(std::memory_order_seq_cst) != 0) platform::futex_wake(holds_ended, 1U << 30);
-}
 
 /// Waits until has_ended(), which tell_waiters() follows.
 template <class F>
@@ -59,6 +57,11 @@ void await_hold(F has_ended) noexcept {
 }
 
 }  // namespace
+
+void tell_waiters() noexcept {
+  holds_ended.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: after the hold has ended, before the look
+  if (hold_waiters.load(std::memory_order_seq_cst) != 0) platform::futex_wake(holds_ended, 1U << 30);
+}
 
 // --- machines and threads -------------------------------------------------------------------------------------
 
@@ -80,6 +83,13 @@ void await_scan(const fiber& f) noexcept {
   on_home_stack([&f] { await_hold([&f] { return f.mark.hold() != scan_hold::scanned; }); });
 }
 
+void await_births() noexcept {
+  platform::light_barrier();  // the fiber's state before the look; heavy half in fibers_held()
+  // acquire: so that the stop is over; release half in ~fibers_held().
+  for (std::uint32_t n = 0; (n = births_held.load(std::memory_order_acquire)) != 0;)
+    platform::futex_wait(births_held, n);
+}
+
 std::uint8_t mark_of_thread() noexcept {
   // acquire: as in resume_unscanned().
   const std::uint8_t epoch = scan_epoch.load(std::memory_order_acquire);
@@ -99,79 +109,7 @@ void forget_scan(const fiber* forking) noexcept {
 
 [[gnu::noinline]] std::atomic<std::uint8_t>& thread_scan_mark() noexcept { return thread_mark; }
 
-// --- what a fiber's stack is ----------------------------------------------------------------------------------
-
 namespace {
-
-/// What a function may use below its stack pointer, and __morestack below its frame.
-constexpr std::size_t red_zone = 128;
-
-template <class T>
-T* up(T* at) noexcept {
-  return reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(at) + 7) & ~std::uintptr_t{7});
-}
-template <class T>
-T* down(T* at) noexcept {
-  return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(at) & ~std::uintptr_t{7});
-}
-
-void tell(word_visitor& v, const char* from, const char* to) noexcept {
-  from = up(from);
-  to = down(to);
-  if (from < to) v.words(from, to);
-}
-
-/// A stack from `from` up, which lies in its present segment, and the segments before.
-void visit_stack(word_visitor& v, const stack* s, const char* from) noexcept {
-  for (;;) {
-    tell(v, std::max<const char*>(from, s->bottom), s->bottom + s->size);
-    if (s->limit == nullptr) return;
-    for (auto* b = static_cast<const alloca_block*>(s->blocks); b != nullptr; b = b->next)
-      tell(v, reinterpret_cast<const char*>(b + 1), reinterpret_cast<const char*>(b + 1) + b->size);
-    if (s->next == nullptr) return;
-    from = static_cast<const char*>(s->context) - red_zone;
-    s = s->next;
-  }
-}
-
-/// Of a fiber that cannot end meanwhile.
-void visit_closure(word_visitor& v, fiber& f) noexcept {
-  const auto* const at = static_cast<const char*>(f.closure_address());
-  tell(v, at, at + f.closure->size);
-}
-
-/// Of one that has ended: its block may be made anew meanwhile. Then anything may be found in it, but nothing outside
-/// is read; await_scan() keeps a large closure.
-void visit_result(word_visitor& v, fiber& f) noexcept {
-  if (f.big) return visit_closure(v, f);
-  tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
-}
-
-enum class where : std::uint8_t {
-  nowhere,    ///< no fiber
-  fresh,      ///< in its closure only, so far
-  suspended,  ///< on its stack too
-  running,    ///< it may be
-  ended,      ///< its closure holds the result
-};
-
-where look(const fiber& f) noexcept {
-  // acquire: so that what was stored before the state is seen; release halves in complete(), park(), yield() and
-  // run_joined().
-  switch (f.state.load(std::memory_order_acquire)) {
-    case fiber_state::free:
-    case fiber_state::ended:
-    case fiber_state::parents: return where::nowhere;
-    case fiber_state::fresh:
-    case fiber_state::starved: return where::fresh;
-    case fiber_state::runnable:
-    case fiber_state::parked:
-    case fiber_state::lending: return where::suspended;
-    case fiber_state::running: break;
-  }
-  // acquire: so that the result is seen; release half in end_fiber().
-  return f.joiner.load(std::memory_order_acquire) == ended_mark() ? where::ended : where::running;
-}
 
 /// Waits until each machine has been seen to have left what it was leaving; false if one takes too long: it may wait
 /// for something that a machine has which waits for us.
@@ -205,6 +143,21 @@ interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept {
   const auto bottom = reinterpret_cast<std::uintptr_t>(s->bottom);
   if (stack_pointer < bottom || stack_pointer > bottom + s->size) return {interrupted_kind::busy, nullptr, nullptr};
   return {interrupted_kind::fiber, f, m->exceptions->caught};
+}
+
+void visit_interrupted_fiber(word_visitor& v, fiber& f, std::uintptr_t stack_pointer) noexcept {
+  visit_frames(v, f.memory, reinterpret_cast<const char*>(stack_pointer) - red_zone);
+  visit_closure(v, f);
+}
+
+bool visit_forked_stack(word_visitor& v, std::uintptr_t stack_pointer) noexcept {
+  const auto holds = [stack_pointer](const stack& s) {
+    return stack_pointer - reinterpret_cast<std::uintptr_t>(s.bottom) <= s.size;
+  };
+  const stack* s = forked_on;
+  while (s != nullptr && !holds(*s)) s = s->limit != nullptr ? s->next : nullptr;
+  if (s != nullptr) visit_frames(v, s, reinterpret_cast<const char*>(stack_pointer) - red_zone);
+  return s != nullptr;
 }
 
 // --- the scan -------------------------------------------------------------------------------------------------
@@ -253,21 +206,7 @@ bool fiber_roots::nothing_unscanned_runs() noexcept {
   return nothing;
 }
 
-void fiber_roots::scan_interrupted(fiber& f, std::uintptr_t stack_pointer) noexcept {
-  visit_stack(visitor_, f.memory, reinterpret_cast<const char*>(stack_pointer) - red_zone);
-  visit_closure(visitor_, f);
-  f.mark.settle(epoch_);
-}
-
-bool fiber_roots::scan_forked(std::uintptr_t stack_pointer) noexcept {
-  const auto holds = [stack_pointer](const stack& s) {
-    return stack_pointer - reinterpret_cast<std::uintptr_t>(s.bottom) <= s.size;
-  };
-  const stack* s = forked_on;
-  while (s != nullptr && !holds(*s)) s = s->limit != nullptr ? s->next : nullptr;
-  if (s != nullptr) visit_stack(visitor_, s, reinterpret_cast<const char*>(stack_pointer) - red_zone);
-  return s != nullptr;
-}
+void fiber_roots::mark_scanned(fiber& f) noexcept { f.mark.settle(epoch_); }
 
 bool fiber_roots::scan(batch& b, bool firmly) noexcept {
   if (b.count == 0) return true;
@@ -286,11 +225,7 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
     const bool usable = at == where::fresh || at == where::ended || (at == where::suspended && departed) ||
                         HEDDLE_PLANTED(scans_whatever_it_does);
     if (usable && f.mark.begin()) {
-      if (at == where::suspended) {
-        visit_stack(visitor_, f.memory, static_cast<const char*>(f.context));
-        visit_caught_exceptions(visitor_, f.caught);
-      }
-      at == where::ended ? visit_result(visitor_, f) : visit_closure(visitor_, f);
+      visit_fiber(visitor_, f, at);
       f.mark.end(epoch_);
     } else {
       f.mark.let_go();

@@ -3,13 +3,11 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdint>
 #include <ctime>
 
 #include "heddle/detail/fiber_roots.hpp"
 #include "heddle/detail/platform.hpp"
-#include "roots/registers.hpp"
+#include "roots/interrupted_stack.hpp"
 #include "roots/suspension.hpp"
 #include "roots/threads.hpp"
 
@@ -19,18 +17,6 @@ namespace {
 
 using heddle::detail::fiber_roots;
 using heddle::detail::interrupted_kind;
-
-constexpr std::uintptr_t red_zone = 128;  // bytes below the stack pointer that a function may use
-
-/// Hands on what the runtime tells.
-class relay final : public heddle::detail::word_visitor {
- public:
-  explicit relay(root_sink& to) noexcept : to_(to) {}
-  void words(const void* from, const void* to) noexcept override { to_.words(from, to); }
-
- private:
-  root_sink& to_;
-};
 
 void pause_a_little() noexcept {
   const timespec some{0, 30'000};
@@ -64,9 +50,8 @@ class scan {
 
   void scan_fiber() noexcept {
     if (stopped_.found().kind != interrupted_kind::fiber || fibers_.is_scanned(*stopped_.found().running)) return;
-    scan_registers(stopped_.registers(), sink_);
-    fibers_.scan_interrupted(*stopped_.found().running, stopped_.stack_pointer());
-    heddle::detail::visit_caught_exceptions(relay_, stopped_.found().caught);
+    scan_interrupted_fiber(stopped_, sink_);
+    fibers_.mark_scanned(*stopped_.found().running);
   }
 
   bool threads_scanned() noexcept {
@@ -84,28 +69,12 @@ class scan {
 
   void scan_thread(const thread_registration& t) noexcept {
     if (stopped_.stop(t.number()) != answer::stopped) return;
-    const bool plain = stopped_.found().kind == interrupted_kind::plain_thread;
-    if (!plain) scan_fiber();
-    if (!plain || scan_plain(t)) {
+    scan_fiber();
+    if (scan_interrupted_thread(stopped_, t, sink_)) {
       if (also_ != nullptr) also_(sink_, t.handle());
       fibers_.mark_thread(t.mark());
     }
     stopped_.release();
-  }
-
-  /// False: it is on a stack that is not its own, in a signal handler perhaps. It is asked again.
-  bool scan_plain(const thread_registration& t) noexcept {
-    const std::uintptr_t pointer = stopped_.stack_pointer();
-    if (pointer - t.stack_bottom() < t.stack_top() - t.stack_bottom()) {
-      const std::uintptr_t from = std::max(pointer - red_zone, t.stack_bottom());
-      sink_.words(reinterpret_cast<const void*>(from & ~std::uintptr_t{7}),
-                  reinterpret_cast<const void*>(t.stack_top() & ~std::uintptr_t{7}));
-    } else if (!fibers_.scan_forked(pointer)) {
-      return false;
-    }
-    scan_registers(stopped_.registers(), sink_);
-    heddle::detail::visit_caught_exceptions(relay_, t.caught());
-    return true;
   }
 
   root_sink& sink_;

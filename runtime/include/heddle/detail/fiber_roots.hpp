@@ -47,13 +47,21 @@ HEDDLE_EXPORT std::atomic<std::uint8_t>& thread_scan_mark() noexcept;
 /// one.
 HEDDLE_EXPORT void visit_caught_exceptions(word_visitor& v, const void* innermost) noexcept;
 
+/// Tells of a fiber that a signal handler has stopped with that stack pointer: its stack and its closure; not its
+/// registers.
+HEDDLE_EXPORT void visit_interrupted_fiber(word_visitor& v, fiber& f, std::uintptr_t stack_pointer) noexcept;
+/// In a child that was forked by a fiber: tells of the stack that the fiber stood on, if the pointer lies there; else
+/// false.
+HEDDLE_EXPORT bool visit_forked_stack(word_visitor& v, std::uintptr_t stack_pointer) noexcept;
+
 /// One scan of the stacks of all fibers: each is scanned once, while the fiber does not run. Their closures count as
 /// part of the stacks, before they begin, and when they have ended and a handle still looks at the result. Lives on a
 /// plain thread, the collector's, one at a time. Nothing here may be called while a thread is stopped in a signal
 /// handler, but what says so.
 ///
 /// The collector calls scan_suspended(), then stops the threads that for_each_running() names, one after the other, and
-/// calls scan_interrupted() for each; and again, until scan_suspended() says that all has been scanned.
+/// calls visit_interrupted_fiber() and mark_scanned() for each; and again, until scan_suspended() says that all has
+/// been scanned.
 class HEDDLE_EXPORT fiber_roots {
  public:
   /// Begins: no fiber counts as scanned from now on. Executes a heavy barrier.
@@ -70,13 +78,8 @@ class HEDDLE_EXPORT fiber_roots {
   void for_each_running(void (*f)(void* argument, int thread), void* argument) noexcept;
   /// Whether there is still something to do for a fiber, which may run.
   bool is_scanned(const fiber& f) const noexcept;
-  /// Scans a fiber that a signal handler has stopped with that stack pointer; not its registers. May be called while
-  /// other threads are stopped, too.
-  void scan_interrupted(fiber& f, std::uintptr_t stack_pointer) noexcept;
-
-  /// In a child that was forked by a fiber: scans the stack that the forking fiber stood on, if the pointer lies there;
-  /// else false.
-  bool scan_forked(std::uintptr_t stack_pointer) noexcept;
+  /// A fiber that a signal handler has stopped has been scanned. May be called while it is stopped.
+  void mark_scanned(fiber& f) noexcept;
 
   /// Marks a thread by its thread_scan_mark(): its stack has been scanned, and what the fibers that it makes begin with
   /// is known.

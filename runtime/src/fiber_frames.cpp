@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "fiber_frames.hpp"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "segment.hpp"
+
+namespace heddle::detail {
+
+namespace {
+
+template <class T>
+T* up(T* at) noexcept {
+  return reinterpret_cast<T*>((reinterpret_cast<std::uintptr_t>(at) + 7) & ~std::uintptr_t{7});
+}
+template <class T>
+T* down(T* at) noexcept {
+  return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(at) & ~std::uintptr_t{7});
+}
+
+void tell(word_visitor& v, const char* from, const char* to) noexcept {
+  from = up(from);
+  to = down(to);
+  if (from < to) v.words(from, to);
+}
+
+}  // namespace
+
+void visit_frames(word_visitor& v, const stack* s, const char* from) noexcept {
+  for (;;) {
+    tell(v, std::max<const char*>(from, s->bottom), s->bottom + s->size);
+    if (s->limit == nullptr) return;
+    for (auto* b = static_cast<const alloca_block*>(s->blocks); b != nullptr; b = b->next)
+      tell(v, reinterpret_cast<const char*>(b + 1), reinterpret_cast<const char*>(b + 1) + b->size);
+    if (s->next == nullptr) return;
+    from = static_cast<const char*>(s->context) - red_zone;
+    s = s->next;
+  }
+}
+
+void visit_closure(word_visitor& v, fiber& f) noexcept {
+  const auto* const at = static_cast<const char*>(f.closure_address());
+  tell(v, at, at + f.closure->size);
+}
+
+/// Of one that has ended: its block may be made anew meanwhile. Then anything may be found in it, but nothing outside
+/// is read; await_scan() keeps a large closure.
+void visit_result(word_visitor& v, fiber& f) noexcept {
+  if (f.big) return visit_closure(v, f);
+  tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
+}
+
+where look(const fiber& f) noexcept {
+  // acquire: so that what was stored before the state is seen; release halves in complete(), park(), yield() and
+  // run_joined().
+  switch (f.state.load(std::memory_order_acquire)) {
+    case fiber_state::free:
+    case fiber_state::ended:
+    case fiber_state::parents: return where::nowhere;
+    case fiber_state::fresh:
+    case fiber_state::starved: return where::fresh;
+    case fiber_state::runnable:
+    case fiber_state::parked:
+    case fiber_state::lending: return where::suspended;
+    case fiber_state::running: break;
+  }
+  // acquire: so that the result is seen; release half in end_fiber().
+  return f.joiner.load(std::memory_order_acquire) == ended_mark() ? where::ended : where::running;
+}
+
+void visit_fiber(word_visitor& v, fiber& f, where at) noexcept {
+  if (at == where::suspended) {
+    visit_frames(v, f.memory, static_cast<const char*>(f.context));
+    visit_caught_exceptions(v, f.caught);
+  }
+  at == where::ended ? visit_result(v, f) : visit_closure(v, f);
+}
+
+}  // namespace heddle::detail
