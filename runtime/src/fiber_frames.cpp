@@ -51,22 +51,24 @@ void visit_result(word_visitor& v, fiber& f) noexcept {
   tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
 }
 
+namespace {
+
+/// Of a fiber that is not suspended.
+where ended_or(where else_at, const fiber& f) noexcept {
+  // acquire: so that the result is seen; release half in end_fiber().
+  return f.joiner.load(std::memory_order_acquire) == ended_mark() ? where::ended : else_at;
+}
+
+}  // namespace
+
 where look(const fiber& f) noexcept {
   // acquire: so that what was stored before the state is seen; release halves in complete(), park(), yield() and
   // run_joined().
-  switch (f.state.load(std::memory_order_acquire)) {
-    case fiber_state::free:
-    case fiber_state::ended:
-    case fiber_state::parents: return where::nowhere;
-    case fiber_state::fresh:
-    case fiber_state::starved: return where::fresh;
-    case fiber_state::runnable:
-    case fiber_state::parked:
-    case fiber_state::lending: return where::suspended;
-    case fiber_state::running: break;
-  }
-  // acquire: so that the result is seen; release half in end_fiber().
-  return f.joiner.load(std::memory_order_acquire) == ended_mark() ? where::ended : where::running;
+  const fiber_state now = f.state.load(std::memory_order_acquire);
+  if (now == fiber_state::free || now == fiber_state::ended) return where::nowhere;
+  if (fiber_pool::is_parents(f)) return ended_or(where::nowhere, f);
+  if (now == fiber_state::fresh || now == fiber_state::starved) return where::fresh;
+  return now == fiber_state::running ? ended_or(where::running, f) : where::suspended;
 }
 
 void visit_fiber(word_visitor& v, fiber& f, where at) noexcept {

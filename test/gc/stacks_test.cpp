@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -621,4 +622,65 @@ BOOST_AUTO_TEST_CASE(caught_by_a_thread_and_thrown_again) {
   }
   BOOST_TEST(found > 0);
   BOOST_TEST(times_found_meanwhile(last) == 0);
+}
+
+// --- fork -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// Whether it is found in a child that the caller forks.
+bool found_in_child(const hidden& h) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int found = 0;
+    as_collector([&] { found = times_found(h); });
+    ::_exit(found > 0 ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(child_of_a_known_thread) {
+  hidden h;
+  const thread_registration known;
+  gate over;
+  std::atomic<bool> begun{false};
+  std::thread other([&] {  // is not there in the child
+    const thread_registration r;
+    begun.store(true);
+    over.sleep();
+  });
+  while (!begun.load()) std::this_thread::yield();
+  bool found = false;
+  with_on_stack(h.reveal(), [&] { found = found_in_child(h); });
+  over.open();
+  other.join();
+  BOOST_TEST(found);
+}
+
+BOOST_AUTO_TEST_CASE(child_of_a_fiber) {
+  heddle::run(
+      [] {
+        hidden h;
+        bool found = false;
+        with_on_stack(h.reveal(), [&] {
+          const pid_t child = ::fork();
+          if (child == 0) {
+            int times = 0;
+            {
+              const thread_registration known;
+              as_collector([&] { times = times_found(h); });
+            }
+            ::_exit(times > 0 ? 0 : 1);
+          }
+          int status = -1;
+          ::waitpid(child, &status, 0);
+          found = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        });
+        BOOST_TEST(found);
+      },
+      two());
 }
