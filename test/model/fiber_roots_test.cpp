@@ -194,7 +194,10 @@ template <class F>
 void wrong(model::plant p, F f, std::uint64_t executions = 60'000) {
   model::options o = by_chance(executions);
   o.planted = p;
-  model::expect_bug(o, f);
+  // Without running the seed again: what a stack that is read too early holds differs from run to run.
+  const model::result r = model::explore(o, f);
+  BOOST_TEST_MESSAGE(r.executions << " executions, finds: " << r.message.substr(0, r.message.find('\n')));
+  BOOST_CHECK_MESSAGE(r.failed, "the bug was not found in " << r.executions << " executions");
 }
 
 }  // namespace
