@@ -11,6 +11,7 @@
 #include <ctime>
 #include <new>
 
+#include "heap/immortal.hpp"
 #include "heddle/detail/collected_pages.hpp"
 
 constinit thread_local heddle::gc::detail::mutator_state heddle_gc_words;
@@ -58,12 +59,12 @@ class buffer_exchange {
 };
 
 buffer_exchange& full_buffers() noexcept {
-  static buffer_exchange e;
-  return e;
+  static immortal<buffer_exchange> e;
+  return e.value;
 }
 buffer_exchange& empty_buffers() noexcept {
-  static buffer_exchange e;
-  return e;
+  static immortal<buffer_exchange> e;
+  return e.value;
 }
 
 shade_buffer* get_empty() noexcept {

@@ -11,6 +11,7 @@
 #include "barrier/waits.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/roots.hpp"
+#include "heap/immortal.hpp"
 #include "mark/mark_check.hpp"
 #include "pace/options.hpp"
 
@@ -21,7 +22,8 @@ using heddle::detail::nanoseconds_t;
 using heddle::detail::thread_lock;
 using heddle::detail::waiter;
 
-constinit collector the_collector;
+static constinit immortal<collector> the_one;
+constinit collector& the_collector = the_one.value;
 
 namespace {
 
@@ -223,6 +225,7 @@ void collector::cycle() noexcept {
   the_weak_cells.decided();
   c.finish = platform::now();
   the_finisher.wake();
+  marker_.trim();
   sweep_all();
   c.sweep = platform::now();
   c.marked = marker_.marked();

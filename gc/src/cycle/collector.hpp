@@ -93,6 +93,6 @@ class collector {
   marker marker_;
 };
 
-extern constinit collector the_collector;
+extern constinit collector& the_collector;
 
 }  // namespace heddle::gc::detail

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "heap/immortal.hpp"
 #include "roots/globals.hpp"
 #include "roots/registered.hpp"
 #include "roots/stacks.hpp"
@@ -14,8 +15,8 @@ namespace heddle::gc::detail {
 namespace {
 
 thread_locals& locals() noexcept {
-  static thread_locals l;
-  return l;
+  static immortal<thread_locals> l;
+  return l.value;
 }
 
 void scan_locals(root_sink& sink, pthread_t thread) noexcept { (void)locals().scan(sink, thread); }

@@ -39,6 +39,9 @@ class marker final : public root_sink {
   /// been marked meanwhile keep their values.
   void go_through_ephemerons() noexcept;
 
+  /// Gives back memory that a deep graph has needed.
+  void trim() noexcept { waiting_.trim(); }
+
   /// Objects and bytes marked since begin().
   std::size_t marked() const noexcept { return marked_; }
   std::size_t marked_bytes() const noexcept { return marked_bytes_; }

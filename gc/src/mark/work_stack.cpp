@@ -29,7 +29,6 @@ void work_stack::retreat() noexcept {
 }
 
 void work_stack::trim() noexcept {
-  while (!empty()) pop();
   while (spare_ != nullptr) {
     piece* const p = spare_;
     spare_ = p->below;

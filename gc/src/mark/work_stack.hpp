@@ -33,7 +33,7 @@ class work_stack {
       retreat();
     return w;
   }
-  /// Gives its memory back; it is empty afterwards.
+  /// Gives its memory back; it is empty.
   void trim() noexcept;
 
  private:

@@ -3,13 +3,14 @@
 
 #include <algorithm>
 
+#include "heap/immortal.hpp"
 #include "pace/options.hpp"
 
 namespace heddle::gc::detail {
 
 pacer& the_pacer() noexcept {
-  static pacer p(the_options());
-  return p;
+  static immortal<pacer> p(the_options());
+  return p.value;
 }
 
 pacer::pacer(const options& o) noexcept : percent_(o.percent), limit_(o.limit) { end_marking(0); }

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <new>
 
+#include "heap/immortal.hpp"
+
 namespace heddle::gc::detail {
 
 using heddle::detail::thread_lock;
@@ -36,9 +38,8 @@ void forget_dead(const ending& e) noexcept {
 }  // namespace
 
 endings& the_endings() noexcept {
-  alignas(endings) static unsigned char memory[sizeof(endings)];  // never destroyed: objects die after statics
-  static endings* const e = new (memory) endings;
-  return *e;
+  static immortal<endings> e;
+  return e.value;
 }
 
 void ending::run() const noexcept {
