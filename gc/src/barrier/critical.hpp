@@ -14,8 +14,8 @@ class unstoppable {
   unstoppable(const unstoppable&) = delete;
   unstoppable& operator=(const unstoppable&) = delete;
 
-  static void begin() noexcept { heddle_gc_words.enter(); }
-  static void end() noexcept { heddle_gc_words.leave(); }
+  static void begin() noexcept { words().enter(); }
+  static void end() noexcept { words().leave(); }
 };
 
 }  // namespace heddle::gc::detail

@@ -30,8 +30,14 @@ struct mutator_state {
 
   /// What is to be heeded, from here to leave().
   std::uint8_t enter() noexcept {
+    if (HEDDLE_PLANTED(gc_enters_late)) {
+      const std::uint8_t bits = armed.load(std::memory_order_acquire);
+      critical.store(1, std::memory_order_relaxed);
+      return bits;
+    }
     critical.store(1, std::memory_order_relaxed);
-    heddle::detail::platform::light_barrier();  // the store above before the load below; heavy half in mutators::close()
+    heddle::detail::platform::light_barrier();  // the store above before the load below; heavy half in
+                                                // mutators::close()
     // acquire: so that what the collector did to the mutator's data is seen; release half in mutators::open().
     return armed.load(std::memory_order_acquire);
   }
@@ -43,7 +49,11 @@ struct mutator_state {
 
 /// Addresses that a mutator tells the marker of.
 struct shade_buffer {
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+  static constexpr std::size_t capacity = 3;
+#else
   static constexpr std::size_t capacity = 510;
+#endif
   shade_buffer* next = nullptr;
   std::size_t count = 0;
   const void* addresses[capacity];
@@ -53,7 +63,7 @@ struct mutator {
   mutator_state* state = nullptr;
   shade_buffer* shades = nullptr;  ///< made when it is needed
   cache blocks;
-  std::size_t taken = 0;  ///< bytes allocated that the pacer does not know of yet
+  std::size_t taken = 0;       ///< bytes allocated that the pacer does not know of yet
   thread_registration thread;  ///< its stack is a root
   mutator* next = nullptr;
   mutator* previous = nullptr;

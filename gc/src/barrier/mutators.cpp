@@ -1,62 +1,37 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "barrier/mutators.hpp"
 
-#include "barrier/waits.hpp"
-
-#include <pthread.h>
-
-#include <boost/lockfree/queue.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <new>
 
+#include "barrier/buffer_exchange.hpp"
+#include "barrier/thread_end.hpp"
+#include "barrier/waits.hpp"
 #include "heap/immortal.hpp"
 #include "heddle/detail/collected_pages.hpp"
-
-constinit thread_local heddle::gc::detail::mutator_state heddle_gc_words;
 
 namespace heddle::gc::detail {
 
 namespace platform = heddle::detail::platform;
 using heddle::detail::thread_lock;
 
-constinit thread_local mutator* this_mutator = nullptr;
 constinit mutators the_mutators;
 constinit wait_histogram the_waits;
 
 namespace {
 
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+constexpr unsigned spins = 1;
+void sleep_briefly() noexcept { platform::yield_thread(); }
+#else
 constexpr unsigned spins = 200;
-
 void sleep_briefly() noexcept {
   const timespec some{0, 20'000};
   ::nanosleep(&some, nullptr);
 }
-
-/// Buffers on their way. What finds no room is linked in a list behind a lock: that is rare, and nothing is lost.
-class buffer_exchange {
- public:
-  void put(shade_buffer& b) noexcept {
-    if (queue_.bounded_push(&b)) return;
-    const thread_lock hold(lock_);
-    b.next = more_;
-    more_ = &b;
-  }
-  shade_buffer* get() noexcept {
-    shade_buffer* b = nullptr;
-    if (queue_.pop(b)) return b;
-    const thread_lock hold(lock_);
-    b = more_;
-    if (b != nullptr) more_ = b->next;
-    return b;
-  }
-
- private:
-  boost::lockfree::queue<shade_buffer*, boost::lockfree::capacity<1000>> queue_;
-  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::mcaches};
-  shade_buffer* more_ HEDDLE_GUARDED_BY(lock_) = nullptr;
-};
+#endif
 
 buffer_exchange& full_buffers() noexcept {
   static immortal<buffer_exchange> e;
@@ -73,12 +48,12 @@ shade_buffer* get_empty() noexcept {
   return memory == nullptr ? nullptr : new (memory) shade_buffer;
 }
 
-[[noreturn]] void end_without_memory(const char* what) noexcept {
+}  // namespace
+
+void end_without_memory(const char* what) noexcept {
   std::fprintf(stderr, "heddle: out of memory: the collector cannot %s\n", what);
   std::abort();
 }
-
-}  // namespace
 
 // --- buffers --------------------------------------------------------------------------------------------------------
 
@@ -105,27 +80,17 @@ bool mutators::hand_over(mutator& m) noexcept {
 
 // --- threads --------------------------------------------------------------------------------------------------------
 
-/// Has end() called when the calling thread ends.
-static void await_end(mutator& m, void (*end)(void*)) noexcept {
-  static const pthread_key_t key = [end] {
-    pthread_key_t k{};
-    if (::pthread_key_create(&k, end) != 0) end_without_memory("learn of the ends of threads");
-    return k;
-  }();
-  if (::pthread_setspecific(key, &m) != 0) end_without_memory("serve another thread");
-}
-
 mutator& mutators::begin() noexcept {
   auto* const m = new (std::nothrow) mutator;
   if (m == nullptr || !m->blocks.begin()) end_without_memory("serve another thread");
-  m->state = &heddle_gc_words;
-  await_end(*m, &mutators::end);
+  m->state = &words();
+  at_thread_end(&mutators::end, m);
   const thread_lock hold(lock_);
   m->next = first_;
   if (first_ != nullptr) first_->previous = m;
   first_ = m;
   ++count_;
-  this_mutator = m;
+  this_mutator() = m;
   open(*m, armed_);
   return *m;
 }
@@ -147,8 +112,8 @@ void mutators::end(void* raw) noexcept {
   }
   // Should another destructor of this thread use the heap, it begins once more.
   the_mutators.remove(m);
-  this_mutator = nullptr;
-  heddle_gc_words.armed.store(armed_bits::unknown, std::memory_order_relaxed);
+  this_mutator() = nullptr;
+  words().armed.store(armed_bits::unknown, std::memory_order_relaxed);
   if (m.shades != nullptr) recycle(*m.shades);
   m.blocks.end();
   delete &m;
@@ -160,10 +125,12 @@ void mutators::close() noexcept {
   for (mutator* m = first_; m != nullptr; m = m->next)
     m->state->armed.store(m->state->armed.load(std::memory_order_relaxed) | armed_bits::closed,
                           std::memory_order_relaxed);
-  platform::heavy_barrier();  // the stores above before the loads in await(); light half in mutator_state::enter()
+  // The stores above before the loads in await(); light half in mutator_state::enter().
+  if (!HEDDLE_PLANTED(gc_closes_without_barrier)) platform::heavy_barrier();
 }
 
 void mutators::await(const mutator& m) noexcept {
+  if (HEDDLE_PLANTED(gc_awaits_nobody)) return;
   // acquire: so that what the mutator did inside is seen; release half in mutator_state::leave().
   for (unsigned i = 0; m.state->critical.load(std::memory_order_acquire) != 0; ++i)
     i < spins ? platform::cpu_relax() : sleep_briefly();
@@ -174,19 +141,19 @@ void mutators::open(mutator& m, std::uint8_t armed) noexcept {
   m.state->armed.store(armed, std::memory_order_release);
   // seq_cst, both: a sleeper is counted before it looks once more, so it sees the mutator open, or is seen.
   opened_.fetch_add(1, std::memory_order_seq_cst);
-  if (sleepers_.load(std::memory_order_seq_cst) != 0) platform::futex_wake(opened_, ~0u >> 1);
+  if (sleepers_.load(std::memory_order_seq_cst) != 0 && !HEDDLE_PLANTED(gc_open_wakes_nobody))
+    platform::futex_wake(opened_, ~0u >> 1);
 }
 
 /// Closed threads sleep: the one that the collector waits for may need the processor.
 void mutators::wait_until_open() noexcept {
   for (unsigned i = 0; i != spins; ++i) {
-    if ((heddle_gc_words.armed.load(std::memory_order_relaxed) & armed_bits::closed) == 0) return;
+    if ((words().armed.load(std::memory_order_relaxed) & armed_bits::closed) == 0) return;
     platform::cpu_relax();
   }
   sleepers_.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: see open()
   const std::uint32_t seen = opened_.load(std::memory_order_seq_cst);
-  if ((heddle_gc_words.armed.load(std::memory_order_seq_cst) & armed_bits::closed) != 0)
-    platform::futex_wait(opened_, seen);
+  if ((words().armed.load(std::memory_order_seq_cst) & armed_bits::closed) != 0) platform::futex_wait(opened_, seen);
   sleepers_.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -203,24 +170,24 @@ void mutators::go_on() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
 
 void mutators::forget_others() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   for (mutator* m = first_; m != nullptr; m = m->next) {
-    if (m == this_mutator) continue;
+    if (m == this_mutator()) continue;
     // Its record stays as it is: parts of it lie in the memory of a thread that is not there.
     hand_over(*m);
     m->blocks.flush();
   }
-  first_ = this_mutator;
+  first_ = this_mutator();
   count_ = first_ == nullptr ? 0 : 1;
   if (first_ != nullptr) first_->next = first_->previous = nullptr;
   go_on();
 }
 
 std::uint8_t critical_call::enter_slowly() noexcept {
-  heddle_gc_words.leave();
+  words().leave();
   const timed_wait wait;
   for (;;) {
-    const std::uint8_t bits = heddle_gc_words.enter();
+    const std::uint8_t bits = words().enter();
     if ((bits & (armed_bits::closed | armed_bits::unknown)) == 0) return bits;
-    heddle_gc_words.leave();
+    words().leave();
     if ((bits & armed_bits::unknown) != 0)
       the_mutators.begin();
     else
@@ -240,6 +207,15 @@ void shade(const void* p, const void* q) noexcept {
   if (!inside.marking()) return;
   mutators::push(inside.self(), p);
   mutators::push(inside.self(), q);
+}
+
+void store_told(void** slot, void* value) noexcept {
+  const critical_call inside;
+  if (inside.marking()) {
+    if (!HEDDLE_PLANTED(gc_old_not_shaded)) mutators::push(inside.self(), __atomic_load_n(slot, __ATOMIC_RELAXED));
+    if (!HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), value);
+  }
+  __atomic_store_n(slot, value, __ATOMIC_RELEASE);  // release: as in store()
 }
 
 }  // namespace heddle::gc::detail

@@ -16,8 +16,8 @@ class mutators {
  public:
   constexpr mutators() noexcept = default;
 
-  /// The calling thread uses the heap from now on, until it ends. Throws nothing: without memory the process ends, since
-  /// what the thread does could not be known.
+  /// The calling thread uses the heap from now on, until it ends. Throws nothing: without memory the process ends,
+  /// since what the thread does could not be known.
   mutator& begin() noexcept;
 
   /// For each mutator: waits until it is in no function of the collector, keeps it from entering one, calls f(mutator&)
@@ -83,16 +83,16 @@ extern constinit mutators the_mutators;
 class critical_call {
  public:
   critical_call() noexcept {
-    bits_ = heddle_gc_words.enter();
+    bits_ = words().enter();
     if ((bits_ & (armed_bits::closed | armed_bits::unknown)) != 0) [[unlikely]]
       bits_ = enter_slowly();
   }
-  ~critical_call() { heddle_gc_words.leave(); }
+  ~critical_call() { words().leave(); }
   critical_call(const critical_call&) = delete;
   critical_call& operator=(const critical_call&) = delete;
 
   bool marking() const noexcept { return (bits_ & armed_bits::marking) != 0; }
-  static mutator& self() noexcept { return *this_mutator; }
+  static mutator& self() noexcept { return *this_mutator(); }
 
  private:
   static std::uint8_t enter_slowly() noexcept;

@@ -20,7 +20,6 @@ namespace heddle::gc::detail {
 namespace platform = heddle::detail::platform;
 using heddle::detail::nanoseconds_t;
 using heddle::detail::thread_lock;
-using heddle::detail::waiter;
 
 static constinit immortal<collector> the_one;
 constinit collector& the_collector = the_one.value;
@@ -38,8 +37,9 @@ nanoseconds_t cpu_time() noexcept {
 
 // --- the thread and those who wait for it ---------------------------------------------------------------------------
 
-void collector::ensure_thread() noexcept {
-  if (has_thread_) return;
+bool collector::ensure_thread() noexcept {
+  const thread_lock hold(lock_);
+  if (has_thread_) return true;
   try {
     // Never joined, and in a child there is another.
     ::new (static_cast<void*>(new platform::thread)) platform::thread(main, this, "heddle-gc");
@@ -48,75 +48,38 @@ void collector::ensure_thread() noexcept {
     // The next request tries again; until then the heap grows.
     std::fprintf(stderr, "heddle: the collector has no thread: %s\n", e.what());
   }
+  return has_thread_;
 }
 
 void collector::main(void* self) noexcept {
   auto& c = *static_cast<collector*>(self);
   for (;;) {
-    // acquire: so that a cycle begins after what its requester did; release half in request().
-    while (c.wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(c.wanted_, 0);
-    c.wanted_.store(0, std::memory_order_relaxed);
+    c.requests_.await_request();
     {
       const thread_lock hold(c.cycle_lock_);
       c.cycle();
     }
-    c.wake_waiters();
+    c.requests_.end_cycle();
   }
 }
 
-void collector::request() noexcept {
-  if (wanted_.load(std::memory_order_relaxed) != 0) return;
-  // release: so that the cycle begins after what the caller did; acquire half in main().
-  wanted_.store(1, std::memory_order_release);
-  platform::futex_wake(wanted_, 1);
-}
+void collector::start() noexcept { ensure_thread(); }
 
 void collector::wait_until(std::uint64_t cycle) noexcept {
-  // acquire: so that what the cycle did is seen; release half in wake_waiters().
-  while (ended_.load(std::memory_order_acquire) < cycle) {
-    waiter w;
-    lock_.lock();
-    ensure_thread();
-    if (!has_thread_ || ended_.load(std::memory_order_relaxed) >= cycle) {
-      lock_.unlock();
-      if (!has_thread_) return;
-      continue;
-    }
-    w.next = std::exchange(waiters_, &w);
-    request();
-    w.park([](void* l) { static_cast<heddle::detail::thread_mutex*>(l)->unlock_in_commit(); }, &lock_);
-  }
+  if (ensure_thread()) requests_.wait_until(cycle);
 }
 
-void collector::wake_waiters() noexcept {
-  waiter* w = nullptr;
-  {
-    const thread_lock hold(lock_);
-    // release: so that what the cycle did is seen; acquire half in wait_until().
-    ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_release);
-    w = std::exchange(waiters_, nullptr);
-  }
-  while (w != nullptr) std::exchange(w, w->next)->wake();
-}
-
-void collector::collect() noexcept {
-  // seq_cst: a cycle that has begun before is not taken for one that begins later.
-  wait_until(begun_.load(std::memory_order_seq_cst) + 1);
-}
+void collector::collect() noexcept { wait_until(requests_.next()); }
 
 void collector::wait_for_cycle() noexcept {
   const timed_wait wait;
-  const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
-  const std::uint64_t ended = ended_.load(std::memory_order_relaxed);
-  wait_until(begun != ended ? begun : begun + 1);
+  wait_until(requests_.present_or_next());
 }
 
 void collector::after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   lock_.become_free();
   has_thread_ = false;
-  waiters_ = nullptr;
-  wanted_.store(0, std::memory_order_relaxed);
-  ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  requests_.after_fork_in_child();
 }
 
 cycle_totals collector::totals() noexcept {
@@ -125,14 +88,14 @@ cycle_totals collector::totals() noexcept {
 }
 
 void collector::collect_with(trail& t) noexcept {
-  const std::uint64_t now = begun_.load(std::memory_order_seq_cst);  // seq_cst: see collect()
+  const std::uint64_t next = requests_.next();
   trail* none = nullptr;
   // release: so that the trail is seen empty; the collector's loads of it are ordered by the request.
   while (!trail_.compare_exchange_strong(none, &t, std::memory_order_release)) {
     none = nullptr;
     collect();  // another has one
   }
-  wait_until(now + 2);  // a cycle that is under way has perhaps looked before
+  wait_until(next + 1);  // a cycle that is under way has perhaps looked before
   trail_.store(nullptr, std::memory_order_relaxed);
   collect();  // one that has begun with it is over
 }
@@ -140,11 +103,6 @@ void collector::collect_with(trail& t) noexcept {
 cycle_figures collector::last() noexcept {
   const thread_lock hold(lock_);
   return last_;
-}
-
-void collector::start() noexcept {
-  const thread_lock hold(lock_);
-  ensure_thread();
 }
 
 // --- a cycle --------------------------------------------------------------------------------------------------------
@@ -198,8 +156,7 @@ void collector::check(std::uint64_t cycle) noexcept {
 void collector::cycle() noexcept {
   sweep_all();
   cycle_figures c;
-  // seq_cst: see collect().
-  c.number = begun_.fetch_add(1, std::memory_order_seq_cst) + 1;
+  c.number = requests_.begin_cycle();
   c.began = platform::now();
   const nanoseconds_t cpu = cpu_time();
   marker_.begin();

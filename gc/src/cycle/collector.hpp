@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cycle/requests.hpp"
 #include "heddle/detail/thread_mutex.hpp"
-#include "heddle/detail/wait.hpp"
 #include "pace/pacer.hpp"
 #include "reclaim/endings.hpp"
 #include "reclaim/weak_cells.hpp"
@@ -22,7 +22,7 @@ struct cycle_figures {
   heddle::detail::nanoseconds_t mark = 0;    ///< until the first time that nothing was left
   heddle::detail::nanoseconds_t finish = 0;  ///< until the marks were final, and what died was known
   heddle::detail::nanoseconds_t sweep = 0;
-  unsigned rounds = 0;  ///< of emptying the mutators' buffers
+  unsigned rounds = 0;                    ///< of emptying the mutators' buffers
   heddle::detail::nanoseconds_t cpu = 0;  ///< time of the processor until the marks were final
   std::size_t marked = 0;
   std::size_t live = 0;
@@ -30,7 +30,7 @@ struct cycle_figures {
 
 /// Of all cycles.
 struct cycle_totals {
-  std::size_t live = 0;                            ///< after the last one
+  std::size_t live = 0;                        ///< after the last one
   heddle::detail::nanoseconds_t mark_cpu = 0;  ///< of the collector's thread, from the first root on
 };
 
@@ -52,7 +52,7 @@ class collector {
   /// Makes the thread, if there is none.
   void start() noexcept;
   /// A cycle is due. From any thread; never blocks.
-  void request() noexcept;
+  void request() noexcept { requests_.request(); }
   /// Returns after a cycle that has begun after the call has ended. Blocks the fiber, or the plain thread.
   void collect() noexcept;
   /// The same; in `t` stands afterwards how objects have been reached.
@@ -60,7 +60,10 @@ class collector {
   /// Returns when a cycle has ended, if one is under way or due. Blocks the same.
   void wait_for_cycle() noexcept;
 
-  std::uint64_t cycles() const noexcept { return ended_.load(std::memory_order_relaxed); }
+  /// One cycle, on the calling thread: the collector's. One at a time.
+  void cycle() noexcept;
+
+  std::uint64_t cycles() const noexcept { return requests_.ended(); }
   cycle_figures last() noexcept;
   cycle_totals totals() noexcept;
   /// Held by the collector's thread during a cycle: for fork.
@@ -70,25 +73,20 @@ class collector {
 
  private:
   static void main(void* self) noexcept;
-  void ensure_thread() noexcept HEDDLE_REQUIRES(lock_);
+  bool ensure_thread() noexcept;
   void wait_until(std::uint64_t cycle) noexcept;
-  void cycle() noexcept;
   void sweep_all() noexcept;
   bool empty_buffers(std::uint8_t armed) noexcept;
   void mark_all(cycle_figures& c) noexcept;
   void check(std::uint64_t cycle) noexcept;
   void report(const cycle_figures& c) noexcept;
-  void wake_waiters() noexcept;
 
   heddle::detail::thread_mutex cycle_lock_{heddle::detail::lock_rank::life};
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::primitive};
   bool has_thread_ HEDDLE_GUARDED_BY(lock_) = false;
-  heddle::detail::waiter* waiters_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   cycle_figures last_ HEDDLE_GUARDED_BY(lock_);
   cycle_totals totals_ HEDDLE_GUARDED_BY(lock_);
-  atomic<std::uint32_t> wanted_{0};  // 1: a cycle is due. The thread sleeps on it
-  atomic<std::uint64_t> begun_{0};
-  atomic<std::uint64_t> ended_{0};
+  cycle_requests requests_;
   atomic<trail*> trail_{nullptr};
   marker marker_;
 };

@@ -16,18 +16,13 @@ constinit finisher the_finisher;
 
 void finisher::wake() noexcept {
   if (the_endings().due() == 0) return;
-  // seq_cst: a runner that is about to stop sees what is due, or we see that it has stopped; half in run_all().
-  if (at_work_.exchange(1, std::memory_order_seq_cst) != 0) return;
+  if (!at_work_.begin()) return;
   if (!heddle::detail::start_if_running(run_all, this)) wake_thread();
 }
 
 void finisher::run_all(void* self) noexcept {
-  auto& f = *static_cast<finisher*>(self);
-  do {
-    while (the_endings().run_one()) {
-    }
-    f.at_work_.store(0, std::memory_order_seq_cst);  // seq_cst: before the look at what is due; half in wake()
-  } while (the_endings().due() != 0 && f.at_work_.exchange(1, std::memory_order_seq_cst) == 0);  // seq_cst: as above
+  static_cast<finisher*>(self)->at_work_.run([] { return the_endings().run_one(); },
+                                             [] { return the_endings().due() != 0; });
 }
 
 void finisher::wake_thread() noexcept {
@@ -38,7 +33,7 @@ void finisher::wake_thread() noexcept {
       has_thread_ = true;
     } catch (const std::exception& e) {
       std::fprintf(stderr, "heddle: destructors wait for a thread: %s\n", e.what());
-      at_work_.store(0, std::memory_order_relaxed);  // the next cycle tries again
+      at_work_.give_up();  // the next cycle tries again
       return;
     }
   }
@@ -58,7 +53,7 @@ void finisher::main(void* self) noexcept {
 
 void finisher::after_fork_in_child() noexcept {
   has_thread_ = false;
-  at_work_.store(0, std::memory_order_relaxed);
+  at_work_.give_up();
   wanted_.store(0, std::memory_order_relaxed);
 }
 

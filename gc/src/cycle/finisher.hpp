@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "heddle/detail/thread_mutex.hpp"
+#include "cycle/at_work.hpp"
 
 namespace heddle::gc::detail {
 
@@ -23,8 +23,8 @@ class finisher {
   void wake_thread() noexcept;
 
   bool has_thread_ = false;
-  heddle::detail::atomic<std::uint32_t> at_work_{0};  // 1: a fiber or the thread is at it
-  heddle::detail::atomic<std::uint32_t> wanted_{0};   // 1: the thread is to be
+  at_work at_work_;                                  // a fiber, or the thread
+  heddle::detail::atomic<std::uint32_t> wanted_{0};  // 1: the thread is to be
 };
 
 extern constinit finisher the_finisher;

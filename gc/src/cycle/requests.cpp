@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "cycle/requests.hpp"
+
+#include <utility>
+
+namespace heddle::gc::detail {
+
+namespace platform = heddle::detail::platform;
+using heddle::detail::thread_lock;
+using heddle::detail::waiter;
+
+void cycle_requests::request() noexcept {
+  if (wanted_.load(std::memory_order_relaxed) != 0) return;
+  // release: so that the cycle begins after what the caller did; acquire half in await_request().
+  wanted_.store(1, std::memory_order_release);
+  if (!HEDDLE_PLANTED(gc_request_wakes_nobody)) platform::futex_wake(wanted_, 1);
+}
+
+std::uint64_t cycle_requests::present_or_next() const noexcept {
+  const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
+  return begun != ended_.load(std::memory_order_relaxed) ? begun : begun + 1;
+}
+
+void cycle_requests::wait_until(std::uint64_t cycle) noexcept {
+  // acquire: so that what the cycle did is seen; release half in end_cycle().
+  while (ended_.load(std::memory_order_acquire) < cycle) {
+    waiter w;
+    lock_.lock();
+    if (ended_.load(std::memory_order_relaxed) >= cycle && !HEDDLE_PLANTED(gc_waits_for_ended_cycle)) {
+      lock_.unlock();
+      continue;
+    }
+    w.next = std::exchange(waiters_, &w);
+    request();
+    w.park([](void* l) { static_cast<heddle::detail::thread_mutex*>(l)->unlock_in_commit(); }, &lock_);
+    if (HEDDLE_PLANTED(gc_woken_looks_not)) return;
+  }
+}
+
+void cycle_requests::await_request() noexcept {
+  // acquire: so that a cycle begins after what its requester did; release half in request().
+  while (wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(wanted_, 0);
+  if (!HEDDLE_PLANTED(gc_request_cleared_late)) wanted_.store(0, std::memory_order_relaxed);
+}
+
+void cycle_requests::end_cycle() noexcept {
+  waiter* w = nullptr;
+  if (HEDDLE_PLANTED(gc_request_cleared_late)) wanted_.store(0, std::memory_order_relaxed);
+  {
+    const thread_lock hold(lock_);
+    // release: so that what the cycle did is seen; acquire half in wait_until().
+    ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_release);
+    w = std::exchange(waiters_, nullptr);
+  }
+  while (w != nullptr) std::exchange(w, w->next)->wake();
+}
+
+void cycle_requests::after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+  lock_.become_free();
+  waiters_ = nullptr;
+  wanted_.store(0, std::memory_order_relaxed);
+  ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+}
+
+}  // namespace heddle::gc::detail
