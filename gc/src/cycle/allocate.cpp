@@ -72,16 +72,20 @@ bool begin_heap() noexcept {
 
 }  // namespace
 
+[[gnu::noinline]] static void* allocate_first(type_handle& t) {
+  if (!begin_heap()) throw std::bad_alloc();
+  return allocate_slowly(the_kinds.of_objects(t), t.description->size);
+}
+
 void* allocate(type_handle& t) {
+  // acquire: so that the kind is seen; release half in kind_table::of_objects().
+  const auto number = static_cast<kind_number>(t.of_objects.load(std::memory_order_acquire));
   {
     const critical_call inside;
-    // acquire: so that the kind is seen; release half in kind_table::of_objects().
-    const auto number = static_cast<kind_number>(t.of_objects.load(std::memory_order_acquire));
     if (void* const p = inside.self().blocks.pop(number); p != nullptr) [[likely]]
       return p;
   }
-  if (!begin_heap()) throw std::bad_alloc();
-  return allocate_slowly(the_kinds.of_objects(t), t.description->size);
+  return number != 0 ? allocate_slowly(number, t.description->size) : allocate_first(t);
 }
 
 void* allocate_array(type_handle& element, std::size_t n) {

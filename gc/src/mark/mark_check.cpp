@@ -51,6 +51,7 @@ missed_mark check_marks(std::size_t one_in, std::uint64_t seed) noexcept {
       const std::uint32_t tag = r.tags[page].load(std::memory_order_acquire);
       if (tag == 0 || !declares_addresses(the_kinds[tag >> 8])) continue;
       const span& s = *r.spans[page];
+      if (one_in != 1 && s.of->is_large()) continue;  // each of its pages would have all of it looked at
       if (one_in != 1 || region::page_of(reinterpret_cast<std::uintptr_t>(s.start)) == page) check_span(s, m);
     }
   });
