@@ -133,6 +133,13 @@ bool await_departures(scheduler& s, const fiber* awaited) noexcept {
 
 }  // namespace
 
+bool on_stack_of_fiber(const void* p) noexcept {
+  const machine* const m = this_machine();
+  if (m == nullptr || m->current == nullptr) return false;
+  const stack& s = *m->current->memory;
+  return static_cast<const char*>(p) >= s.bottom && static_cast<const char*>(p) < s.bottom + s.size;
+}
+
 interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept {
   const machine* const m = this_machine();
   if (m == nullptr) return {interrupted_kind::plain_thread, nullptr, nullptr};

@@ -17,6 +17,9 @@ namespace armed_bits {
 inline constexpr std::uint8_t marking = 1;  ///< stores are told of; new objects are black
 inline constexpr std::uint8_t closed = 2;   ///< the collector is at the mutator's data: wait
 inline constexpr std::uint8_t unknown = 4;  ///< the thread has no mutator yet
+/// With `marking`: stacks are being scanned. A stack that has not been may be the only one to hold an address, and give
+/// it to an object that has been gone through, or to a stack that has been scanned: so new values are told of, too.
+inline constexpr std::uint8_t inserting = 8;
 }  // namespace armed_bits
 
 /// The words of a thread that its fast paths and the collector share.
@@ -27,6 +30,8 @@ inline constexpr std::uint8_t unknown = 4;  ///< the thread has no mutator yet
 struct mutator_state {
   atomic<std::uint8_t> armed{armed_bits::unknown};
   atomic<std::uint8_t> critical{0};
+  /// Not 0: `inserting` or `unknown` is in `armed`, or is about to be.
+  atomic<std::uint8_t> inserts{1};
 
   /// What is to be heeded, from here to leave().
   std::uint8_t enter() noexcept {

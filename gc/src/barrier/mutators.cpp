@@ -11,6 +11,7 @@
 #include "barrier/waits.hpp"
 #include "heap/immortal.hpp"
 #include "heddle/detail/collected_pages.hpp"
+#include "heddle/detail/fiber_roots.hpp"
 
 namespace heddle::gc::detail {
 
@@ -114,6 +115,7 @@ void mutators::end(void* raw) noexcept {
   the_mutators.remove(m);
   this_mutator() = nullptr;
   words().armed.store(armed_bits::unknown, std::memory_order_relaxed);
+  words().inserts.store(1, std::memory_order_relaxed);
   if (m.shades != nullptr) recycle(*m.shades);
   m.blocks.end();
   delete &m;
@@ -121,10 +123,12 @@ void mutators::end(void* raw) noexcept {
 
 // --- the collector's side -------------------------------------------------------------------------------------------
 
-void mutators::close() noexcept {
-  for (mutator* m = first_; m != nullptr; m = m->next)
+void mutators::close(std::uint8_t next) noexcept {
+  for (mutator* m = first_; m != nullptr; m = m->next) {
     m->state->armed.store(m->state->armed.load(std::memory_order_relaxed) | armed_bits::closed,
                           std::memory_order_relaxed);
+    if ((next & armed_bits::inserting) != 0) m->state->inserts.store(1, std::memory_order_relaxed);
+  }
   // The stores above before the loads in await(); light half in mutator_state::enter().
   if (!HEDDLE_PLANTED(gc_closes_without_barrier)) platform::heavy_barrier();
 }
@@ -139,6 +143,7 @@ void mutators::await(const mutator& m) noexcept {
 void mutators::open(mutator& m, std::uint8_t armed) noexcept {
   // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
   m.state->armed.store(armed, std::memory_order_release);
+  m.state->inserts.store((armed & armed_bits::inserting) != 0 ? 1 : 0, std::memory_order_relaxed);
   // seq_cst, both: a sleeper is counted before it looks once more, so it sees the mutator open, or is seen.
   opened_.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) != 0 && !HEDDLE_PLANTED(gc_open_wakes_nobody))
@@ -159,7 +164,7 @@ void mutators::wait_until_open() noexcept {
 
 void mutators::stop_all() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   lock_.lock();
-  close();
+  close(armed_);
   for (mutator* m = first_; m != nullptr; m = m->next) await(*m);
 }
 
@@ -197,23 +202,36 @@ std::uint8_t critical_call::enter_slowly() noexcept {
 
 // --- the barrier ----------------------------------------------------------------------------------------------------
 
-void shade(const void* p) noexcept {
-  const critical_call inside;
-  if (inside.marking()) mutators::push(inside.self(), p);
+namespace {
+
+/// Whether the slot lies on the caller's stack: what has been there was found when that was scanned, or will be.
+bool on_own_stack(const mutator& m, const void* slot) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(slot);
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  if (here - m.thread.stack_bottom() < m.thread.stack_top() - m.thread.stack_bottom())
+    return at >= here && at < m.thread.stack_top();
+  return heddle::detail::on_stack_of_fiber(slot);
 }
 
-void shade(const void* p, const void* q) noexcept {
+}  // namespace
+
+void shade(const void* p) noexcept {
+  const critical_call inside;
+  if (inside.inserting() && !HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), p);
+}
+
+void forget_told(void** slot) noexcept {
   const critical_call inside;
   if (!inside.marking()) return;
-  mutators::push(inside.self(), p);
-  mutators::push(inside.self(), q);
+  const void* const old = __atomic_load_n(slot, __ATOMIC_RELAXED);
+  if (old != nullptr && !on_own_stack(inside.self(), slot)) mutators::push(inside.self(), old);
 }
 
 void store_told(void** slot, void* value) noexcept {
   const critical_call inside;
   if (inside.marking()) {
     if (!HEDDLE_PLANTED(gc_old_not_shaded)) mutators::push(inside.self(), __atomic_load_n(slot, __ATOMIC_RELAXED));
-    if (!HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), value);
+    if (inside.inserting() && !HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), value);
   }
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);  // release: as in store()
 }

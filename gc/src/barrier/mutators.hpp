@@ -27,7 +27,7 @@ class mutators {
   void for_each_excluded(std::uint8_t armed, F f) noexcept {
     const heddle::detail::thread_lock hold(lock_);
     armed_ = armed;
-    close();
+    close(armed);
     for (mutator* m = first_; m != nullptr; m = m->next) {
       await(*m);
       f(*m);
@@ -62,7 +62,7 @@ class mutators {
   void forget_others() noexcept;
 
  private:
-  void close() noexcept HEDDLE_REQUIRES(lock_);
+  void close(std::uint8_t next) noexcept HEDDLE_REQUIRES(lock_);
   static void await(const mutator& m) noexcept;
   void open(mutator& m, std::uint8_t armed) noexcept;
   static void end(void* m) noexcept;
@@ -92,6 +92,7 @@ class critical_call {
   critical_call& operator=(const critical_call&) = delete;
 
   bool marking() const noexcept { return (bits_ & armed_bits::marking) != 0; }
+  bool inserting() const noexcept { return (bits_ & armed_bits::inserting) != 0; }
   static mutator& self() noexcept { return *this_mutator(); }
 
  private:

@@ -168,7 +168,7 @@ void* exchange(void** slot, void* value) noexcept {
   void* const old = __atomic_exchange_n(slot, value, __ATOMIC_SEQ_CST);  // as std::atomic's
   if (inside.marking()) {
     mutators::push(inside.self(), old);
-    mutators::push(inside.self(), value);
+    if (inside.inserting()) mutators::push(inside.self(), value);
   }
   return old;
 }
@@ -180,7 +180,7 @@ bool compare_exchange(void** slot, void*& expected, void* desired) noexcept {
   if (!__atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return false;
   if (inside.marking()) {
     mutators::push(inside.self(), old);
-    mutators::push(inside.self(), desired);
+    if (inside.inserting()) mutators::push(inside.self(), desired);
   }
   return true;
 }

@@ -162,11 +162,15 @@ void collector::cycle() noexcept {
   marker_.begin();
   the_pacer().begin_cycle();
   the_heap.begin_marking();
-  the_mutators.for_each_excluded(armed_bits::marking, [](mutator& m) { m.blocks.blacken(); });
+  the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting,
+                                 [](mutator& m) { m.blocks.blacken(); });
   marker_.leave_trail(trail_.load(std::memory_order_relaxed));
   visit_roots(marker_);
   marker_.reach_from("a destructor that is due");
   the_endings().visit_roots(marker_);
+  // Each stack has been scanned: what it holds is marked, or was read out of an object since. From now on it is enough
+  // that values which are overwritten are told of.
+  the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
   c.roots = platform::now();
   mark_all(c);
   the_weak_cells.clear_dead(marker_);

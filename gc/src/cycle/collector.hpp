@@ -37,7 +37,8 @@ struct cycle_totals {
 /// The phases of a cycle, in this order:
 /// 1. All of the last cycle has been swept.
 /// 2. Mutators are armed, one after the other; their blocks at hand become black. From then on stores are told of.
-/// 3. Roots are visited: registered ones, globals, thread-locals, stacks.
+/// 3. Roots are visited: registered ones, globals, thread-locals, stacks. Until all stacks have been scanned new values
+///    are told of, too; from then on only those that are overwritten.
 /// 4. What waits is gone through; then the mutators' buffers are emptied and gone through, until a round finds nothing
 ///    that was not marked. The last of these is held while nobody may look at weak cells.
 /// 5. Weak cells are cleared, what has died is queued for its destructors.

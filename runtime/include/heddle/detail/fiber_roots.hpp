@@ -39,6 +39,10 @@ struct interrupted {
 /// handler returns. Async-signal-safe.
 HEDDLE_EXPORT interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept;
 
+/// Whether p lies on the stack that the calling fiber runs on: for a stack that grows, in its present segment. False on
+/// a plain thread.
+HEDDLE_EXPORT bool on_stack_of_fiber(const void* p) noexcept;
+
 /// The calling thread's word for the collector: whether its stack has been scanned, see mark_thread().
 HEDDLE_EXPORT std::atomic<std::uint8_t>& thread_scan_mark() noexcept;
 

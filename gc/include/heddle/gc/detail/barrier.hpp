@@ -5,9 +5,16 @@
 //
 // A thread tests a byte of its own and then stores, with nothing around the two. The collector sets the bytes of all
 // threads and executes a heavy barrier before it looks at anything. A thread may have read "not armed" just before, and
-// store long afterwards. That is harmless in a program without data races: whoever has read the old value out of the
-// slot did so before this thread's test, so before the collector looked at its stack; it is found there. Slots that
-// threads change at the same time are gc::atomic's, whose functions exclude the collector meanwhile.
+// store long afterwards. What becomes of the two values then?
+//
+// The old one is found, in a program without data races: whoever has read it out of the slot did so before this thread's
+// test, so before the collector looked at its stack. Slots that threads change at the same time are gc::atomic's, whose
+// functions exclude the collector meanwhile.
+//
+// The new one need not be: the collector may have gone through the slot, a global say, before the store, and the thread
+// forgets the address before the collector looks at its stack. So it tests once more after the store. If it is not armed
+// by then, the store came before the heavy barrier, and the collector sees it in the slot. One who is armed at the first
+// test stores inside a function of the collector: no cycle ends or begins between what it tells of and the store.
 //
 // Source: the hybrid barrier of Go 1.8 (A. Clements, R. Hudson, proposal 17503).
 #pragma once
@@ -16,6 +23,7 @@
 #include <cstdint>
 
 #include "heddle/detail/config.hpp"
+#include "heddle/detail/platform.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define HEDDLE_GC_PLAIN_BARRIER 1
@@ -27,14 +35,20 @@
 
 namespace heddle::gc::detail {
 
-/// Tells the collector of p, which may be null, if it marks. Makes the calling thread known to it.
+/// Tells the collector of p, which may be null, a value that has been stored, if it scans stacks. Makes the calling
+/// thread known to it.
 HEDDLE_EXPORT void shade(const void* p) noexcept;
-/// The same for two.
-HEDDLE_EXPORT void shade(const void* p, const void* q) noexcept;
+/// What store() and forget() do in an armed thread.
+HEDDLE_EXPORT void store_told(void** slot, void* value) noexcept;
+HEDDLE_EXPORT void forget_told(void** slot) noexcept;
 
 /// Whether stores must be told of: the collector marks, or does not know the thread yet. Reads the first byte of the
 /// thread-local variable heddle_gc_words (gc/src/barrier/words.hpp). In assembly, so that no compiler keeps the byte's
 /// address while the fiber moves to another thread.
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL  // whose threads are all of one kernel thread
+bool armed() noexcept;
+bool inserts() noexcept;
+#else
 inline bool armed() noexcept {
 #if defined(HEDDLE_GC_PLAIN_BARRIER)
   return true;  // shade() looks: ThreadSanitizer does not see into assembly
@@ -50,24 +64,45 @@ inline bool armed() noexcept {
   return is;
 #endif
 }
+/// The same for values that are stored where nothing has been: only while stacks are being scanned, or by a thread that
+/// the collector does not know. The third byte.
+inline bool inserts() noexcept {
+#if defined(HEDDLE_GC_PLAIN_BARRIER)
+  return true;
+#else
+  bool is = false;
+  std::uintptr_t at = 0;
+  asm volatile(
+      "movq heddle_gc_words@gottpoff(%%rip), %1\n\t"
+      "cmpb $0, %%fs:2(%1)"
+      : "=@ccne"(is), "=&r"(at)
+      :
+      : "memory");
+  return is;
+#endif
+}
+#endif
 
 /// Stores into a slot that has a value. release: so that an object's contents are seen with its address; acquire half in
 /// load().
 inline void store(void** slot, void* value) noexcept {
   if (armed()) [[unlikely]]
-    shade(__atomic_load_n(slot, __ATOMIC_RELAXED), value);
+    return store_told(slot, value);
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
-}
-/// Stores into a slot that has no value yet: it is not read.
-inline void store_first(void** slot, void* value) noexcept {
-  if (value != nullptr && armed()) [[unlikely]]
+  if (armed() && !HEDDLE_PLANTED(gc_tests_before_only)) [[unlikely]]
     shade(value);
+}
+/// Stores into a slot that has no value yet: it is not read. So it is enough to test once, afterwards: until then the
+/// value is on the thread's stack.
+inline void store_first(void** slot, void* value) noexcept {
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+  if (value != nullptr && inserts()) [[unlikely]]
+    shade(value);
 }
 /// A slot's life ends. It keeps its bits.
 inline void forget(void** slot) noexcept {
   if (armed()) [[unlikely]]
-    shade(__atomic_load_n(slot, __ATOMIC_RELAXED));
+    forget_told(slot);
 }
 /// acquire: see store(). On this processor a plain load.
 inline void* load(void* const* slot) noexcept { return __atomic_load_n(slot, __ATOMIC_ACQUIRE); }
