@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// A thread that uses the collected heap, as the collector sees it; and how the collector changes what all of them do,
+// A thread that uses the collected heap, as the collector sees it. The collector changes the phase of all of them
 // without stopping any.
 #pragma once
 
@@ -33,7 +33,7 @@ struct mutator_state {
   /// Not 0: `inserting` or `unknown` is in `armed`, or is about to be.
   atomic<std::uint8_t> inserts{1};
 
-  /// What is to be heeded, from here to leave().
+  /// Returns the bits to heed from here to leave().
   std::uint8_t enter() noexcept {
     if (HEDDLE_PLANTED(gc_enters_late)) {
       const std::uint8_t bits = armed.load(std::memory_order_acquire);

@@ -9,7 +9,7 @@
 
 namespace heddle::gc::detail {
 
-/// All threads that use the collected heap, and what they have to heed.
+/// All threads that use the collected heap, and the bits that they heed.
 ///
 /// Source: the ragged handshakes of Fil-C's collector; the exclusion is that of a machine by its monitor.
 class mutators {
@@ -34,7 +34,7 @@ class mutators {
       open(*m, armed);
     }
   }
-  /// What mutators heed now.
+  /// The bits that mutators heed now.
   std::uint8_t armed() noexcept {
     const heddle::detail::thread_lock hold(lock_);
     return armed_;
@@ -58,7 +58,7 @@ class mutators {
   // Around fork(), in this order: no thread is in a function of the collector, and none enters one.
   void stop_all() noexcept;
   void go_on() noexcept;
-  /// The same in a child, where only the calling thread is left: what others had at hand is free again.
+  /// The same in a child, where only the calling thread is left: blocks in caches of others are free again.
   void forget_others() noexcept;
 
  private:

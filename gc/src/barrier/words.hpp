@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What each thread has in its thread-locals. No function may hold an address of it over a point where its fiber may be
+// The collector's own thread-locals. No function may hold an address of it over a point where its fiber may be
 // suspended.
 #pragma once
 

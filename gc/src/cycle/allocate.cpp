@@ -13,7 +13,7 @@
 namespace heddle::gc::detail {
 namespace {
 
-/// A mutator tells the pacer of what it has allocated when it is so much.
+/// A mutator tells the pacer of its allocations when they have come to so much.
 constexpr std::size_t noted_at_once = std::size_t{32} << 10;
 
 /// Called when the thread is in no function of the collector any more.
@@ -126,8 +126,8 @@ bit_word* constructed_word(const void* p, std::uint64_t& mask) noexcept {
 
 void constructed(void* object) noexcept {
   std::uint64_t mask = 0;
-  // release: so that the destructor sees the object as it was constructed; what marks it dead comes later, and reads the
-  // bit in find_dead().
+  // release: so that the destructor sees the object as it was constructed. acquire half: before the object is found
+  // dead the collector has scanned this thread's stack (suspension::stop()), or the fiber's.
   if (bit_word* const w = constructed_word(object, mask); w != nullptr) w->fetch_or(mask, std::memory_order_release);
 }
 
@@ -141,6 +141,7 @@ void destroyed(void* object) noexcept {
 weak_cell* make_weak(const void* p) {
   if (!begin_heap()) throw std::bad_alloc();
   auto* const c = static_cast<weak_cell*>(allocate_slowly(the_weak_cells.weak_kind(), sizeof(weak_cell)));
+  // release: so that the object is seen with its address, as in store(); acquire half in load(), of the cell's address.
   __atomic_store_n(&c->target, const_cast<void*>(p), __ATOMIC_RELEASE);
   return c;
 }
@@ -151,7 +152,7 @@ ephemeron_cell* make_ephemeron(const void* key, void* value) {
   if (!begin_heap()) throw std::bad_alloc();
   auto* const c =
       static_cast<ephemeron_cell*>(allocate_slowly(the_weak_cells.ephemeron_kind(), sizeof(ephemeron_cell)));
-  // The cell may be black: then nobody goes through it in this cycle.
+  // The cell may be black. Then the marker does not go through it in this cycle.
   store_first(&c->value, value);
   store_first(&c->key, const_cast<void*>(key));
   return c;

@@ -35,7 +35,7 @@ nanoseconds_t cpu_time() noexcept {
 
 }  // namespace
 
-// --- the thread and those who wait for it ---------------------------------------------------------------------------
+// --- the thread, and waits for a cycle ------------------------------------------------------------------------------
 
 bool collector::ensure_thread() noexcept {
   const thread_lock hold(lock_);
@@ -90,7 +90,7 @@ cycle_totals collector::totals() noexcept {
 void collector::collect_with(trail& t) noexcept {
   const std::uint64_t next = requests_.next();
   trail* none = nullptr;
-  // release: so that the trail is seen empty; the collector's loads of it are ordered by the request.
+  // release: so that the trail is seen empty; acquire half in main(), by the request that follows.
   while (!trail_.compare_exchange_strong(none, &t, std::memory_order_release)) {
     none = nullptr;
     collect();  // another has one
@@ -113,7 +113,7 @@ void collector::sweep_all() noexcept {
     }
 }
 
-/// Takes what mutators have told of, and marks it. True: something was new.
+/// Takes the addresses that mutators have told of, and marks them. True: one was new.
 bool collector::empty_buffers(std::uint8_t armed) noexcept {
   the_mutators.for_each_excluded(armed, [](mutator& m) { mutators::hand_over(m); });
   const std::size_t before = marker_.marked();
@@ -144,7 +144,7 @@ void collector::mark_all(cycle_figures& c) noexcept {
   }
 }
 
-/// The marks are final. A fault in them means that what lives is about to be freed: nobody could go on.
+/// The marks are final. A fault in them means that a living object is about to be freed: the program cannot go on.
 void collector::check(std::uint64_t cycle) noexcept {
   constexpr std::size_t one_in = 1000;
   const missed_mark m = check_marks(the_options().check ? 1 : one_in, cycle);

@@ -14,13 +14,13 @@
 
 namespace heddle::gc::detail {
 
-/// What a cycle has done. Times in nanoseconds.
+/// The figures of a cycle. Times in nanoseconds.
 struct cycle_figures {
   std::uint64_t number = 0;
   heddle::detail::nanoseconds_t began = 0;
   heddle::detail::nanoseconds_t roots = 0;   ///< arming mutators, and their stacks, globals and such
   heddle::detail::nanoseconds_t mark = 0;    ///< until the first time that nothing was left
-  heddle::detail::nanoseconds_t finish = 0;  ///< until the marks were final, and what died was known
+  heddle::detail::nanoseconds_t finish = 0;  ///< until mutators were disarmed
   heddle::detail::nanoseconds_t sweep = 0;
   unsigned rounds = 0;                    ///< of emptying the mutators' buffers
   heddle::detail::nanoseconds_t cpu = 0;  ///< time of the processor until the marks were final

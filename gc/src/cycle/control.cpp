@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What programs may ask of the collector, and set.
+// The functions by which programs ask the collector and set it.
 #include <algorithm>
 #include <cstdio>
 #include <string>

@@ -7,7 +7,7 @@
 
 namespace heddle::gc::detail {
 
-/// Runs what is due because objects have died, one after the other: on a fiber if a runtime runs, else on a thread of
+/// Runs destructors and cleanups that are due, one after the other: on a fiber if a runtime runs, else on a thread of
 /// its own.
 class finisher {
  public:

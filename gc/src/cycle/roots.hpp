@@ -5,7 +5,8 @@
 
 namespace heddle::gc::detail {
 
-/// Marks what roots lead to at once: registered ones, globals, thread-locals, stacks. Each stack at a time of its own.
+/// Marks the objects to which roots lead: registered ones, globals, thread-locals, stacks. Each stack at a time of its
+/// own.
 void visit_roots(marker& m) noexcept;
 
 }  // namespace heddle::gc::detail

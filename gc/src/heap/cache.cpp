@@ -48,10 +48,10 @@ bool cache::take_word(cache_slot& s, const kind& k, bool marking, std::size_t& t
     const std::uint64_t free = from.valid(w) & ~allocated;
     if (free == 0) continue;
     s.base = from.block_at(w * 64);
-    // Before a marker can find a block it is zero: what was in it would lead elsewhere. A stale word of a stack may lead
-    // to one that is zeroed later; what it holds then keeps something for a cycle, no more.
+    // A block is zero before a marker can find it: its old words would lead elsewhere. A stale word of a stack may lead
+    // to a block that is zeroed later. Its old words then keep something for a cycle, no more.
     if (k.how != walk::none && !s.zero_each && !from.zeroed) zero(s.base, s.size, free);
-    // relaxed, both: a thread that is given the block's address sees by that what was written before.
+    // relaxed, both: a thread gets the block's address later, by a store and a load that have an order themselves.
     from.allocated()[w].store(allocated | free, std::memory_order_relaxed);
     if (marking && the_heap.wants_marks(from)) from.marks()[w].fetch_or(free, std::memory_order_relaxed);
     s.free = free;

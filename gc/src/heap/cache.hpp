@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What a thread allocates from: for each kind that it uses a word of free blocks.
+// A thread's cache: for each kind that it uses a word of free blocks.
 #pragma once
 
 #include <bit>
@@ -52,7 +52,7 @@ class cache {
 
   /// Marks all blocks at hand: the collector begins to mark.
   void blacken() noexcept;
-  /// Gives all spans back, with what was not used of them.
+  /// Gives all spans back, with their unused blocks.
   void flush() noexcept;
 
  private:

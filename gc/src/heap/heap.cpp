@@ -24,7 +24,7 @@ bool heap::begin(bool poisons) noexcept {
 
 void heap::begin_sweep() noexcept {
   live_.store(0, std::memory_order_relaxed);
-  epoch_.store(epoch() + 1, std::memory_order_relaxed);  // those who take spans have the centrals' locks in between
+  epoch_.store(epoch() + 1, std::memory_order_relaxed);  // threads that take spans hold a central's lock in between
 }
 
 /// Has the lists be those of the present cycle.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// The spans of each kind: who gets one, who sweeps it.
+// The spans of each kind: caches take them and give them back, and each is swept once a cycle.
 #pragma once
 
 #include <cstddef>
@@ -49,7 +49,7 @@ struct alignas(64) central {
   atomic<std::size_t> live{0};                    ///< bytes of blocks that the last sweep has left, as far as it has come
 };
 
-/// What the heap holds, in bytes.
+/// Sizes of the heap, in bytes.
 struct heap_figures {
   std::size_t in_spans = 0;
   std::size_t live = 0;  ///< blocks left by the last sweep; all if it is over
@@ -72,11 +72,11 @@ class heap {
     return s.swept == marking_.load(std::memory_order_relaxed) || HEDDLE_PLANTED(gc_marks_swept_spans);
   }
 
-  /// A span with free blocks, swept, for a cache. Null: no memory. `bytes`: those that may be allocated from it.
+  /// A span with free blocks, swept, for a cache. Null: no memory.
   span* take(const kind& k) noexcept;
   /// A large object's span, of so many bytes; its block is allocated. Null: no memory.
   span* make_large(const kind& k, std::size_t bytes, bool& zeroed) noexcept;
-  /// What take() has given; its bits of allocated blocks are exact.
+  /// Takes back a span that take() has given; its bits of allocated blocks are exact.
   void give(span& s) noexcept;
   void give_large(span& s) noexcept { give(s); }
 
@@ -90,7 +90,7 @@ class heap {
     for (span* s = c.all; s != nullptr; s = s->next_of_kind) f(*s);
   }
   central& of(const kind& k) noexcept { return centrals_[k.number]; }
-  /// `poisons`: what has died is filled with 0xdb when it is swept, so that a use of it is seen.
+  /// `poisons`: dead blocks are filled with 0xdb when they are swept, so that a use of them is seen.
   bool begin(bool poisons) noexcept;
 
   std::size_t in_spans() const noexcept { return in_spans_.load(std::memory_order_relaxed); }

@@ -46,7 +46,7 @@ const void* keep(const void* from, std::size_t bytes) noexcept {
 
 }  // namespace
 
-/// A type of elements, with the kinds of arrays of it. Its own copy of what describes it.
+/// A type of elements, with the kinds of arrays of it. It has a copy of the description.
 struct kind_table::family {
   type_description element;
   atomic<kind_number> by_class[class_count + 1];
@@ -67,7 +67,8 @@ kind_number kind_table::add(const kind& k) noexcept {
   if (n == most_kinds) return 0;
   kinds_[n] = k;
   kinds_[n].number = static_cast<kind_number>(n);
-  count_.store(n + 1, std::memory_order_release);  // release: so that the kind is seen as it was made
+  // release: so that the kind is seen as it was made; acquire half in count().
+  count_.store(n + 1, std::memory_order_release);
   return static_cast<kind_number>(n);
 }
 
@@ -96,7 +97,7 @@ kind kind_table::make(const type_description& d, size_class c, bool is_array) co
   return k;
 }
 
-/// What holds no addresses and needs no destructor is all alike.
+/// Types without addresses and without a destructor share the kinds of their sizes.
 kind_number kind_table::plain(size_class c) noexcept {
   if (plain_[c] == 0) {
     const type_description d{"(without addresses)", 1, 16, scanning::none, 0, nullptr, nullptr};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What spans are of: a type and a size of blocks. The marker finds all that it must know of an object by the number of
-// its kind, which stands beside the page.
+// A kind is a type and a size of blocks, and each span is of one kind. The kind's number stands beside the page. By it
+// the marker finds all that it must know of an object.
 #pragma once
 
 #include <cstddef>

@@ -21,7 +21,7 @@ block region_table::find_large(region& r, std::size_t page, const kind& k) noexc
 span* region_table::span_of(const void* p) const noexcept {
   const block b = find(reinterpret_cast<std::uintptr_t>(p));
   if (!b) return nullptr;
-  // relaxed: whoever has the address knows that the span is there.
+  // relaxed: find() has seen the region already.
   region* const r = table_[reinterpret_cast<std::uintptr_t>(p) >> region::shift].load(std::memory_order_relaxed);
   return r->spans[region::page_of(reinterpret_cast<std::uintptr_t>(p))];
 }

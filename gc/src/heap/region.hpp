@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// From an address to the block that it lies in, and to the block's bits: two loads that do not wait for each other.
+// From an address to the block that it lies in, and to the block's bits: by the tag of its page and the kind that the
+// tag names. No record of a span is read.
 //
-// The address space is cut into regions of 32 MiB. For each page of a region that has spans stand, each in a table of its
-// own: a tag, which names the kind and how far into its span the page lies; 64 bytes of mark bits; 64 bytes of bits of
-// allocated blocks. A span's bits begin with those of its first page, and have room: of the smallest blocks a page has
-// 512.
+// The address space is cut into regions of 32 MiB. For each page of a region that has spans stand, each in a table of
+// its own: a tag, which names the kind and how far into its span the page lies; 64 bytes of mark bits; 64 bytes of bits
+// of allocated blocks. A span's bits begin with those of its first page, and have room: of the smallest blocks a page
+// has 512.
 //
 // Source: the side tables of nofl (A. Wingo, "Nofl: a precise Immix", 2025), the inline bits of Go 1.26 for a path
 // without a record.
@@ -52,7 +53,7 @@ struct block {
   std::uint64_t mask() const noexcept { return std::uint64_t{1} << bit % 64; }
   bool is_marked() const noexcept { return (mark_word().load(std::memory_order_relaxed) & mask()) != 0; }
   bool is_allocated() const noexcept { return (allocated_word().load(std::memory_order_relaxed) & mask()) != 0; }
-  /// False: it was before. From any thread; what is read of the block afterwards needs no order with it.
+  /// False: it was before. From any thread. relaxed: reads of the block need no order with its mark.
   bool mark() const noexcept {
     return !is_marked() && (mark_word().fetch_or(mask(), std::memory_order_relaxed) & mask()) == 0;
   }
@@ -68,7 +69,7 @@ class region_table {
   block find(std::uintptr_t p) const noexcept {
     // acquire: so that the extent is no older; release half in reach().
     if (p - least_.load(std::memory_order_acquire) >= extent_.load(std::memory_order_relaxed)) return {};
-    // acquire: so that the region's tables are seen; release half in add().
+    // acquire: so that the region's tables are seen; release half in reach().
     region* const r = table_[p >> region::shift].load(std::memory_order_acquire);
     if (r == nullptr) return {};
     const std::size_t page = region::page_of(p);
@@ -118,7 +119,7 @@ class region_table {
 
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::registry};
   entry* table_ = nullptr;
-  // What the heap has ever had lies in [least_, least_ + extent_).
+  // All that the heap has ever had lies in [least_, least_ + extent_).
   std::atomic<std::uintptr_t> least_{~std::uintptr_t{0}};
   std::atomic<std::uintptr_t> extent_{0};
 };

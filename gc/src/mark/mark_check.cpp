@@ -8,7 +8,7 @@
 namespace heddle::gc::detail {
 namespace {
 
-/// The offset in an object of the first word that leads to what is not marked; false: all is well.
+/// Finds the first word in an object that leads to an unmarked one; false: all is well.
 bool find_missed(const kind& k, const char* object, std::size_t bytes, missed_mark& m) noexcept {
   const std::size_t elements = k.is_array ? bytes / k.element : 1;
   for (std::size_t e = 0; e != elements; ++e)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Whether the marks are whole: what a marked object declares as an address leads to a marked object.
+// Whether the marks are whole: an address at a declared offset of a marked object leads to a marked object.
 //
-// That holds from when the marks are final until mutators are disarmed, and it holds while they run: all that is reached
-// is marked, so no thread can store anything else. A store without the write barrier (a plain pointer in an object,
-// bytes that were copied) breaks it sooner or later.
+// That holds from when the marks are final until mutators are disarmed, and it holds while they run. A thread can store
+// only addresses that it can reach, and all that it can reach is marked. A store without the write barrier (a plain
+// pointer in an object, bytes that were copied) breaks it sooner or later.
 #pragma once
 
 #include <cstddef>

@@ -20,16 +20,16 @@
 
 namespace heddle::gc::detail {
 
-/// Belongs to one thread. What it writes, beside mark bits, is its own.
+/// Belongs to one thread. Beside mark bits it writes its own memory only.
 class marker final : public root_sink {
  public:
-  /// Each word may be an address: of what is allocated it keeps the object.
+  /// Each word may be an address. It keeps the objects that are allocated.
   void words(const void* from, const void* to) noexcept override;
   /// p is an address in an object, or of something else, or null.
   void visit(const void* p) noexcept {
     if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p))) mark(b);
   }
-  /// The same for what may be any number.
+  /// The same for a word that may be any number.
   void visit_if_allocated(const void* p) noexcept {
     if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p)); b && b.is_allocated()) mark(b);
   }
@@ -54,7 +54,7 @@ class marker final : public root_sink {
 
   /// From now on it is noted in `t` how each object is reached; null: no more.
   void leave_trail(trail* t) noexcept { trail_ = t; }
-  /// What is visited next is reached from that: words for people.
+  /// The next visits come from that root: words for people.
   void reach_from(const char* root) noexcept { from_ = {root, nullptr}; }
 
  private:

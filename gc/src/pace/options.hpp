@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What can be chosen when the process starts, by HEDDLE_GC=name=value,...
+// Options of a process, by HEDDLE_GC=name=value,...
 #pragma once
 
 #include <cstddef>
@@ -8,16 +8,16 @@
 namespace heddle::gc::detail {
 
 struct options {
-  std::size_t percent = 100;  ///< garbage that may come together before a cycle, of what lives; 0: no cycle by itself
+  std::size_t percent = 100;  ///< garbage between cycles, of the live bytes; 0: no cycle by itself
   std::size_t limit = 0;      ///< bytes of the heap; 0: none
-  std::size_t stress = 0;     ///< a whole cycle before each N-th allocation; 0: off
-  bool check = false;         ///< each cycle's marks are compared with those that a stopped world gives
+  std::size_t stress = 0;     ///< not 0: dead objects are poisoned
+  bool check = false;         ///< all marks of each cycle are checked, see mark_check.hpp; dead objects are poisoned
   bool trace = false;         ///< a line a cycle on stderr
 };
 
-/// Read once, when the heap is first used. What is unknown or cannot be is said on stderr and left as it is.
+/// Read once, when they are first needed. Unknown keys and bad values are reported on stderr, and change nothing.
 const options& the_options() noexcept;
-/// For tests: what `text` says. Complaints go to stderr.
+/// For tests: the options in `text`. Complaints go to stderr.
 options parse_options(const char* text) noexcept;
 
 }  // namespace heddle::gc::detail

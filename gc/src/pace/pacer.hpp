@@ -12,8 +12,8 @@ struct options;
 /// Decides when a cycle begins, and when allocation has to wait for one. From any thread.
 ///
 /// After a cycle that has left `live` bytes the heap may grow to the goal: live and `percent` of it, at least
-/// `floor` more, and within the limit. A cycle begins early enough that it can be over by then: so much before the goal
-/// as was allocated during the last one, and some.
+/// `floor` more, and within the limit. A cycle begins early enough that it can be over by then. It begins so much
+/// before the goal as was allocated during the last one, and a quarter of that.
 ///
 /// Source: Go's pacer before its control loop (proposal 44167 tells what that adds).
 class pacer {
@@ -36,7 +36,7 @@ class pacer {
     const std::size_t now = allocated_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     return now >= trigger_.load(std::memory_order_relaxed);
   }
-  /// Whether what has been allocated since the last cycle is beyond all that it was to be: allocation waits then.
+  /// Whether a quarter more has been allocated since the last cycle than there was room for: allocation waits then.
   bool overdrawn() const noexcept {
     return allocated_.load(std::memory_order_relaxed) >= most_.load(std::memory_order_relaxed);
   }

@@ -48,7 +48,7 @@ void ending::run() const noexcept {
   for (std::size_t i = n; i-- != 0;) of->destroy(object + i * of->element);
 }
 
-// --- what has died --------------------------------------------------------------------------------------------------
+// --- dead objects ---------------------------------------------------------------------------------------------------
 
 void endings::find_dead_of(const kind& k) noexcept {
   the_heap.for_each_span(k, [&](span& s) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {

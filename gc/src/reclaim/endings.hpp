@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What is to be run because objects have died: their destructors, and what gc::cleanup() has been given.
+// Endings: destructors and cleanups that are to run because objects have died.
 #pragma once
 
 #include <cstddef>
@@ -29,17 +29,17 @@ struct ending_counts {
   std::size_t cleanups_due = 0;
 };
 
-/// Finds what has died, and has it run, one after the other.
+/// Finds dead objects, and runs their endings, one after the other.
 ///
 /// 1. An object whose destructor is due is marked, and is a root until it has run; its bit of constructed objects is
 ///    taken away. So its memory goes in a later cycle, and nothing runs twice.
 /// 2. In it each address that its type declares, of an object that has died too, is null by then.
 class endings {
  public:
-  /// After all has been marked, before anything is swept: queues what has died. Of types without declared addresses it
-  /// keeps all that is reached from them for another cycle.
+  /// After all has been marked, before anything is swept: queues the endings of dead objects. From dead objects of
+  /// types without declared addresses it keeps all that they reach for another cycle.
   void find_dead(marker& m) noexcept;
-  /// What is queued keeps its objects.
+  /// Queued endings keep their objects.
   void visit_roots(marker& m) noexcept;
 
   std::uint64_t add_cleanup(const void* object, void (*f)(void*), void* argument);

@@ -15,7 +15,8 @@ struct weak_cell {
 
 /// All weak and ephemeron cells: they lie in spans of kinds of their own.
 ///
-/// What dies is decided while mutators run: from decide() to decided() a thread that wants a weak address waits. So none
+/// The collector decides what dies while mutators run. From decide() to decided() a thread that wants a weak address
+/// waits. So none
 /// gets one that another thread has already seen to be dead, and none is told of after the last buffer is empty.
 class weak_cells {
  public:
@@ -25,7 +26,7 @@ class weak_cells {
   kind_number weak_kind() noexcept;
   kind_number ephemeron_kind() noexcept;
 
-  /// From now on who looks at a cell waits. The collector then excludes each mutator once.
+  /// From now on a thread that looks at a cell waits. The collector then excludes each mutator once.
   void decide() noexcept { deciding_.store(true, std::memory_order_relaxed); }
   void decided() noexcept {
     // release: so that the cells are seen as they have been cleared; acquire half in address_in().
@@ -34,7 +35,7 @@ class weak_cells {
   /// Clears the cells whose targets are not marked. Between the two.
   void clear_dead(marker& m) noexcept;
 
-  /// What a slot of a cell holds, which is kept from now on; null: dead.
+  /// The address in a slot of a cell, which is kept from now on; null: dead.
   void* address_in(void* const& slot) noexcept;
 
  private:

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t page = 4096;
 
-/// Set once the kernel, or what stands before it, has refused the call for the process's own memory.
+/// Set once the kernel, or a filter of system calls, has refused the call for the process's own memory.
 constinit std::atomic<bool> refused{false};
 
 std::size_t rest_of_page(const char* at) noexcept { return page - reinterpret_cast<std::uintptr_t>(at) % page; }

@@ -30,7 +30,7 @@ extent read_only_pages(const dl_phdr_info& library) noexcept {
   return {};
 }
 
-/// What leave_out() has been told.
+/// The variables that leave_out() has named.
 struct {
   std::array<heddle::detail::table_extent, 8> all{};
   std::size_t count = 0;

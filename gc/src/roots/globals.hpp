@@ -12,7 +12,7 @@ namespace heddle::gc::detail {
 ///
 /// It works inside the loader's iteration, under the loader's lock, so that no library is unmapped meanwhile: dlclose()
 /// waits, and so do dlopen(), and exceptions where the unwinder still takes that lock. From this follow two rules.
-/// 1. Nobody may wait for the collector while he may hold the loader's lock: constructors of a library that is being
+/// 1. No thread may wait for the collector while it may hold the loader's lock. Constructors of a library that is being
 ///    opened allocate, so an allocation must never wait for the roots to be scanned.
 /// 2. No thread may be suspended while this runs, since it may hold that lock.
 ///

@@ -41,7 +41,7 @@ class scan {
     fibers_.for_each_running([](void* self, int thread) { static_cast<scan*>(self)->scan_machine(thread); }, this);
   }
 
-  /// Scans what runs on the thread, unless it is busy.
+  /// Scans the fiber that runs on the thread, unless that is busy.
   void scan_machine(int thread) noexcept {
     if (stopped_.stop(thread) != answer::stopped) return;
     scan_fiber();

@@ -10,12 +10,11 @@
 
 namespace heddle::gc::detail {
 
-/// Is called while a known thread is stopped, for what else of it must be read then: its thread-locals. Under the same
-/// rules as a sink.
+/// Is called while a known thread is stopped, to read its thread-locals. Under the same rules as a sink.
 using of_stopped_thread = void (*)(root_sink& sink, pthread_t thread);
 
 /// Scans the stack of every fiber and of every known thread once, each at a moment when it does not run; the others run
-/// on meanwhile. Fibers and threads that begin meanwhile have what a scanned one has given them, or are scanned too.
+/// on meanwhile. Fibers and threads that begin meanwhile are scanned too, unless a scanned one has begun them.
 /// For the collector's thread, which is never scanned itself; one at a time. O(fibers + bytes of stacks in use); a
 /// running fiber stands still for as long as its stack is scanned, and some 20 us.
 void scan_stacks(root_sink& sink, of_stopped_thread also = nullptr) noexcept;

@@ -54,10 +54,10 @@ void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
   found_ = {heddle::detail::interrupted_kind::busy, nullptr, nullptr};
   if (!in_critical()) found_ = heddle::detail::what_is_interrupted(stack_pointer());
   const bool stays = found_.kind != heddle::detail::interrupted_kind::busy;
-  // release: so that what has been found is seen, and all that the thread did before; acquire half in stop().
+  // release: so that found_ is seen, and all that the thread did before; acquire half in stop().
   word_.store(request + (stays ? stopped : busy), std::memory_order_release);
   platform::futex_wake(word_, 1);
-  // acquire: so that the scan has read what the thread changes now; release half in release().
+  // acquire: so that the thread changes its stack after the scan has read it; release half in release().
   while (word_.load(std::memory_order_acquire) == request + stopped) platform::futex_wait(word_, request + stopped);
 }
 
@@ -98,7 +98,7 @@ answer suspension::stop(int thread) noexcept {
   const bool sent = ::syscall(SYS_tgkill, ::getpid(), thread, signal_number()) == 0;
   const platform::nanoseconds_t since = platform::now();
   bool there = sent;
-  // acquire: as said in meet().
+  // acquire: so that found_ is seen; release half in meet().
   while (there && word_.load(std::memory_order_acquire) == request + asked) {
     platform::futex_wait(word_, request + asked, platform::now() + second / 4);
     there = lives(thread);
@@ -113,7 +113,7 @@ answer suspension::stop(int thread) noexcept {
 
 void suspension::release() noexcept {
   const std::uint32_t now = word_.load(std::memory_order_relaxed);
-  // release: the thread's stack has been read; acquire half in meet().
+  // release: so that the thread changes its stack after it has been read; acquire half in meet().
   word_.store(now - now % phases, std::memory_order_release);
   platform::futex_wake(word_, 1);
 }

@@ -30,7 +30,7 @@ const T* find_symbol(const char* name) noexcept {
   return dlsym != nullptr ? static_cast<const T*>(::dlsym(RTLD_DEFAULT, name)) : nullptr;
 }
 
-/// What glibc tells debuggers of a member: bits of an element, how many, and where it begins, in bytes.
+/// A member as glibc tells debuggers of it: bits of an element, how many, and where it begins, in bytes.
 struct member {
   std::uint32_t bits, count, offset;
 };
@@ -57,8 +57,8 @@ std::size_t bytes_of_variables(const dl_phdr_info& library) noexcept {
   return 0;
 }
 
-/// How far below the thread pointer variables may begin: what lies in the caller's own thread so close below, lies at
-/// the same distance in every thread, or is a block of its own: then it is read in vain.
+/// How far below the thread pointer variables may begin. Variables that lie close below it in the caller's own thread
+/// lie at the same distance in every thread, or are a block of their own. Then they are read in vain.
 std::size_t farthest_below() noexcept {
   constexpr std::uintptr_t close = std::uintptr_t{1} << 20;
   const std::uintptr_t own = ::pthread_self();

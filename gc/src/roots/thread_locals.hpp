@@ -11,8 +11,8 @@
 
 namespace heddle::gc::detail {
 
-/// Where the C library has what belongs to one thread: thread_local variables of the program and of all libraries, also
-/// of those that dlopen() has loaded, and the values of pthread_setspecific().
+/// Where the C library has the variables of one thread: thread_local variables of the program and of all libraries,
+/// also of those that dlopen() has loaded, and the values of pthread_setspecific().
 ///
 ///     locals.refresh();                       // nobody is suspended
 ///     do {

@@ -11,8 +11,8 @@
 namespace heddle::gc {
 
 /// Collects now: a whole cycle that begins after the call. When it returns, every object that nothing pointed to at the
-/// time of the call has been found dead: weak references to it give null, its destructor is queued, memory without one
-/// is free or will be before anything is allocated from it. It does not wait for destructors and cleanups to run.
+/// time of the call has been found dead: weak references to it give null, its destructor is queued, and if it has none
+/// its memory is free. It does not wait for destructors and cleanups to run.
 ///
 /// An address left on a stack or in a register by something that is over counts as a pointer: a test that expects an
 /// object to be dead makes it in a function of its own.
@@ -21,46 +21,63 @@ namespace heddle::gc {
 /// objects). From fibers, plain threads, destructors and cleanups; not from signal handlers.
 HEDDLE_EXPORT void collect();
 
-/// The heap of the collector is to stay within `bytes`: cycles begin sooner as it comes near, up to half of the
-/// processors' time. 0: no limit, which is the default. It is a soft limit: when the live objects alone are more,
-/// allocation goes on until the kernel has no more. Returns what was set before. O(1). From fibers and plain threads.
+/// The heap of the collector, as statistics_values::heap_bytes has it, is to stay within `bytes`. 0: no limit, which is
+/// the default. The goal of a cycle is not beyond the limit; but after each cycle a sixteenth of the limit may be
+/// allocated, so that a program at its limit goes on. From the end of the next cycle on.
+///
+/// A fiber or thread that finds the heap beyond the limit when a cycle is due waits for a cycle. Small objects are made
+/// even if the heap is beyond it then. An object that is larger than the limit leaves room for until the next cycle
+/// meets std::bad_alloc, after two cycles.
+///
+/// Returns the value from before. O(1). From fibers and plain threads.
 HEDDLE_EXPORT std::size_t set_limit(std::size_t bytes) noexcept;
 
-/// A cycle is to begin so that it ends when the heap has grown by `percent` of what was live after the last one. 100 is
-/// the default: about twice the live objects. Less: less memory, more work. At most 10,000; 0: cycles only by collect()
-/// and the limit. Returns what was set before. O(1). From fibers and plain threads.
+/// A cycle is to begin so that it ends when the heap has grown by `percent` of the bytes that were live after the last
+/// one, and by 16 MiB at least. 100 is the default: about twice the live objects. Less: less memory, more work. More
+/// than 10,000 counts as 10,000; 0: cycles only by collect() and the limit. From the end of the next cycle on.
+///
+/// A fiber or thread that allocates waits for the cycle when a quarter more has been allocated than there was room for.
+///
+/// Returns the value from before. O(1). From fibers and plain threads.
 HEDDLE_EXPORT unsigned set_percent(unsigned percent) noexcept;
 
-/// What the collector has done, and what there is. Numbers since the start of the process, unless they say otherwise.
+/// Numbers of the collector and its heap, since the start of the process unless they say otherwise. Bytes are those of
+/// whole blocks, which may be larger than their objects.
 struct statistics_values {
   static constexpr std::size_t wait_classes = 40;
 
   std::uint64_t cycles = 0;           ///< that are over
-  std::uint64_t live_bytes = 0;       ///< of the objects that the last cycle found
-  std::uint64_t goal_bytes = 0;       ///< heap_bytes at which the present or next cycle is to be over
-  std::uint64_t heap_bytes = 0;       ///< now: of objects, living and not found dead yet
-  std::uint64_t allocated_bytes = 0;  ///< of all objects ever made
-  std::uint64_t mark_cpu_ns = 0;      ///< time of processors spent on marking
+  std::uint64_t live_bytes = 0;       ///< of objects that the last cycle found alive, or that were made during it
+  std::uint64_t goal_bytes = 0;       ///< live_bytes, and as much as may be allocated until the next cycle is over
+  std::uint64_t heap_bytes = 0;       ///< now: of all spans, the free blocks in them included
+  std::uint64_t allocated_bytes = 0;  ///< of all objects ever made, and up to 64 blocks of a type a thread ahead
+  std::uint64_t mark_cpu_ns = 0;      ///< of the collector's thread, from the start of cycles until marks were final
 
-  /// Waits of fibers and threads for the collector (answering it, marking for it, being scanned): waits[i] is how many
-  /// took from 2^i to 2^(i+1) - 1 nanoseconds; waits[0] has those of 0, too.
+  /// Waits of fibers and threads for the collector: at a change of the phase, for a cycle when they had allocated too
+  /// much, and for their first use of the heap. How long a stack stood still while it was scanned is not among them.
+  /// waits[i] is how many took from 2^i to 2^(i+1) - 1 nanoseconds; waits[0] has those of 0, too, the last one all that
+  /// were longer.
   std::array<std::uint64_t, wait_classes> waits{};
 
-  std::uint64_t destructors_run = 0;
-  std::uint64_t destructors_queued = 0;  ///< now: of objects found dead
+  std::uint64_t destructors_run = 0;     ///< an array counts once
+  std::uint64_t destructors_queued = 0;  ///< now: of objects found dead, without the one that runs
   std::uint64_t cleanups_run = 0;
   std::uint64_t cleanups_queued = 0;  ///< now
 };
 
-/// A copy of the numbers. Those of other threads may be some allocations old. O(threads). From fibers and plain
-/// threads.
+/// A copy of the numbers, each as it is at some time during the call. A thread's allocations count when they have come
+/// to 32 KiB, and at each cycle. O(destructors and cleanups that are queued). From fibers and plain threads.
 HEDDLE_EXPORT statistics_values statistics() noexcept;
 
-/// Why the object that p points into is alive: a path from a root to it, a line for each object on the way, with type
-/// and offset, the root first. "dead" if there is none; "no object" if p points into none. For people; its form may
-/// change.
+/// Why the object that p points into is alive: the way by which the collector reached it first. The first line names
+/// the kind of root; a line with type and address follows for each object from there, this one the last. "dead, ..." if
+/// it was not reached; "no object" if p points into none. For people; its form may change.
 ///
-/// Marks everything again with all others stopped: for debugging. O(live objects). Throws std::bad_alloc.
+/// An address of the object on a stack is a root, and the caller's own hides any longer way.
+///
+/// For debugging. Blocks the calling fiber or thread for three cycles, and while others ask; others run on. It takes 48
+/// to 96 bytes of memory for each live object. O(live objects). Throws std::bad_alloc. From fibers and plain
+/// threads.
 HEDDLE_EXPORT std::string explain(const void* p);
 
 }  // namespace heddle::gc
