@@ -10,6 +10,7 @@
 #include "barrier/mutators.hpp"
 #include "barrier/waits.hpp"
 #include "cycle/finisher.hpp"
+#include "cycle/fork.hpp"
 #include "cycle/roots.hpp"
 #include "heap/immortal.hpp"
 #include "mark/mark_check.hpp"

@@ -42,7 +42,7 @@ void after_in_child() noexcept {
 void heed_forks() noexcept {
   // Handlers that are registered later run earlier before a fork: so the allocator, which has registered its own when
   // the program began, still serves a cycle that this waits for.
-  ::pthread_atfork(before, after_in_parent, after_in_child);
+  [[maybe_unused]] static const int once = ::pthread_atfork(before, after_in_parent, after_in_child);
 }
 
 }  // namespace heddle::gc::detail

@@ -3,7 +3,8 @@
 
 namespace heddle::gc::detail {
 
-/// Has forks leave the heap whole. Once, before the first object.
+/// Has forks leave the heap whole, from the first call on: before the first object, and before the collector has a
+/// thread, which a child has not.
 void heed_forks() noexcept;
 
 }  // namespace heddle::gc::detail
