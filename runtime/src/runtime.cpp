@@ -13,6 +13,7 @@
 
 #include "debug_layout.hpp"
 #include "exit.hpp"
+#include "heddle/detail/fiber_roots.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "held_calls.hpp"
@@ -39,7 +40,6 @@ struct process_state {
   scheduler* running HEDDLE_GUARDED_BY(life) = nullptr;
   bool lazy HEDDLE_GUARDED_BY(life) = false;  // started by go() or spawn() on a plain thread
   bool ending HEDDLE_GUARDED_BY(life) = false;
-  bool registered HEDDLE_GUARDED_BY(life) = false;
   atomic<std::uint32_t> changes{0};  // of `running`, `ending`, and of `active` from null to something
   atomic<scheduler*> active{nullptr};
   atomic<scheduler*> present{nullptr};
@@ -83,15 +83,7 @@ void note_change(process_state& s) noexcept {
 }
 
 void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQUIRES(s.life) {
-  if (!s.registered) {
-    // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
-    platform::at_fork([] { fiber_pool::instance().before_fork(); }, [] { fiber_pool::instance().after_fork(); },
-                      [] {
-                        fiber_pool::instance().after_fork_in_child();
-                        in_forked_child();
-                      });
-    s.registered = true;
-  }
+  heed_forks();
   watch_exit();
   watch_end_of_thread();
   look_for_openmp();
@@ -206,6 +198,18 @@ void refuse_on_fiber(const char* what) {
 }
 
 }  // namespace
+
+void heed_forks() noexcept {
+  // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
+  [[maybe_unused]] static const bool once = [] {
+    platform::at_fork([] { fiber_pool::instance().before_fork(); }, [] { fiber_pool::instance().after_fork(); },
+                      [] {
+                        fiber_pool::instance().after_fork_in_child();
+                        in_forked_child();
+                      });
+    return true;
+  }();
+}
 
 visit::visit() noexcept {
   process().visitors.fetch_add(1, std::memory_order_seq_cst);      // seq_cst: before the looks; half in end_runtime()

@@ -67,6 +67,7 @@ void collector::main(void* self) noexcept {
 void collector::start() noexcept { ensure_thread(); }
 
 void collector::wait_until(std::uint64_t cycle) noexcept {
+  heed_forks();
   if (ensure_thread()) requests_.wait_until(cycle);
 }
 

@@ -8,6 +8,7 @@
 #include "cycle/collector.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/fork.hpp"
+#include "heddle/detail/fiber_roots.hpp"
 
 namespace heddle::gc::detail {
 namespace {
@@ -41,8 +42,11 @@ void after_in_child() noexcept {
 
 void heed_forks() noexcept {
   // Handlers that are registered later run earlier before a fork: so the allocator, which has registered its own when
-  // the program began, still serves a cycle that this waits for.
-  [[maybe_unused]] static const int once = ::pthread_atfork(before, after_in_parent, after_in_child);
+  // the program began, and the runtime, which does so now, still serve a cycle that this waits for.
+  [[maybe_unused]] static const int once = [] {
+    heddle::detail::heed_forks();
+    return ::pthread_atfork(before, after_in_parent, after_in_child);
+  }();
 }
 
 }  // namespace heddle::gc::detail

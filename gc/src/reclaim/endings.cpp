@@ -153,7 +153,7 @@ ending_counts endings::counts() noexcept {
 
 std::size_t endings::due() noexcept {
   const thread_lock hold(lock_);
-  return queue_.size() + (running_.of != nullptr || running_.f != nullptr ? 1 : 0);
+  return queue_.size();
 }
 
 }  // namespace heddle::gc::detail

@@ -47,6 +47,7 @@ class endings {
 
   /// Runs one; false: none is due.
   bool run_one() noexcept;
+  /// How many. Not the one that is running: in a child of a fork nobody is at it, and its object stays.
   std::size_t due() noexcept;
   ending_counts counts() noexcept;
 

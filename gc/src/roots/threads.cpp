@@ -2,6 +2,7 @@
 #include "roots/threads.hpp"
 
 #include <cxxabi.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <new>
@@ -9,6 +10,7 @@
 #include "heddle/detail/fiber_roots.hpp"
 #include "heddle/detail/home_stack.hpp"
 #include "heddle/detail/thread_mutex.hpp"
+#include "roots/suspension.hpp"
 
 namespace heddle::gc::detail {
 
@@ -30,6 +32,16 @@ registry& all() noexcept {
   return *made;
 }
 
+/// A program that blocks all signals before it makes its threads, so that one of them may wait for them, does not mean
+/// the collector's.
+void let_through(int signal) noexcept {
+  if (signal == 0) return;
+  sigset_t one;
+  ::sigemptyset(&one);
+  ::sigaddset(&one, signal);
+  ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+}
+
 constexpr std::uint8_t known = 1;  // a mark of no epoch: has not been scanned
 
 }  // namespace
@@ -39,7 +51,10 @@ thread_registration::thread_registration() noexcept
       number_(::gettid()),
       mark_(&heddle::detail::thread_scan_mark()),
       caught_(reinterpret_cast<const void* const*>(abi::__cxa_get_globals())) {
-  heddle::detail::on_home_stack([this] { find_stack(); });
+  heddle::detail::on_home_stack([this] {
+    find_stack();
+    let_through(suspension::signal_number());
+  });
   mark_->store(known, std::memory_order_relaxed);
   registry& r = all();
   const heddle::detail::thread_lock hold(r.lock);

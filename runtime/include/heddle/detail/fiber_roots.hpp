@@ -57,6 +57,9 @@ HEDDLE_EXPORT void visit_interrupted_fiber(word_visitor& v, fiber& f, std::uintp
 /// In a child that was forked by a fiber: tells of the stack that the fiber stood on, if the pointer lies there; else
 /// false.
 HEDDLE_EXPORT bool visit_forked_stack(word_visitor& v, std::uintptr_t stack_pointer) noexcept;
+/// Has the runtime keep its blocks whole over forks, from the first call on. What pthread_atfork() is given later is
+/// called before the runtime takes its locks for a fork. From any thread.
+HEDDLE_EXPORT void heed_forks() noexcept;
 
 /// One scan of the stacks of all fibers: each is scanned once, while the fiber does not run. Their closures count as
 /// part of the stacks, before they begin, and when they have ended and a handle still looks at the result. Lives on a
