@@ -318,6 +318,13 @@ sigset_t blocked_signals() noexcept {
 
 void block_signals(const sigset_t& these) noexcept { ::pthread_sigmask(SIG_SETMASK, &these, nullptr); }
 
+void unblock_signal(int number) noexcept {
+  sigset_t one;
+  ::sigemptyset(&one);
+  ::sigaddset(&one, number);
+  ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+}
+
 void block_all_signals() noexcept {
   sigset_t all;
   ::sigfillset(&all);

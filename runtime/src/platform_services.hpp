@@ -48,6 +48,7 @@ bool handler_may_come() noexcept;
 /// Which signals the calling thread has blocked.
 sigset_t blocked_signals() noexcept;
 void block_signals(const sigset_t& these) noexcept;
+void unblock_signal(int number) noexcept;
 /// Blocks every signal but those of faults: no handler of the program runs on the calling thread.
 void block_all_signals() noexcept;
 /// Gives the memory of whole pages back; they read as zeros then.

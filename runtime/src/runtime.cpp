@@ -56,6 +56,8 @@ process_state& process() noexcept {
   return *state;
 }
 
+constinit std::atomic<int (*)() noexcept> let_through_signal{nullptr};
+
 /// Only the thread that forked lives on in the child, as a plain thread; the runtime is left where it was.
 void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   process_state& s = process();
@@ -199,6 +201,8 @@ void refuse_on_fiber(const char* what) {
 
 }  // namespace
 
+void let_through(int (*signal)() noexcept) noexcept { let_through_signal.store(signal, std::memory_order_relaxed); }
+
 void heed_forks() noexcept {
   // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
   [[maybe_unused]] static const bool once = [] {
@@ -321,6 +325,8 @@ void scheduler::run_machine(machine& m) noexcept {
   while (m.wake_word.load(std::memory_order_acquire) == 0) platform::futex_wait(m.wake_word, 0);
   usual_words_.load();  // a fiber with others may have made this thread, or the monitor
   platform::block_signals(blocked_signals_);
+  if (const auto signal = let_through_signal.load(std::memory_order_relaxed); signal != nullptr)
+    platform::unblock_signal(signal());
   m.exceptions = thread_exception_state();
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);

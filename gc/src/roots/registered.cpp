@@ -8,18 +8,21 @@
 #include <cstdint>
 
 #include "barrier/critical.hpp"
+#include "heddle/detail/fiber_roots.hpp"
 #include "heddle/detail/scanned_memory.hpp"
 #include "heddle/detail/sharded_list.hpp"
 #include "heddle/gc/detail/core.hpp"
+#include "roots/suspension.hpp"
 
 namespace heddle::gc::detail {
 namespace {
 
 constinit heddle::detail::sharded_list<root_cell> cells;
 
-/// Before the constructors of static objects, some of which make roots and channels.
+/// Before the constructors of static objects, some of which make roots and channels, or start a runtime.
 [[gnu::constructor(101)]] void begin() noexcept {
   heddle::detail::scanned_memory::want();
+  heddle::detail::let_through(suspension::signal_number);
   ::pthread_atfork(
       [] {
         unstoppable::begin();
