@@ -38,6 +38,12 @@ void* try_to_allocate(const kind& k, std::size_t bytes, bool& is_due) noexcept {
   return p;
 }
 
+/// A cycle before each n-th allocation.
+void stress(std::size_t n) noexcept {
+  static atomic<std::size_t> allocations{0};
+  if (allocations.fetch_add(1, std::memory_order_relaxed) % n == n - 1) the_collector.collect();
+}
+
 bool over_limit() noexcept {
   const std::size_t most = the_pacer().limit();
   return most != 0 && the_heap.in_spans() > most;
@@ -46,6 +52,8 @@ bool over_limit() noexcept {
 [[gnu::noinline]] void* allocate_slowly(kind_number number, std::size_t bytes) {
   if (number == 0) throw std::bad_alloc();
   const kind& k = the_kinds[number];
+  if (const std::size_t n = the_options().stress; n != 0) [[unlikely]]
+    stress(n);
   for (int attempt = 0;; ++attempt) {
     bool is_due = false;
     void* const p = try_to_allocate(k, bytes, is_due);
@@ -61,7 +69,7 @@ bool over_limit() noexcept {
 /// Whether the heap can be used; it is made by the first call.
 bool begin_heap() noexcept {
   static const bool began = [] {
-    if (!the_heap.begin(the_options().stress != 0 || the_options().check)) return false;
+    if (!the_heap.begin(the_options().stress != 0 || the_options().check, the_options().stress != 0)) return false;
     heed_forks();
     leave_out(&the_regions, sizeof the_regions);
     leave_out(&the_collector, sizeof the_collector);

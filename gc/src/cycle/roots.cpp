@@ -36,6 +36,7 @@ void visit_roots(marker& m) noexcept {
     std::fputs("heddle: out of memory: the collector cannot learn where thread-local variables are\n", stderr);
     std::abort();
   }
+  if (m.leaves_trail()) m.drain();  // a caller of explain() has the address on its stack: other reasons come first
   m.reach_from("a stack, a register, a thread-local variable or what a fiber begins with");
   scan_stacks(m, scan_locals);
 }

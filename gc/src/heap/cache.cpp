@@ -43,10 +43,14 @@ void cache::end() noexcept {
 /// The next word of the span in which blocks are free; false: none.
 bool cache::take_word(cache_slot& s, const kind& k, bool marking, std::size_t& taken) noexcept {
   span& from = *s.from;
-  for (std::size_t w = s.next_word, n = from.words(); w < n; ++w) {
+  const bool one_by_one = the_heap.gives_one_by_one();
+  // One by one: the word that the last block came from may have more.
+  for (std::size_t w = s.next_word - (one_by_one && s.next_word != 0 ? 1u : 0u), n = from.words(); w < n; ++w) {
     const std::uint64_t allocated = from.allocated()[w].load(std::memory_order_relaxed);
-    const std::uint64_t free = from.valid(w) & ~allocated;
+    std::uint64_t free = from.valid(w) & ~allocated;
     if (free == 0) continue;
+    if (one_by_one) [[unlikely]]
+      free &= -free;
     s.base = from.block_at(w * 64);
     // A block is zero before a marker can find it: its old words would lead elsewhere. A stale word of a stack may lead
     // to a block that is zeroed later. Its old words then keep something for a cycle, no more.

@@ -14,8 +14,9 @@ namespace collected_pages = heddle::detail::collected_pages;
 
 constinit heap the_heap;
 
-bool heap::begin(bool poisons) noexcept {
+bool heap::begin(bool poisons, bool one_by_one) noexcept {
   poisons_ = poisons;
+  one_by_one_ = one_by_one;
   if (centrals_ != nullptr) return true;
   // Zero is how a central begins, so none is constructed before it is used.
   centrals_ = static_cast<central*>(collected_pages::make_tables(most_kinds * sizeof(central)));

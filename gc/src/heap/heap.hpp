@@ -91,7 +91,9 @@ class heap {
   }
   central& of(const kind& k) noexcept { return centrals_[k.number]; }
   /// `poisons`: dead blocks are filled with 0xdb when they are swept, so that a use of them is seen.
-  bool begin(bool poisons) noexcept;
+  /// `one_by_one`: caches get a block at a time.
+  bool begin(bool poisons, bool one_by_one) noexcept;
+  bool gives_one_by_one() const noexcept { return one_by_one_; }
 
   std::size_t in_spans() const noexcept { return in_spans_.load(std::memory_order_relaxed); }
   std::size_t live() const noexcept { return live_.load(std::memory_order_relaxed); }
@@ -106,6 +108,7 @@ class heap {
 
   central* centrals_ = nullptr;
   bool poisons_ = false;
+  bool one_by_one_ = false;
   atomic<std::uint32_t> epoch_{0};
   atomic<std::uint32_t> marking_{0};  // the epoch in which the present cycle, or the last one, has marked
   atomic<std::size_t> in_spans_{0};

@@ -54,6 +54,7 @@ class marker final : public root_sink {
 
   /// From now on it is noted in `t` how each object is reached; null: no more.
   void leave_trail(trail* t) noexcept { trail_ = t; }
+  bool leaves_trail() const noexcept { return trail_ != nullptr; }
   /// The next visits come from that root: words for people.
   void reach_from(const char* root) noexcept { from_ = {root, nullptr}; }
 

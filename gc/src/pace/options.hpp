@@ -10,7 +10,7 @@ namespace heddle::gc::detail {
 struct options {
   std::size_t percent = 100;  ///< garbage between cycles, of the live bytes; 0: no cycle by itself
   std::size_t limit = 0;      ///< bytes of the heap; 0: none
-  std::size_t stress = 0;     ///< not 0: dead objects are poisoned
+  std::size_t stress = 0;     ///< a cycle before each N-th allocation; dead objects are poisoned; 0: off
   bool check = false;         ///< all marks of each cycle are checked, see mark_check.hpp; dead objects are poisoned
   bool trace = false;         ///< a line a cycle on stderr
 };

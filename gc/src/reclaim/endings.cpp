@@ -50,7 +50,7 @@ void ending::run() const noexcept {
 
 // --- dead objects ---------------------------------------------------------------------------------------------------
 
-void endings::find_dead_of(const kind& k) noexcept {
+void endings::find_dead_of(const kind& k, marker& m) noexcept {
   the_heap.for_each_span(k, [&](span& s) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
     for (std::size_t w = 0; w != s.words(); ++w) {
       const std::uint64_t marks = s.marks()[w].load(std::memory_order_relaxed);
@@ -62,7 +62,7 @@ void endings::find_dead_of(const kind& k) noexcept {
           s.constructed[w].fetch_and(~(dead & -dead), std::memory_order_relaxed);
         } catch (const std::bad_alloc&) {
           // It stays for another cycle; so does what it needs.
-          s.marks()[w].fetch_or(dead & -dead, std::memory_order_relaxed);
+          m.visit(object);
         }
       }
     }
@@ -104,7 +104,7 @@ void endings::find_dead(marker& m) noexcept {
   find_dead_cleanups();
   const std::size_t first = queue_.size();
   for (std::size_t k = 1, n = the_kinds.count(); k != n; ++k)
-    if (the_kinds[k].destroy != nullptr) find_dead_of(the_kinds[k]);
+    if (the_kinds[k].destroy != nullptr) find_dead_of(the_kinds[k], m);
   find_dead_objects(first, m);
 }
 

@@ -60,7 +60,7 @@ class endings {
     void* argument;
   };
   void find_dead_objects(std::size_t first, marker& m) noexcept HEDDLE_REQUIRES(lock_);
-  void find_dead_of(const kind& k) noexcept HEDDLE_REQUIRES(lock_);
+  void find_dead_of(const kind& k, marker& m) noexcept HEDDLE_REQUIRES(lock_);
   void find_dead_cleanups() noexcept HEDDLE_REQUIRES(lock_);
 
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::handoff};

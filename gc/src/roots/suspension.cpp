@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cerrno>
 #include <cstdio>
 
@@ -74,7 +75,10 @@ int suspension::take_signal() noexcept {
     if (::sigaction(number, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) continue;
     if (::sigaction(number, &ours, nullptr) == 0) return number;
   }
-  return 0;
+  std::fputs("heddle: the collector needs a real-time signal that nobody handles, and there is none: the stacks of "
+             "running threads cannot be scanned\n",
+             stderr);
+  std::abort();
 }
 
 int suspension::signal_number() noexcept {

@@ -64,6 +64,8 @@ thread_registration::thread_registration() noexcept
 }
 
 thread_registration::~thread_registration() {
+  // The collector, which has the lock while it scans threads, may be about to ask this one.
+  let_through(suspension::signal_number());
   registry& r = all();
   const heddle::detail::thread_lock hold(r.lock);
   (previous_ != nullptr ? previous_->next_ : r.first) = next_;
