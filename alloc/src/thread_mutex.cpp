@@ -35,15 +35,18 @@ void thread_mutex::lock_slow() noexcept {
 
 namespace {
 
+constexpr auto ranks = static_cast<std::size_t>(lock_rank::lists) + 1;
+
 /// How many locks of each rank the kernel thread holds. A commit function unlocks on the thread that locked.
-std::array<int, 11>& held_locks() noexcept {
-  thread_local std::array<int, 11> held{};
+std::array<int, ranks>& held_locks() noexcept {
+  thread_local std::array<int, ranks> held{};
   return held;
 }
 
 const char* name_of(std::size_t rank) noexcept {
-  constexpr std::array<const char*, 11> names{"life",   "primitive", "scheduler", "handoff", "registry", "pool",
-                                              "checks", "mcaches",   "mcentral",  "mheap",   "lists"};
+  constexpr std::array<const char*, ranks> names{"life",     "cycle", "primitive", "scheduler", "handoff",
+                                                 "registry", "endings", "kinds",    "mutators",  "pool",
+                                                 "checks",   "mcaches", "mcentral", "mheap",     "lists"};
   return names[rank];
 }
 
@@ -55,7 +58,7 @@ bool is_ordered_otherwise(lock_rank r) noexcept {
 }  // namespace
 
 void thread_mutex::note_locked() noexcept {
-  std::array<int, 11>& counts = held_locks();
+  std::array<int, ranks>& counts = held_locks();
   const auto mine = static_cast<std::size_t>(rank_);
   for (std::size_t r = is_ordered_otherwise(rank_) ? mine + 1 : mine; r != counts.size(); ++r) {
     if (counts[r] == 0 || (rank_ == lock_rank::life && r != mine)) continue;

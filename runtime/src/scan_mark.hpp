@@ -60,8 +60,8 @@ class scan_mark {
   bool try_resume() noexcept {
     std::uint8_t now = byte_.load(std::memory_order_acquire);  // acquire: as in equals()
     while (hold_in(now) == scan_hold::claimed)
-      // acquire: as in equals(), for the value of a failure.
-      if (byte_.compare_exchange_weak(now, epoch_in(now), std::memory_order_relaxed, std::memory_order_acquire))
+      // acquire: as in equals(), for the value of a failure; no order may be weaker for a success.
+      if (byte_.compare_exchange_weak(now, epoch_in(now), std::memory_order_acquire, std::memory_order_acquire))
         return true;
     return hold_in(now) == scan_hold::none || HEDDLE_PLANTED(resumes_while_scanned);
   }

@@ -38,7 +38,7 @@ class hidden {
 class finder final : public heddle::gc::detail::root_sink {
  public:
   explicit finder(std::vector<const hidden*> wanted) : wanted_(std::move(wanted)), found_(wanted_.size()) {}
-  void words(const void* from, const void* to) noexcept override {
+  [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] void words(const void* from, const void* to) noexcept override {
     ++ranges;
     bytes += static_cast<std::size_t>(static_cast<const char*>(to) - static_cast<const char*>(from));
     for (auto* w = static_cast<const std::uintptr_t*>(from); w < static_cast<const std::uintptr_t*>(to); ++w) look(*w);

@@ -68,7 +68,7 @@ class mutators {
   static void end(void* m) noexcept;
   void remove(mutator& m) noexcept;
 
-  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::checks};
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::mutators};
   mutator* first_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::uint8_t armed_ HEDDLE_GUARDED_BY(lock_) = 0;

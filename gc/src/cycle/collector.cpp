@@ -42,8 +42,7 @@ bool collector::ensure_thread() noexcept {
   const thread_lock hold(lock_);
   if (has_thread_) return true;
   try {
-    // Never joined, and in a child there is another.
-    ::new (static_cast<void*>(new platform::thread)) platform::thread(main, this, "heddle-gc");
+    thread_ = platform::thread(main, this, "heddle-gc");  // never joined, and in a child there is another
     has_thread_ = true;
   } catch (const std::exception& e) {
     // The next request tries again; until then the heap grows.

@@ -82,9 +82,10 @@ class collector {
   void check(std::uint64_t cycle) noexcept;
   void report(const cycle_figures& c) noexcept;
 
-  heddle::detail::thread_mutex cycle_lock_{heddle::detail::lock_rank::life};
+  heddle::detail::thread_mutex cycle_lock_{heddle::detail::lock_rank::cycle};
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::primitive};
   bool has_thread_ HEDDLE_GUARDED_BY(lock_) = false;
+  heddle::detail::platform::thread thread_ HEDDLE_GUARDED_BY(lock_);
   cycle_figures last_ HEDDLE_GUARDED_BY(lock_);
   cycle_totals totals_ HEDDLE_GUARDED_BY(lock_);
   cycle_requests requests_;

@@ -28,8 +28,7 @@ void finisher::run_all(void* self) noexcept {
 void finisher::wake_thread() noexcept {
   if (!has_thread_) {
     try {
-      // Never joined, and in a child there is another.
-      ::new (static_cast<void*>(new platform::thread)) platform::thread(main, this, "heddle-gc-ends");
+      thread_ = platform::thread(main, this, "heddle-gc-ends");  // never joined, and in a child there is another
       has_thread_ = true;
     } catch (const std::exception& e) {
       std::fprintf(stderr, "heddle: destructors wait for a thread: %s\n", e.what());

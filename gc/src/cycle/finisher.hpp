@@ -23,6 +23,7 @@ class finisher {
   void wake_thread() noexcept;
 
   bool has_thread_ = false;
+  heddle::detail::platform::thread thread_;
   at_work at_work_;                                  // a fiber, or the thread
   heddle::detail::atomic<std::uint32_t> wanted_{0};  // 1: the thread is to be
 };

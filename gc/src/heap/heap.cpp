@@ -18,10 +18,11 @@ bool heap::begin(bool poisons, bool one_by_one) noexcept {
   poisons_ = poisons;
   one_by_one_ = one_by_one;
   if (centrals_ != nullptr) return true;
-  // Zero is how a central begins, so none is constructed before it is used.
   centrals_ = static_cast<central*>(collected_pages::make_tables(most_kinds * sizeof(central)));
   return centrals_ != nullptr;
 }
+
+void heap::begin_kind(kind_number number) noexcept { new (&centrals_[number]) central; }
 
 void heap::begin_sweep() noexcept {
   live_.store(0, std::memory_order_relaxed);

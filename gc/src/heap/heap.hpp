@@ -90,6 +90,8 @@ class heap {
     for (span* s = c.all; s != nullptr; s = s->next_of_kind) f(*s);
   }
   central& of(const kind& k) noexcept { return centrals_[k.number]; }
+  /// A kind with this number begins.
+  void begin_kind(kind_number number) noexcept;
   /// `poisons`: dead blocks are filled with 0xdb when they are swept, so that a use of them is seen.
   /// `one_by_one`: caches get a block at a time.
   bool begin(bool poisons, bool one_by_one) noexcept;

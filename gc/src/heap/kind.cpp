@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "heap/heap.hpp"
 #include "heddle/detail/collected_pages.hpp"
 
 namespace heddle::gc::detail {
@@ -31,17 +32,17 @@ const void* keep(const void* from, std::size_t bytes) noexcept {
   static char* at = nullptr;  // under the table's lock
   static std::size_t left = 0;
   constexpr std::size_t piece = std::size_t{1} << 20;
-  bytes = (bytes + 7) / 8 * 8;
-  if (bytes > left) {
-    const std::size_t more = std::max(bytes, piece);
+  const std::size_t taken = (bytes + 7) / 8 * 8;
+  if (taken > left) {
+    const std::size_t more = std::max(taken, piece);
     at = static_cast<char*>(collected_pages::make_tables(more));
     left = at == nullptr ? 0 : more;
     if (at == nullptr) return nullptr;
   }
   std::memcpy(at, from, bytes);
-  left -= bytes;
-  at += bytes;
-  return at - bytes;
+  left -= taken;
+  at += taken;
+  return at - taken;
 }
 
 }  // namespace
@@ -68,6 +69,7 @@ kind_number kind_table::add(const kind& k) noexcept {
   kinds_[n] = k;
   kinds_[n].number = static_cast<kind_number>(n);
   // release: so that the kind is seen as it was made; acquire half in count().
+  the_heap.begin_kind(static_cast<kind_number>(n));
   count_.store(n + 1, std::memory_order_release);
   return static_cast<kind_number>(n);
 }

@@ -84,7 +84,7 @@ class kind_table {
   kind make(const type_description& d, size_class c, bool is_array) const noexcept HEDDLE_REQUIRES(lock_);
   family* family_of(type_handle& t) noexcept HEDDLE_REQUIRES(lock_);
 
-  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::registry};
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::kinds};
   kind* kinds_ = nullptr;
   family* families_ = nullptr;
   atomic<std::size_t> count_{1};

@@ -63,7 +63,7 @@ class endings {
   void find_dead_of(const kind& k, marker& m) noexcept HEDDLE_REQUIRES(lock_);
   void find_dead_cleanups() noexcept HEDDLE_REQUIRES(lock_);
 
-  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::handoff};
+  heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::endings};
   std::deque<ending> queue_ HEDDLE_GUARDED_BY(lock_);
   ending running_ HEDDLE_GUARDED_BY(lock_);
   std::unordered_map<std::uint64_t, watched> watched_ HEDDLE_GUARDED_BY(lock_);

@@ -12,16 +12,20 @@ namespace heddle::detail {
 /// under the sanitizers (HEDDLE_LOCK_RANKS).
 enum class lock_rank : std::uint32_t {
   life = 0,       ///< a runtime starts or ends: before any other, since user code that runs under one may do it
-  primitive = 1,  ///< inside a mutex, channel ...: held while its waiter parks or is woken; several by address
-  scheduler = 2,  ///< scheduler::lock_
-  handoff = 3,    ///< machine::handoff
-  registry = 4,   ///< scheduler::pools_lock_
-  pool = 5,       ///< stacks, control blocks, timers: under it only memory is asked for
-  checks = 6,     ///< what the allocator knows of blocks when it checks every call; several in the order of classes
-  mcaches = 7,    ///< the mcaches that no thread owns
-  mcentral = 8,   ///< the spans of one class that nobody owns; several in the order of classes
-  mheap = 9,      ///< pages, and the table of huge blocks: under it nothing is locked
-  lists = 10,     ///< what a collector goes through: under it nothing is locked either; several while a thread forks
+  cycle = 1,      ///< a cycle of the collector: held by its thread, or by a thread that forks
+  primitive = 2,  ///< inside a mutex, channel ...: held while its waiter parks or is woken; several by address
+  scheduler = 3,  ///< scheduler::lock_
+  handoff = 4,    ///< machine::handoff
+  registry = 5,   ///< scheduler::pools_lock_; the threads that the collector knows, the tables of its heap
+  endings = 6,    ///< what is to be run for dead objects
+  kinds = 7,      ///< the types of the collected heap
+  mutators = 8,   ///< the threads that use it
+  pool = 9,       ///< stacks, control blocks, timers: under it only memory is asked for
+  checks = 10,    ///< what the allocator knows of blocks when it checks every call; several in the order of classes
+  mcaches = 11,   ///< the mcaches that no thread owns; the collected spans of a kind
+  mcentral = 12,  ///< the spans of one class that nobody owns; several in the order of classes
+  mheap = 13,     ///< pages, and the table of huge blocks: under it nothing is locked
+  lists = 14,     ///< what a collector goes through: under it nothing is locked either; several while a thread forks
 };
 
 /// The lock below all others: guards the few words inside a primitive for some tens of nanoseconds.
