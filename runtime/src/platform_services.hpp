@@ -43,8 +43,8 @@ bool called_by_exit() noexcept;
 /// From now on the module with this code stays loaded until the process ends: threads run in it.
 void stay_loaded() noexcept;
 /// Whether the program has a handler for a signal that can come while every thread sleeps: for a signal that is no
-/// fault of the thread that gets it.
-bool handler_may_come() noexcept;
+/// fault of the thread that gets it, nor the signal `but`.
+bool handler_may_come(int but) noexcept;
 /// Which signals the calling thread has blocked.
 sigset_t blocked_signals() noexcept;
 void block_signals(const sigset_t& these) noexcept;

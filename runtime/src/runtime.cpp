@@ -57,6 +57,11 @@ process_state& process() noexcept {
 }
 
 constinit std::atomic<int (*)() noexcept> let_through_signal{nullptr};
+/// 0: none.
+int let_through_number() noexcept {
+  const auto signal = let_through_signal.load(std::memory_order_relaxed);
+  return signal == nullptr ? 0 : signal();
+}
 
 /// Only the thread that forked lives on in the child, as a plain thread; the runtime is left where it was.
 void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
@@ -325,8 +330,7 @@ void scheduler::run_machine(machine& m) noexcept {
   while (m.wake_word.load(std::memory_order_acquire) == 0) platform::futex_wait(m.wake_word, 0);
   usual_words_.load();  // a fiber with others may have made this thread, or the monitor
   platform::block_signals(blocked_signals_);
-  if (const auto signal = let_through_signal.load(std::memory_order_relaxed); signal != nullptr)
-    platform::unblock_signal(signal());
+  if (const int number = let_through_number(); number != 0) platform::unblock_signal(number);
   m.exceptions = thread_exception_state();
   m.home.memory = &m.home_stack;
   platform::describe_thread_stack(m.home_stack.bottom, m.home_stack.size, m.home_stack.tsan_fiber);
@@ -390,7 +394,7 @@ bool scheduler::deadlocked() noexcept {
   const int before = parked();
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());
-  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come() && all_idle() &&
+  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come(let_through_number()) && all_idle() &&
          (turns() == before_all || HEDDLE_PLANTED(idle_again));
 }
 
