@@ -5,8 +5,8 @@
 
 namespace heddle::gc::detail {
 
-/// While it lives the thread is not stopped: it may hold a lock that the collector takes. Not across a suspension of the
-/// fiber, and not inside a critical_call, which does the same and more.
+/// While it lives the thread is not stopped: it may hold a lock that the collector takes. Not across a suspension of
+/// the fiber, and not inside a critical_call, which does the same and more.
 class unstoppable {
  public:
   unstoppable() noexcept { begin(); }

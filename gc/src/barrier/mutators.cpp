@@ -127,7 +127,8 @@ void mutators::close(std::uint8_t next) noexcept {
   for (mutator* m = first_; m != nullptr; m = m->next) {
     m->state->armed.store(m->state->armed.load(std::memory_order_relaxed) | armed_bits::closed,
                           std::memory_order_relaxed);
-    if ((next & armed_bits::inserting) != 0) m->state->inserts.store(1, std::memory_order_relaxed);
+    if ((next & armed_bits::inserting) != 0 && !HEDDLE_PLANTED(gc_inserts_late))
+      m->state->inserts.store(1, std::memory_order_relaxed);
   }
   // The stores above before the loads in await(); light half in mutator_state::enter().
   if (!HEDDLE_PLANTED(gc_closes_without_barrier)) platform::heavy_barrier();
@@ -136,13 +137,15 @@ void mutators::close(std::uint8_t next) noexcept {
 void mutators::await(const mutator& m) noexcept {
   if (HEDDLE_PLANTED(gc_awaits_nobody)) return;
   // acquire: so that what the mutator did inside is seen; release half in mutator_state::leave().
-  for (unsigned i = 0; m.state->critical.load(std::memory_order_acquire) != 0; ++i)
-    i < spins ? platform::cpu_relax() : sleep_briefly();
+  const auto order = HEDDLE_PLANTED(gc_awaits_relaxed) ? std::memory_order_relaxed : std::memory_order_acquire;
+  for (unsigned i = 0; m.state->critical.load(order) != 0; ++i) i < spins ? platform::cpu_relax() : sleep_briefly();
 }
 
 void mutators::open(mutator& m, std::uint8_t armed) noexcept {
+  if (HEDDLE_PLANTED(gc_open_looks_early) && sleepers_.load(std::memory_order_seq_cst) == 0)
+    return m.state->armed.store(armed, std::memory_order_release);
   // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
-  m.state->armed.store(armed, std::memory_order_release);
+  m.state->armed.store(armed, HEDDLE_PLANTED(gc_opens_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   m.state->inserts.store((armed & armed_bits::inserting) != 0 ? 1 : 0, std::memory_order_relaxed);
   // seq_cst, both: a sleeper is counted before it looks once more, so it sees the mutator open, or is seen.
   opened_.fetch_add(1, std::memory_order_seq_cst);

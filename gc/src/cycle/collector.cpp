@@ -131,13 +131,15 @@ bool collector::empty_buffers(std::uint8_t armed) noexcept {
 void collector::mark_all(cycle_figures& c) noexcept {
   marker_.drain();
   c.mark = platform::now();
+  if (HEDDLE_PLANTED(gc_one_round_only)) return (void)(the_weak_cells.decide(), empty_buffers(armed_bits::marking));
   for (;;) {
     do ++c.rounds;
     while (empty_buffers(armed_bits::marking));
     if (marker_.pending.empty() || marker_.pending.watching()) {
       the_weak_cells.decide();
       ++c.rounds;
-      if (!empty_buffers(armed_bits::marking)) return;
+      if (HEDDLE_PLANTED(gc_decided_early)) the_weak_cells.decided();
+      if (!empty_buffers(armed_bits::marking) || HEDDLE_PLANTED(gc_last_round_believed)) return;
       the_weak_cells.decided();
     } else {
       marker_.go_through_ephemerons();
@@ -163,9 +165,9 @@ void collector::cycle() noexcept {
   marker_.begin();
   the_pacer().begin_cycle();
   the_heap.begin_marking();
-  the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting,
-                                 [](mutator& m) { m.blocks.blacken(); });
+  the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting, [](mutator& m) { m.blocks.blacken(); });
   marker_.leave_trail(trail_.load(std::memory_order_relaxed));
+  if (HEDDLE_PLANTED(gc_inserts_until_roots)) the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
   visit_roots(marker_);
   marker_.reach_from("a destructor that is due");
   the_endings().visit_roots(marker_);
@@ -181,7 +183,7 @@ void collector::cycle() noexcept {
   marker_.leave_trail(nullptr);
   the_heap.begin_sweep();
   the_mutators.for_each_excluded(0, [](mutator& m) {
-    m.blocks.flush();
+    if (!HEDDLE_PLANTED(gc_caches_not_flushed)) m.blocks.flush();
     the_pacer().note(std::exchange(m.taken, 0));
   });
   the_weak_cells.decided();

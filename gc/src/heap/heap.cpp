@@ -170,7 +170,10 @@ void heap::give(span& s) noexcept {
   const thread_lock hold(c.lock);
   turn(c);
   s.in_cache = false;
-  (s.swept != c.epoch ? c.unswept : used == s.capacity ? c.full : c.partial).push(s);
+  (s.swept != c.epoch && !HEDDLE_PLANTED(gc_given_as_swept) ? c.unswept
+   : used == s.capacity                                     ? c.full
+                                                            : c.partial)
+      .push(s);
 }
 
 }  // namespace heddle::gc::detail

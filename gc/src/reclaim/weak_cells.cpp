@@ -52,9 +52,9 @@ void* weak_cells::address_in(void* const& slot) noexcept {
     {
       const critical_call inside;
       // acquire: so that the cells are seen as they have been cleared; release half in decided().
-      if (!deciding_.load(std::memory_order_acquire)) {
+      if (!deciding_.load(std::memory_order_acquire) || HEDDLE_PLANTED(gc_weak_looks_not)) {
         void* const p = __atomic_load_n(&slot, __ATOMIC_RELAXED);
-        if (inside.marking()) mutators::push(inside.self(), p);
+        if (inside.marking() && !HEDDLE_PLANTED(gc_weak_not_shaded)) mutators::push(inside.self(), p);
         return p;
       }
     }

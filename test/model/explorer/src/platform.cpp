@@ -268,10 +268,11 @@ bool is_main_thread() noexcept { return scheduler::get().active() && model::curr
 void at_end_of_thread(void (*)() noexcept) noexcept {}
 bool main_thread_gone() noexcept { return false; }
 void stay_loaded() noexcept {}
-bool handler_may_come() noexcept { return false; }
+bool handler_may_come(int) noexcept { return false; }
 bool called_by_exit() noexcept { return false; }
 sigset_t blocked_signals() noexcept { return {}; }
 void block_signals(const sigset_t&) noexcept {}
+void unblock_signal(int) noexcept {}
 void block_all_signals() noexcept {}
 void interrupt_nobody() noexcept {}
 void drop_pages(void* at, std::size_t bytes) noexcept { std::memset(at, 0, bytes); }

@@ -162,6 +162,41 @@ enum class plant : std::uint8_t {
   steps_without_acquire,      ///< a thread that steps need not see the work of the last one that did
   step_left_relaxed,          ///< the other half of that
   rest_without_acquire,       ///< a thread that ends the wait need not see that memory was noticed meanwhile
+
+  // gc: mutators and the collector
+  gc_closes_without_barrier,  ///< the collector looks whether threads are inside without the heavy barrier
+  gc_awaits_nobody,           ///< it does not look
+  gc_awaits_relaxed,          ///< it need not see what a thread has done inside
+  gc_leaves_relaxed,          ///< the other half of that
+  gc_opens_relaxed,           ///< a thread need not see what the collector has done to its data
+  gc_enters_late,             ///< a thread reads what it has to heed before it says that it is inside
+  gc_open_wakes_nobody,       ///< a thread that sleeps until it is let in is not woken
+  gc_open_looks_early,        ///< whoever lets threads in looks for sleepers before it does so
+
+  // gc: the cycle
+  gc_tests_before_only,    ///< a thread that stores does not test once more after the store
+  gc_old_not_shaded,       ///< a store tells of the new value only
+  gc_new_not_shaded,       ///< of the old value only
+  gc_inserts_late,         ///< a thread tells of first values when it is let in, not when it is kept out
+  gc_inserts_until_roots,  ///< new values are told of until roots are visited, and not meanwhile
+  gc_weak_not_shaded,      ///< an address out of a weak cell is not told of
+  gc_word_not_marked,      ///< blocks that an armed thread takes are not marked
+  gc_large_not_marked,     ///< nor is a large one
+  gc_not_blackened,        ///< nor those that it had at hand when it was armed
+  gc_marks_swept_spans,    ///< an armed thread marks blocks of spans that were swept for the next cycle
+  gc_caches_not_flushed,   ///< threads keep spans when they become unswept
+  gc_given_as_swept,       ///< a span that a thread gives back unswept goes to the swept ones
+  gc_one_round_only,       ///< the threads' buffers are emptied once
+  gc_last_round_believed,  ///< the marks are final although the last round has found something
+  gc_weak_looks_not,       ///< a thread reads a weak cell while it is decided what dies
+  gc_decided_early,        ///< the last round is not protected from weak cells
+
+  // gc: those who wait for cycles, what is to run because objects have died
+  gc_request_wakes_nobody,   ///< the collector's thread is not told of a request
+  gc_request_cleared_late,   ///< a request that comes during a cycle is forgotten
+  gc_woken_looks_not,        ///< a thread that was woken does not look whether it was its cycle
+  gc_stops_without_look,     ///< whoever ran what was due does not look once more
+  gc_two_at_work,            ///< it goes on though another has begun
 };
 
 /// The bug planted in the running exploration.
