@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_heap_at_its_limit) {
   gc::ptr<chunk> kept;
   std::thread([&] { kept = make_chunks(live); }).join();
   gc::collect();
-  const std::size_t before = gc::set_limit(limit);
+  const std::size_t limit_before = gc::set_limit(limit);
   const std::uint64_t cycles = gc::statistics().cycles;
   const auto begin = std::chrono::steady_clock::now();
   for (std::size_t made = 0; made < turnover; made += mebi) far_below([] { make_chunks(mebi); });
@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(a_heap_at_its_limit) {
   BOOST_TEST(more >= 4u);
   BOOST_TEST(more < turnover / mebi * 4, more << " cycles for " << turnover / mebi << " MiB");
   BOOST_TEST((sanitized || took < 10s), took / 1ms << " ms");
-  gc::set_limit(before);
+  gc::set_limit(limit_before);
 }
 
 /// What has died goes back to the kernel, in few mappings, and not at every cycle what is soon needed again.

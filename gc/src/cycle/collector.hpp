@@ -48,7 +48,8 @@ struct cycle_totals {
 /// Source: Go's phases; the handshakes one by one are those of Fil-C's collector.
 class collector {
  public:
-  constexpr collector() noexcept = default;
+  constexpr collector() noexcept : marker_() {}
+  ~collector() {}  // NOLINT: not the marker's: its thread works while the process ends
 
   /// Makes the thread, if there is none.
   void start() noexcept;
@@ -90,7 +91,9 @@ class collector {
   cycle_totals totals_ HEDDLE_GUARDED_BY(lock_);
   cycle_requests requests_;
   atomic<trail*> trail_{nullptr};
-  marker marker_;
+  union {
+    marker marker_;  // never destroyed
+  };
 };
 
 extern constinit collector& the_collector;
