@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Chains of ephemerons, each of whose values is the key of the next: long ones, found in the worst order, and while they
-// are being built.
+// Chains of ephemerons, each of whose values is the key of the next: long ones, found in the worst order, and while
+// they are being built.
 #include <algorithm>
 #include <atomic>
 #include <boost/test/unit_test.hpp>

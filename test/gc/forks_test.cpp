@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Children of forks, in every phase of a cycle: each has the objects as they were, makes others, collects with a thread of
-// its own and has its destructors run.
+// Children of forks, in every phase of a cycle: each has the objects as they were, makes others, collects with a thread
+// of its own and has its destructors run.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,8 +98,7 @@ BOOST_AUTO_TEST_CASE(from_threads_that_it_does_not_know) {
   static gc::ptr<witness> list;
   list = make_list(1000);
   const collecting all_the_time;
-  for (int i = 0; i != times(12); ++i)
-    std::thread([] { expect(holds_in_child([] { return goes_on(list); })); }).join();
+  for (int i = 0; i != times(12); ++i) std::thread([] { expect(holds_in_child([] { return goes_on(list); })); }).join();
   BOOST_TEST(is_whole_list(list));
   list = nullptr;
 }
@@ -131,7 +130,8 @@ BOOST_AUTO_TEST_CASE(from_fibers) {
   });
 }
 
-/// The destructor that runs meanwhile is the parent's affair: a child neither waits for it nor looks for it all the time.
+/// The destructor that runs meanwhile is the parent's affair: a child neither waits for it nor looks for it all the
+/// time.
 BOOST_AUTO_TEST_CASE(while_a_destructor_runs) {
   slow::go_on = false;
   far_below([] { gc::make<slow>(); });
@@ -152,7 +152,9 @@ BOOST_AUTO_TEST_CASE(from_a_destructor) {
   static std::atomic<int> result;
   result = -1;
   struct forking {
-    ~forking() { result = holds_in_child([] { return goes_on(nullptr); }); }
+    ~forking() {
+      result = holds_in_child([] { return goes_on(nullptr); });
+    }
   };
   far_below([] { gc::make<forking>(); });
   BOOST_TEST(collect_until([] { return result >= 0; }));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// An object that goes from one fiber to another, by every way there is, while one cycle follows the other: the stack that
-// it leaves may be scanned after that, and the one that it comes to before.
+// An object that goes from one fiber to another, by every way there is, while one cycle follows the other: the stack
+// that it leaves may be scanned after that, and the one that it comes to before.
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -234,7 +234,8 @@ BOOST_AUTO_TEST_CASE(in_the_first_fiber_and_below_it) {
     witness* const first = make_list(7).get();
     for (const timer t(some_time); !t.is_over();) {
       std::vector<heddle::join_handle<void>> fibers;
-      for (std::uint64_t i = 0; i != 20; ++i) fibers.push_back(heddle::spawn([i] { expect(is_whole_list(make_list(i))); }));
+      for (std::uint64_t i = 0; i != 20; ++i)
+        fibers.push_back(heddle::spawn([i] { expect(is_whole_list(make_list(i))); }));
       for (auto& f : fibers) f.join();
       expect(is_whole_list(first) && is_whole_list(outside));
     }

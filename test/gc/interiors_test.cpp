@@ -30,7 +30,9 @@ constexpr std::size_t mebi = std::size_t{1} << 20;
 
 struct large_with_destructor {
   large_with_destructor() noexcept { first = last = 7; }
-  ~large_with_destructor() { if (first == 7 && last == 7) ++ended; }
+  ~large_with_destructor() {
+    if (first == 7 && last == 7) ++ended;
+  }
   std::uint64_t first;
   std::array<char, 3 * mebi> middle;
   std::uint64_t last;
@@ -51,7 +53,8 @@ struct any_numbered {
 };
 template <std::size_t I>
 any_numbered make_numbered(std::uint64_t id) {
-  gc::ptr<numbered<I>> n = gc::make<numbered<I>>(make_witness(id), std::array<std::uint64_t, I % 7>{}, make_witness(id + 1));
+  gc::ptr<numbered<I>> n =
+      gc::make<numbered<I>>(make_witness(id), std::array<std::uint64_t, I % 7>{}, make_witness(id + 1));
   return {n.get(), [](const void* p, std::uint64_t i) {
             const auto& o = *static_cast<const numbered<I>*>(p);
             return o.number == I && o.a->is_whole() && o.b->is_whole() && o.a->id == i && o.b->id == i + 1;
@@ -71,7 +74,8 @@ BOOST_FIXTURE_TEST_SUITE(interiors, heddle::testing::collected_check)
 BOOST_AUTO_TEST_CASE(weak_and_plain_at_all_distances) {
   for (const std::size_t bytes : {std::size_t{1}, std::size_t{16}, std::size_t{2048}, std::size_t{32 * 1024},
                                   std::size_t{70'000}, 3 * mebi, 40 * mebi})
-    for (const std::size_t at : {std::size_t{0}, bytes / 2, bytes > 65'537 ? std::size_t{65'537} : bytes - 1, bytes - 1}) {
+    for (const std::size_t at :
+         {std::size_t{0}, bytes / 2, bytes > 65'537 ? std::size_t{65'537} : bytes - 1, bytes - 1}) {
       gc::ptr<char> inside;
       gc::weak<char> weak;
       far_below([&] {

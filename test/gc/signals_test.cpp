@@ -127,7 +127,8 @@ BOOST_AUTO_TEST_CASE(blocked_from_the_start) {
       std::thread([] {  // alarm() would be blocked
         std::this_thread::sleep_for(10s);
         ::_exit(2);
-      }).detach();
+      })
+          .detach();
       std::thread([&] { collect_with_all_blocked(with_fibers); }).join();
       ::_exit(0);
     }
@@ -141,7 +142,8 @@ BOOST_AUTO_TEST_CASE(blocked_from_the_start) {
 BOOST_AUTO_TEST_CASE(in_the_midst_of_other_handlers) {
   static std::atomic<int> handled;
   handled = 0;
-  struct sigaction ours {}, theirs {};
+  struct sigaction ours {
+  }, theirs{};
   ours.sa_handler = [](int) {
     for (int i = 0; i != 20'000; ++i) asm volatile("" : : : "memory");
     ++handled;

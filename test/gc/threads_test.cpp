@@ -152,7 +152,8 @@ BOOST_AUTO_TEST_CASE(that_make_nothing_themselves) {
   thread.join();
 }
 
-/// Megabytes of a frame are looked at in one go: others, which beat regularly, do not stand still for as long as a slice.
+/// Megabytes of a frame are looked at in one go: others, which beat regularly, do not stand still for as long as a
+/// slice.
 BOOST_AUTO_TEST_CASE(with_a_very_large_frame) {
   std::atomic<bool> over{false};
   pthread_t large;

@@ -21,15 +21,21 @@ thread_locals& locals() noexcept {
 
 void scan_locals(root_sink& sink, pthread_t thread) noexcept { (void)locals().scan(sink, thread); }
 
-}  // namespace
-
-void visit_roots(marker& m) noexcept {
+void visit_static_roots(marker& m) noexcept {
   m.reach_from("gc::root");
   scan_root_cells(m);
   m.reach_from("a channel, a future or a fiber-local variable");
   scan_ranges(m);
   m.reach_from("a variable with static storage");
   scan_globals(m);
+}
+
+}  // namespace
+
+/// What has static storage is visited twice. A thread may have seen that it is not armed, and store into a global after
+/// that has been visited; when its stack has been scanned, it has done so, or the stack has the address.
+void visit_roots(marker& m) noexcept {
+  visit_static_roots(m);
   try {
     if (!locals().is_current()) locals().refresh();
   } catch (const std::bad_alloc&) {
@@ -39,6 +45,7 @@ void visit_roots(marker& m) noexcept {
   if (m.leaves_trail()) m.drain();  // a caller of explain() has the address on its stack: other reasons come first
   m.reach_from("a stack, a register, a thread-local variable or what a fiber begins with");
   scan_stacks(m, scan_locals);
+  visit_static_roots(m);
 }
 
 }  // namespace heddle::gc::detail
