@@ -19,7 +19,7 @@ thread_locals& locals() noexcept {
   return l.value;
 }
 
-void scan_locals(root_sink& sink, pthread_t thread) noexcept { (void)locals().scan(sink, thread); }
+bool scan_locals(root_sink& sink, pthread_t thread) noexcept { return locals().scan(sink, thread); }
 
 void visit_static_roots(marker& m) noexcept {
   m.reach_from("gc::root");
@@ -32,8 +32,6 @@ void visit_static_roots(marker& m) noexcept {
 
 }  // namespace
 
-/// What has static storage is visited twice. A thread may have seen that it is not armed, and store into a global after
-/// that has been visited; when its stack has been scanned, it has done so, or the stack has the address.
 void visit_roots(marker& m) noexcept {
   visit_static_roots(m);
   try {
@@ -45,7 +43,6 @@ void visit_roots(marker& m) noexcept {
   if (m.leaves_trail()) m.drain();  // a caller of explain() has the address on its stack: other reasons come first
   m.reach_from("a stack, a register, a thread-local variable or what a fiber begins with");
   scan_stacks(m, scan_locals);
-  visit_static_roots(m);
 }
 
 }  // namespace heddle::gc::detail

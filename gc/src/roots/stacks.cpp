@@ -70,10 +70,8 @@ class scan {
   void scan_thread(const thread_registration& t) noexcept {
     if (stopped_.stop(t.number()) != answer::stopped) return;
     scan_fiber();
-    if (scan_interrupted_thread(stopped_, t, sink_)) {
-      if (also_ != nullptr) also_(sink_, t.handle());
+    if (scan_interrupted_thread(stopped_, t, sink_) && (also_ == nullptr || also_(sink_, t.handle())))
       fibers_.mark_thread(t.mark());
-    }
     stopped_.release();
   }
 

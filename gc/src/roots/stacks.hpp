@@ -10,8 +10,9 @@
 
 namespace heddle::gc::detail {
 
-/// Is called while a known thread is stopped, to read its thread-locals. Under the same rules as a sink.
-using of_stopped_thread = void (*)(root_sink& sink, pthread_t thread);
+/// Is called while a known thread is stopped, to read its thread-locals. Under the same rules as a sink. False: not
+/// all could be read; the thread is let go, and asked again.
+using of_stopped_thread = bool (*)(root_sink& sink, pthread_t thread);
 
 /// Scans the stack of every fiber and of every known thread once, each at a moment when it does not run; the others run
 /// on meanwhile. Fibers and threads that begin meanwhile are scanned too, unless a scanned one has begun them.
