@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "heap_profile.hpp"
+#include "heddle/detail/size_class.hpp"
 #include "mcache.hpp"
 #include "scavenger.hpp"
-#include "heddle/detail/size_class.hpp"
 #include "span.hpp"
 
 namespace heddle::detail {

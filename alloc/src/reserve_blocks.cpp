@@ -5,8 +5,8 @@
 #include <bit>
 #include <new>
 
-#include "os.hpp"
 #include "heddle/detail/size_class.hpp"
+#include "os.hpp"
 
 namespace heddle::detail {
 

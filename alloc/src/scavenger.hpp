@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "heddle/detail/platform.hpp"
+#include "heddle/detail/size_class.hpp"
 #include "page_allocator.hpp"
 #include "scavenger_thread.hpp"
-#include "heddle/detail/size_class.hpp"
 #include "span.hpp"
 #include "step_pace.hpp"
 

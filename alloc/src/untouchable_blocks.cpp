@@ -3,9 +3,9 @@
 
 #include <bit>
 
+#include "heddle/detail/size_class.hpp"
 #include "misuse.hpp"
 #include "os.hpp"
-#include "heddle/detail/size_class.hpp"
 
 namespace heddle::detail {
 

@@ -302,7 +302,8 @@ bool descriptor_may_signal() noexcept {
 bool handler_may_come(int but) noexcept {
   for (int signal = 1; signal != NSIG; ++signal) {
     if (std::find(faults.begin(), faults.end(), signal) != faults.end()) continue;
-    if (signal == but || signal == SIGPROF || signal == SIGVTALRM) continue;  // while all sleep, no time of theirs passes
+    if (signal == but || signal == SIGPROF || signal == SIGVTALRM)
+      continue;  // while all sleep, no time of theirs passes
     if (has_handler(signal) && (signal != SIGIO || descriptor_may_signal())) return true;
   }
   return false;

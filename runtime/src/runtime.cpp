@@ -394,8 +394,8 @@ bool scheduler::deadlocked() noexcept {
   const int before = parked();
   const std::size_t threads = platform::process_threads();
   const int always = std::min(before, parked());
-  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come(let_through_number()) && all_idle() &&
-         (turns() == before_all || HEDDLE_PLANTED(idle_again));
+  return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come(let_through_number()) &&
+         all_idle() && (turns() == before_all || HEDDLE_PLANTED(idle_again));
 }
 
 bool scheduler::nobody_left() noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Graphs that fibers on both kinds of stacks, and plain threads, change at random while the collector runs all the time.
-// Each object knows what must be in it: one that was taken for dead, and is still reached, does not.
+// Graphs that fibers on both kinds of stacks, and plain threads, change at random while the collector runs all the
+// time. Each object knows what must be in it: one that was taken for dead, and is still reached, does not.
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -22,7 +22,7 @@ namespace gc = heddle::gc;
 using namespace std::chrono_literals;
 
 struct object {
-  std::array<gc::ptr<object>, 3> own;         // changed by the one that has made it, before others see it
+  std::array<gc::ptr<object>, 3> own;                 // changed by the one that has made it, before others see it
   std::array<gc::atomic<gc::ptr<object>>, 2> shared;  // changed by anybody
   std::uint64_t id = 0;
   std::uint64_t check = 0;

@@ -13,7 +13,7 @@ namespace heddle::gc::detail {
 
 /// Up to 64 free blocks of a span, which count as allocated already. All zero: none, of no kind.
 struct cache_slot {
-  std::uint64_t free;   ///< bit i: the block at base + i * size
+  std::uint64_t free;  ///< bit i: the block at base + i * size
   char* base;
   std::uint32_t size;
   std::uint16_t next_word;  ///< of the span's bits

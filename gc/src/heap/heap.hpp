@@ -46,7 +46,7 @@ struct alignas(64) central {
   span* all HEDDLE_GUARDED_BY(lock) = nullptr;
   std::size_t spans HEDDLE_GUARDED_BY(lock) = 0;
   std::size_t bytes HEDDLE_GUARDED_BY(lock) = 0;  ///< of all spans
-  atomic<std::size_t> live{0};                    ///< bytes of blocks that the last sweep has left, as far as it has come
+  atomic<std::size_t> live{0};  ///< bytes of blocks that the last sweep has left, as far as it has come
 };
 
 /// Sizes of the heap, in bytes.

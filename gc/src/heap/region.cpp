@@ -37,7 +37,8 @@ bool region_table::reach(std::uintptr_t first, std::uintptr_t last) noexcept {
     table_[i].store(r, std::memory_order_release);  // release: so that its tables are seen; acquire half in find()
     const std::uintptr_t begin = i << region::shift;
     const std::uintptr_t least = least_.load(std::memory_order_relaxed);
-    const std::uintptr_t end = std::max(begin + region::bytes, least == ~std::uintptr_t{0} ? 0 : least + extent_.load(std::memory_order_relaxed));
+    const std::uintptr_t end = std::max(
+        begin + region::bytes, least == ~std::uintptr_t{0} ? 0 : least + extent_.load(std::memory_order_relaxed));
     extent_.store(end - std::min(least, begin), std::memory_order_relaxed);
     // release: so that the extent is no older; acquire half in find(). Meanwhile it is too large, which does no harm.
     least_.store(std::min(least, begin), std::memory_order_release);

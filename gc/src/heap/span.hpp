@@ -19,15 +19,15 @@ namespace heddle::gc::detail {
 struct span {
   char* start;
   const kind* of;
-  region* in;              ///< of its first page
-  std::uint32_t first;     ///< the number of that page in the region
+  region* in;           ///< of its first page
+  std::uint32_t first;  ///< the number of that page in the region
   std::uint32_t pages;
   std::uint32_t capacity;
   std::uint32_t swept;
   std::size_t block_bytes;
-  bool zeroed;    ///< no block has been used: all of it reads as zeros
-  bool in_cache;  ///< of a mutator. Under the lock of its central
-  span* next;     ///< in the one list that has it
+  bool zeroed;         ///< no block has been used: all of it reads as zeros
+  bool in_cache;       ///< of a mutator. Under the lock of its central
+  span* next;          ///< in the one list that has it
   span* next_of_kind;  ///< all spans of the kind, under the lock of its central
   span* previous_of_kind;
   bit_word* constructed;  ///< kinds with a destructor: blocks whose destructor is to run; else null

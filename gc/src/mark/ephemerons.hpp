@@ -15,8 +15,8 @@ struct ephemeron_cell {
 };
 
 /// Ephemeron cells that are alive and whose keys have not been reached. When all else has been marked they are found by
-/// their keys: each object that is reached from then on is looked up. So a chain of them takes time in proportion to its
-/// length.
+/// their keys: each object that is reached from then on is looked up. So a chain of them takes time in proportion to
+/// its length.
 class ephemerons {
  public:
   constexpr ephemerons() noexcept = default;

@@ -85,7 +85,8 @@ void marker::scan_ephemeron(const char* start) noexcept {
 void marker::go_through_ephemerons() noexcept {
   if (!pending.watch()) end_without_memory();
   pending.for_each_left([this](ephemeron_cell& c) {
-    const block key = the_regions.find(reinterpret_cast<std::uintptr_t>(word_at(reinterpret_cast<const char*>(&c.key))));
+    const block key =
+        the_regions.find(reinterpret_cast<std::uintptr_t>(word_at(reinterpret_cast<const char*>(&c.key))));
     if (key && key.is_marked()) reached(key.start);
   });
   drain();

@@ -35,8 +35,8 @@ class marker final : public root_sink {
   }
   /// Goes through all that waits, until nothing does.
   void drain() noexcept;
-  /// All that is reached otherwise has been marked: from now on ephemerons are found by their keys. Those whose keys have
-  /// been marked meanwhile keep their values.
+  /// All that is reached otherwise has been marked: from now on ephemerons are found by their keys. Those whose keys
+  /// have been marked meanwhile keep their values.
   void go_through_ephemerons() noexcept;
 
   /// Gives back memory that a deep graph has needed.

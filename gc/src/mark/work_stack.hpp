@@ -8,8 +8,8 @@
 
 namespace heddle::gc::detail {
 
-/// A stack of words in pieces that the kernel gives: it takes no lock of the program, since a thread may be stopped that
-/// holds it.
+/// A stack of words in pieces that the kernel gives: it takes no lock of the program, since a thread may be stopped
+/// that holds it.
 class work_stack {
  public:
   constexpr work_stack() noexcept = default;

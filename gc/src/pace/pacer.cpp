@@ -19,9 +19,10 @@ void pacer::end_marking(std::size_t live) noexcept {
   const std::size_t allocated = allocated_.load(std::memory_order_relaxed);
   const std::size_t during = allocated - std::min(allocated, at_begin_);
   const std::size_t wanted = percent();
-  std::size_t room = wanted == 0 ? std::size_t{1} << 46
-                                 : std::max(floor, static_cast<std::size_t>(static_cast<double>(live) / 100 *
-                                                                            static_cast<double>(wanted)));
+  std::size_t room =
+      wanted == 0
+          ? std::size_t{1} << 46
+          : std::max(floor, static_cast<std::size_t>(static_cast<double>(live) / 100 * static_cast<double>(wanted)));
   if (const std::size_t most = limit(); most != 0) {
     // Close to the limit there is a cycle for each sixteenth of it at most: so a program at its limit goes on.
     const std::size_t left = most > live ? most - live : 0;

@@ -4,9 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 
 #include "barrier/words.hpp"
 #include "heddle/detail/platform.hpp"
@@ -75,9 +75,10 @@ int suspension::take_signal() noexcept {
     if (::sigaction(number, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) continue;
     if (::sigaction(number, &ours, nullptr) == 0) return number;
   }
-  std::fputs("heddle: the collector needs a real-time signal that nobody handles, and there is none: the stacks of "
-             "running threads cannot be scanned\n",
-             stderr);
+  std::fputs(
+      "heddle: the collector needs a real-time signal that nobody handles, and there is none: the stacks of "
+      "running threads cannot be scanned\n",
+      stderr);
   std::abort();
 }
 

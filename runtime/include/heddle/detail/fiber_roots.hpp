@@ -57,8 +57,8 @@ HEDDLE_EXPORT void visit_interrupted_fiber(word_visitor& v, fiber& f, std::uintp
 /// In a child that was forked by a fiber: tells of the stack that the fiber stood on, if the pointer lies there; else
 /// false.
 HEDDLE_EXPORT bool visit_forked_stack(word_visitor& v, std::uintptr_t stack_pointer) noexcept;
-/// Kernel threads that run fibers do not block the signal that this function names, even if the program blocks all: those
-/// made from now on. They call it when they begin. Once, before the first runtime.
+/// Kernel threads that run fibers do not block the signal that this function names, even if the program blocks all:
+/// those made from now on. They call it when they begin. Once, before the first runtime.
 HEDDLE_EXPORT void let_through(int (*signal)() noexcept) noexcept;
 
 /// Has the runtime keep its blocks whole over forks, from the first call on. What pthread_atfork() is given later is

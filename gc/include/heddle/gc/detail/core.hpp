@@ -20,15 +20,15 @@ enum class scanning : std::uint8_t {
   conservative,  ///< every aligned word may be one
 };
 
-/// What the collector knows of a type. One constant for each; the collector copies it when the first object is made, but
-/// for `destroy`, which must stay callable while objects exist.
+/// What the collector knows of a type. One constant for each; the collector copies it when the first object is made,
+/// but for `destroy`, which must stay callable while objects exist.
 struct type_description {
-  const char* name;             ///< as people read it; ended by zero
-  std::uint32_t size;           ///< bytes of an object, or of an element of an array
-  std::uint32_t alignment;      ///< at most 16
+  const char* name;         ///< as people read it; ended by zero
+  std::uint32_t size;       ///< bytes of an object, or of an element of an array
+  std::uint32_t alignment;  ///< at most 16
   scanning how;
-  std::uint32_t slot_count;     ///< precise: how many offsets
-  const std::uint32_t* slots;   ///< precise: the offsets of words that hold an address or null, ascending, in bytes
+  std::uint32_t slot_count;         ///< precise: how many offsets
+  const std::uint32_t* slots;       ///< precise: the offsets of words that hold an address or null, ascending, in bytes
   void (*destroy)(void*) noexcept;  ///< the destructor of one; null: trivial
 };
 

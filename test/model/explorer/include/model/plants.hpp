@@ -192,11 +192,11 @@ enum class plant : std::uint8_t {
   gc_decided_early,        ///< the last round is not protected from weak cells
 
   // gc: those who wait for cycles, what is to run because objects have died
-  gc_request_wakes_nobody,   ///< the collector's thread is not told of a request
-  gc_request_cleared_late,   ///< a request that comes during a cycle is forgotten
-  gc_woken_looks_not,        ///< a thread that was woken does not look whether it was its cycle
-  gc_stops_without_look,     ///< whoever ran what was due does not look once more
-  gc_two_at_work,            ///< it goes on though another has begun
+  gc_request_wakes_nobody,  ///< the collector's thread is not told of a request
+  gc_request_cleared_late,  ///< a request that comes during a cycle is forgotten
+  gc_woken_looks_not,       ///< a thread that was woken does not look whether it was its cycle
+  gc_stops_without_look,    ///< whoever ran what was due does not look once more
+  gc_two_at_work,           ///< it goes on though another has begun
 };
 
 /// The bug planted in the running exploration.
