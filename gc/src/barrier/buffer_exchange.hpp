@@ -18,7 +18,7 @@ struct buffer_queue {
 using buffer_queue = boost::lockfree::queue<shade_buffer*, boost::lockfree::capacity<1000> >;
 #endif
 
-/// Buffers on their way. What finds no room is linked in a list behind a lock: that is rare, and nothing is lost.
+/// Buffers on their way. A buffer that finds no room goes to a list behind a lock: that is rare, and nothing is lost.
 class buffer_exchange {
  public:
   void put(shade_buffer& b) noexcept {

@@ -207,7 +207,7 @@ std::uint8_t critical_call::enter_slowly() noexcept {
 
 namespace {
 
-/// Whether the slot lies on the caller's stack: what has been there was found when that was scanned, or will be.
+/// Whether the slot lies on the caller's stack. The scan of that stack finds its values, or has found them.
 bool on_own_stack(const mutator& m, const void* slot) noexcept {
   const auto at = reinterpret_cast<std::uintptr_t>(slot);
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));

@@ -9,7 +9,7 @@ namespace heddle::gc::detail {
 
 /// At most one thread or fiber runs what is due, and nothing that is due is left alone.
 ///
-/// Whoever has made something due calls begin(), and has run() called somewhere if that says so. What is due is kept
+/// A thread that makes something due calls begin(), and has run() called somewhere if that says so. What is due is kept
 /// under a lock elsewhere.
 class at_work {
  public:
@@ -17,7 +17,7 @@ class at_work {
 
   /// True: nobody is at it; the caller must see to it that somebody calls run().
   bool begin() noexcept {
-    // seq_cst: one who is about to stop sees what is due, or we see that it has stopped; half in run().
+    // seq_cst: a runner that is about to stop sees what is due, or we see that it has stopped; half in run().
     return word_.exchange(1, std::memory_order_seq_cst) == 0;
   }
   /// Nobody could be found to call run().

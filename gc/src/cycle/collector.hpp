@@ -39,9 +39,10 @@ struct cycle_totals {
 /// 2. Mutators are armed, one after the other; their blocks at hand become black. From then on stores are told of.
 /// 3. Roots are visited: registered ones, globals, thread-locals, stacks. Until all stacks have been scanned new values
 ///    are told of, too; from then on only those that are overwritten.
-/// 4. What waits is gone through; then the mutators' buffers are emptied and gone through, until a round finds nothing
-///    that was not marked. The last of these is held while nobody may look at weak cells.
-/// 5. Weak cells are cleared, what has died is queued for its destructors.
+/// 4. The marker goes through all that waits. Then it empties the mutators' buffers and goes through them, until a
+/// round
+///    finds nothing that was not marked. The last round is held while no thread may look at weak cells.
+/// 5. Weak cells are cleared, dead objects are queued for their destructors.
 /// 6. Mutators are disarmed, their spans become unswept.
 /// 7. Spans are swept by the collector, and by the threads that allocate.
 ///

@@ -7,14 +7,14 @@
 // threads and executes a heavy barrier before it looks at anything. A thread may have read "not armed" just before, and
 // store long afterwards. What becomes of the two values then?
 //
-// The old one is found, in a program without data races: whoever has read it out of the slot did so before this
+// The old one is found, in a program without data races: a thread that has read it out of the slot did so before this
 // thread's test, so before the collector looked at its stack. Slots that threads change at the same time are
 // gc::atomic's, whose functions exclude the collector meanwhile.
 //
 // The new one need not be: the collector may have gone through the slot, a global say, before the store, and the thread
 // forgets the address before the collector looks at its stack. So it tests once more after the store. If it is not
-// armed by then, the store came before the heavy barrier, and the collector sees it in the slot. One who is armed at
-// the first test stores inside a function of the collector: no cycle ends or begins between what it tells of and the
+// armed by then, the store came before the heavy barrier, and the collector sees it in the slot. A thread that is armed
+// at the first test stores inside a function of the collector: no cycle ends or begins between what it tells of and the
 // store.
 //
 // Source: the hybrid barrier of Go 1.8 (A. Clements, R. Hudson, proposal 17503).
