@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(no_more_memory, *boost::unit_test::enable_if<!sanitized>())
     leave(96 * mebi);
     ::_exit(fill_and_go_on([] { return gc::make<chunk>(); }));
   });
-  BOOST_TEST(end.signal == 0);
+  BOOST_TEST(end.signal == 0, end.text);
   BOOST_TEST(end.status == 0, end.text);
 }
 
@@ -161,13 +161,14 @@ BOOST_AUTO_TEST_CASE(memory_goes_back, *boost::unit_test::enable_if<!sanitized>(
   std::size_t full = 0;
   for (int i = 0; i != 3; ++i)
     std::thread([&] {
-      const gc::ptr<chunk> kept = make_chunks(150 * mebi);
+      const gc::ptr<chunk> kept[] = {make_chunks(50 * mebi), make_chunks(50 * mebi), make_chunks(50 * mebi)};
       full = status("VmRSS");
-      BOOST_TEST((kept != nullptr));
+      BOOST_TEST((kept[2] != nullptr));
     }).join();
   BOOST_TEST(full > 150 * mebi);
   gc::collect();
-  BOOST_TEST(gc::statistics().heap_bytes < 60 * mebi);
+  // A word somewhere in the C library may look like the address of one of them, or of two.
+  BOOST_TEST(gc::statistics().heap_bytes < 120 * mebi);
   BOOST_TEST(mappings() < mappings_before + 500);
 }
 

@@ -28,10 +28,14 @@ void work_stack::retreat() noexcept {
   left_ = 0;
 }
 
-void work_stack::trim() noexcept {
-  while (spare_ != nullptr) {
-    piece* const p = spare_;
-    spare_ = p->below;
+void work_stack::trim() noexcept { shrink_to(kept_pieces); }
+
+void work_stack::shrink_to(std::size_t pieces) noexcept {
+  piece** link = &spare_;
+  for (std::size_t kept = 0; kept != pieces && *link != nullptr; ++kept) link = &(*link)->below;
+  while (*link != nullptr) {
+    piece* const p = *link;
+    *link = p->below;
     collected_pages::free_tables(p, sizeof(piece));
   }
 }

@@ -15,7 +15,7 @@ class work_stack {
   constexpr work_stack() noexcept = default;
   work_stack(const work_stack&) = delete;
   work_stack& operator=(const work_stack&) = delete;
-  ~work_stack() { trim(); }
+  ~work_stack() { shrink_to(0); }
 
   bool empty() const noexcept { return at_ == nullptr; }
   /// False: no memory.
@@ -33,7 +33,7 @@ class work_stack {
       retreat();
     return w;
   }
-  /// Gives its memory back; it is empty.
+  /// Gives memory back, but for what a cycle needs when the kernel has none. It is empty.
   void trim() noexcept;
 
  private:
@@ -42,7 +42,9 @@ class work_stack {
     piece* below;
     std::uint64_t words[capacity];
   };
+  static constexpr std::size_t kept_pieces = 16;
   bool extend() noexcept;
+  void shrink_to(std::size_t pieces) noexcept;
   void retreat() noexcept;
 
   std::uint64_t* at_ = nullptr;  // null: empty. Else never at the begin of a piece
