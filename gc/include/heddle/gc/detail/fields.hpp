@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "heddle/detail/config.hpp"
+
 namespace heddle::gc::detail {
 
 template <class... T>
