@@ -29,7 +29,9 @@ class scan {
 
   void run() noexcept {
     constexpr unsigned patient = 4;  // passes that let a claimed fiber go on
-    for (unsigned pass = 0; !(fibers_.scan_suspended(pass >= patient) & threads_scanned()); ++pass) {
+    for (unsigned pass = 0;; ++pass) {
+      const bool no_fiber_is_left = fibers_.scan_suspended(pass >= patient);
+      if (threads_scanned() && no_fiber_is_left) return;
       scan_running();
       scan_threads();
       if (pass >= patient) pause_a_little();
