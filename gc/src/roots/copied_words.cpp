@@ -33,7 +33,8 @@ ssize_t copy_by_address(void* to, const void* from, std::size_t n) noexcept {
     at += part;
     n -= part;
   }
-  return ::syscall(SYS_process_vm_readv, ::getpid(), &here, 1, there, pages, 0);
+  // Whole registers: what an int leaves in the upper half of one would be flags.
+  return ::syscall(SYS_process_vm_readv, ::getpid(), &here, 1UL, there, pages, 0UL);
 }
 
 /// For want of anything better: faults where there is no memory.
@@ -51,6 +52,8 @@ std::size_t copy_by_pipe(void* to, const void* from, std::size_t n) noexcept {
   int ends[2];
   if (::syscall(SYS_pipe2, ends, O_CLOEXEC | O_NONBLOCK) != 0)
     return copy_at_risk(to, from, n);  // no descriptor is free
+  // A page at a time: of one that follows and cannot be read the kernel takes the part before it along.
+  n = std::min(n, rest_of_page(static_cast<const char*>(from)));
   const ssize_t written = ::syscall(SYS_write, ends[1], from, n);
   const ssize_t got = written > 0 ? ::syscall(SYS_read, ends[0], to, written) : 0;
   ::syscall(SYS_close, ends[0]);
