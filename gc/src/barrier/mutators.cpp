@@ -23,6 +23,9 @@ constinit wait_histogram the_waits;
 
 namespace {
 
+/// Full buffers on their way to the marker, from which on a mutator looks itself what is marked: 64 KiB of them.
+constexpr std::size_t enough_queued = 16;
+
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
 constexpr unsigned spins = 1;
 void sleep_briefly() noexcept { platform::yield_thread(); }
@@ -60,6 +63,10 @@ void end_without_memory(const char* what) noexcept {
 
 shade_buffer* mutators::take_full() noexcept { return full_buffers().get(); }
 
+std::size_t mutators::count_queued() noexcept { return full_buffers().queued(); }
+shade_buffer* mutators::take_queued() noexcept { return full_buffers().get_queued(); }
+shade_buffer* mutators::take_listed() noexcept { return full_buffers().get_listed(); }
+
 void mutators::recycle(shade_buffer& b) noexcept {
   b.count = 0;
   empty_buffers().put(b);
@@ -69,7 +76,19 @@ void mutators::push(mutator& m, const void* p) noexcept {
   if (p == nullptr) return;
   if (m.shades == nullptr && (m.shades = get_empty()) == nullptr) end_without_memory("note what it must keep");
   m.shades->addresses[m.shades->count++] = p;
-  if (m.shades->count == shade_buffer::capacity) hand_over(m);
+  if (m.shades->count != shade_buffer::capacity) return;
+  // The marker is behind: what it has marked already need not wait for it.
+  if (count_queued() >= enough_queued) drop_marked(*m.shades);
+  if (m.shades->count > shade_buffer::capacity / 2) hand_over(m);
+}
+
+void mutators::drop_marked(shade_buffer& b) noexcept {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i != b.count; ++i) {
+    const block of = the_regions.find(reinterpret_cast<std::uintptr_t>(b.addresses[i]));
+    if (of && !of.is_marked()) b.addresses[kept++] = b.addresses[i];
+  }
+  b.count = kept;
 }
 
 bool mutators::hand_over(mutator& m) noexcept {

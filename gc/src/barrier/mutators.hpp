@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "barrier/words.hpp"
 #include "heddle/detail/thread_mutex.hpp"
@@ -49,6 +50,22 @@ class mutators {
 
   /// A buffer that mutators have filled, or null. The caller gives it back by recycle().
   static shade_buffer* take_full() noexcept;
+  /// f(shade_buffer&) for each that was filled before the call, and perhaps for some that are filled meanwhile; gives
+  /// them back. A thread that fills them as fast as f empties them does not keep it for ever.
+  template <class F>
+  static void for_each_full(F f) noexcept {
+    std::size_t queued = count_queued();
+    shade_buffer* listed = take_listed();
+    for (shade_buffer* b = nullptr; queued != 0 && (b = take_queued()) != nullptr; --queued) {
+      f(*b);
+      recycle(*b);
+    }
+    while (listed != nullptr) {
+      shade_buffer& b = *std::exchange(listed, listed->next);
+      f(b);
+      recycle(b);
+    }
+  }
   static void recycle(shade_buffer& b) noexcept;
   /// Tells of p. Inside.
   static void push(mutator& m, const void* p) noexcept;
@@ -62,6 +79,10 @@ class mutators {
   void forget_others() noexcept;
 
  private:
+  static std::size_t count_queued() noexcept;
+  static shade_buffer* take_queued() noexcept;
+  static shade_buffer* take_listed() noexcept;
+  static void drop_marked(shade_buffer& b) noexcept;
   void close(std::uint8_t next) noexcept HEDDLE_REQUIRES(lock_);
   static void await(const mutator& m) noexcept;
   void open(mutator& m, std::uint8_t armed) noexcept;

@@ -119,10 +119,9 @@ bool collector::empty_buffers(std::uint8_t armed) noexcept {
   the_mutators.for_each_excluded(armed, [](mutator& m) { mutators::hand_over(m); });
   const std::size_t before = marker_.marked();
   marker_.reach_from("a store while the collector marked");
-  while (shade_buffer* const b = mutators::take_full()) {
-    for (std::size_t i = 0; i != b->count; ++i) marker_.visit_if_allocated(b->addresses[i]);
-    mutators::recycle(*b);
-  }
+  mutators::for_each_full([this](shade_buffer& b) {
+    for (std::size_t i = 0; i != b.count; ++i) marker_.visit_if_allocated(b.addresses[i]);
+  });
   marker_.drain();
   return marker_.marked() != before;
 }
