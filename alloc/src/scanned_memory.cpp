@@ -38,7 +38,7 @@ void scanned_memory::remove(scanned_range& r) noexcept { ranges.remove(r); }
 void scanned_memory::for_each(visitor* f, void* context) noexcept {
   ranges.for_each(most_at_once, [&](const scanned_range& r) {
     if (!r.is_listed()) return std::size_t{1};  // another collector's place in the list
-    // acquire: so that what was made zero is; release half in scanned_range::begins_value().
+    // acquire: so that what was made zero is; release half in scanned_range::grow().
     const std::size_t bytes = r.bytes_.load(std::memory_order_acquire);
     if (bytes != 0) f(context, r.from_, bytes);
     return 1 + bytes / sizeof(void*);

@@ -131,7 +131,6 @@ fiber* fiber_pool::build() {
   if (unbuilt_ == slabs_.size()) grow();
   slab& s = slabs_[unbuilt_];
   ++built_;
-  built_ever_.store(built_ever_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   return ::new (s.fibers + s.used++) fiber;
 }
 
@@ -236,7 +235,6 @@ void fill_or_else(fiber& f, const closure_type& type, void* from, GiveBack give_
   // From here on the fiber counts as one that lives, so its scheduler stays. Moving the closure is user code: no thread
   // that ends the runtime waits for a visitor meanwhile.
   fill_or_else(*f, type, from, [&] { visit()->take_back(f); });
-  await_births();
   visit()->inject(f);
   return f;
 }

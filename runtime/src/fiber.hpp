@@ -137,8 +137,6 @@ class fiber_pool {
   void end_walk() noexcept;
   /// Afterwards a block whose address the caller has got by a race is seen as it was built.
   void see_built() noexcept { const thread_lock hold(lock_); }
-  /// Blocks built so far; grows only.
-  std::size_t built_ever() const noexcept { return built_ever_.load(std::memory_order_relaxed); }
   /// Copies slabs at higher addresses than `after`, which may be null, at most n; returns how many. Within a walk.
   std::size_t slabs_after(const fiber* after, slab* out, std::size_t n) noexcept;
   /// Around fork(): the pool is at rest meanwhile.
@@ -186,7 +184,6 @@ class fiber_pool {
   std::size_t unbuilt_ HEDDLE_GUARDED_BY(lock_) = 0;     // slabs before this one are built
   bool walked_ HEDDLE_GUARDED_BY(lock_) = false;
   bool trim_later_ HEDDLE_GUARDED_BY(lock_) = false;  // somebody wanted to, during a walk
-  atomic<std::size_t> built_ever_{0};
   atomic<std::uint64_t> id_blocks_{0};
 };
 

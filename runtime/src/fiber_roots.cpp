@@ -19,7 +19,6 @@ namespace heddle::detail {
 
 constinit atomic<std::uint8_t> scan_epoch{0};
 constinit atomic<bool> scanning{false};
-constinit atomic<std::uint32_t> births_held{0};
 
 namespace {
 
@@ -81,13 +80,6 @@ void tell_waiters() noexcept {
 void await_scan(const fiber& f) noexcept {
   if (f.mark.hold() != scan_hold::scanned || !scanning.load(std::memory_order_relaxed)) return;
   on_home_stack([&f] { await_hold([&f] { return f.mark.hold() != scan_hold::scanned; }); });
-}
-
-void await_births() noexcept {
-  platform::light_barrier();  // the fiber's state before the look; heavy half in fibers_held()
-  // acquire: so that the stop is over; release half in ~fibers_held().
-  for (std::uint32_t n = 0; (n = births_held.load(std::memory_order_acquire)) != 0;)
-    platform::futex_wait(births_held, n);
 }
 
 std::uint8_t mark_of_thread() noexcept {

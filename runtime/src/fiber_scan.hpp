@@ -11,8 +11,6 @@ namespace heddle::detail {
 
 /// A collector has holds of fibers, or may have.
 extern atomic<bool> scanning __attribute__((visibility("hidden")));
-/// Not 0: plain threads that have made a fiber wait before they make it runnable.
-extern atomic<std::uint32_t> births_held __attribute__((visibility("hidden")));
 /// Wakes machines that wait for the end of a hold.
 void tell_waiters() noexcept;
 

@@ -26,8 +26,6 @@ extern atomic<std::uint8_t> scan_epoch __attribute__((visibility("hidden")));
 void resume_unscanned(machine& m, fiber& f) noexcept;
 /// Waits while a scan reads memory of f that the caller is about to free.
 void await_scan(const fiber& f) noexcept;
-/// A plain thread has made a fiber: waits while no fiber may begin.
-void await_births() noexcept;
 /// The mark that fibers made by the calling plain thread begin with.
 std::uint8_t mark_of_thread() noexcept;
 /// In a child: the collector's thread is gone. `forking`: the fiber that the only thread was, or null.

@@ -36,7 +36,7 @@ struct mutator_state {
   /// Returns the bits to heed from here to leave().
   std::uint8_t enter() noexcept {
     if (HEDDLE_PLANTED(gc_enters_late)) {
-      const std::uint8_t bits = armed.load(std::memory_order_acquire);
+      const std::uint8_t bits = armed.load(std::memory_order_acquire);  // acquire: as below
       critical.store(1, std::memory_order_relaxed);
       return bits;
     }

@@ -161,6 +161,7 @@ void mutators::await(const mutator& m) noexcept {
 }
 
 void mutators::open(mutator& m, std::uint8_t armed) noexcept {
+  // seq_cst and release: as below, in the wrong order.
   if (HEDDLE_PLANTED(gc_open_looks_early) && sleepers_.load(std::memory_order_seq_cst) == 0)
     return m.state->armed.store(armed, std::memory_order_release);
   // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().

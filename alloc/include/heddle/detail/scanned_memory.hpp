@@ -97,7 +97,7 @@ struct unscanned_range {
   constexpr void ended_value(void*, std::size_t) const noexcept {}
 };
 
-/// What a class template has beside its T's. A handle of the collector is not trivially copyable, nor is any type with
+/// A class template has this beside its T's. A handle of the collector is not trivially copyable, nor is any type with
 /// a member that is one. Plain pointers to collected objects keep nothing outside of stacks.
 template <class T>
 using range_of = std::conditional_t<std::is_trivially_copyable_v<T>, unscanned_range, scanned_range>;

@@ -73,7 +73,7 @@ class layout {
   std::size_t at_;
 };
 
-/// What a program says of a type that it cannot change. A specialisation has one of:
+/// A program describes by this a type that it cannot change. A specialisation has one of:
 ///
 ///     template <> struct heddle::gc::trace<other::pair> {
 ///       static void members(gc::layout<other::pair>& l) { l(&other::pair::first, &other::pair::second); }

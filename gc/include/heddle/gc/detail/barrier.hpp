@@ -39,7 +39,7 @@ namespace heddle::gc::detail {
 /// Tells the collector of p, which may be null, a value that has been stored, if it scans stacks. Makes the calling
 /// thread known to it.
 HEDDLE_EXPORT void shade(const void* p) noexcept;
-/// What store() and forget() do in an armed thread.
+/// store() and forget() call these in an armed thread.
 HEDDLE_EXPORT void store_told(void** slot, void* value) noexcept;
 HEDDLE_EXPORT void forget_told(void** slot) noexcept;
 

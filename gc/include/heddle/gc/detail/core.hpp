@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What the public headers of the collector are built on: descriptions of types, memory for objects, the write barrier,
-// weak cells, and what is registered by an object's address.
+// The public headers of the collector are built on this: descriptions of types, memory for objects, the write barrier,
+// weak cells, cleanups and roots.
 #pragma once
 
 #include <atomic>
@@ -20,7 +20,7 @@ enum class scanning : std::uint8_t {
   conservative,  ///< every aligned word may be one
 };
 
-/// What the collector knows of a type. One constant for each; the collector copies it when the first object is made,
+/// A type, as the collector knows it. One constant for each; the collector copies it when the first object is made,
 /// but for `destroy`, which must stay callable while objects exist.
 struct type_description {
   const char* name;         ///< as people read it; ended by zero

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What is known of types of std. Included by layout.hpp at its end.
+// Types of std whose members are known. Included by layout.hpp at its end.
 #pragma once
 
 #include <array>
@@ -56,7 +56,7 @@ template <class Clock, class Duration>
 struct trace<std::chrono::time_point<Clock, Duration>> {
   static constexpr bool noscan = true;
 };
-// What these own is not a collected object: they would give it back.
+// These own no collected object: they would give it back.
 template <class T>
 struct trace<std::unique_ptr<T>> {
   static constexpr bool noscan = true;

@@ -77,7 +77,7 @@ template <class T>
 concept plain = std::is_arithmetic_v<T> || std::is_enum_v<T> || std::is_null_pointer_v<T> ||
     std::is_member_pointer_v<T> || std::is_function_v<std::remove_pointer_t<T>>;
 
-/// What is known of T elsewhere.
+/// A specialisation of trace describes T.
 template <class T>
 concept known_by_members = requires {
   typename trace<T>::laid_out_as;
