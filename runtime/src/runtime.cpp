@@ -255,6 +255,12 @@ bool runtime_present() noexcept { return process().present.load(std::memory_orde
 
 unsigned running_processors() noexcept { return process().processors.load(std::memory_order_relaxed); }
 
+bool processors_busy() noexcept {
+  static const unsigned usable = usable_processors();
+  const visit s;
+  return s && s->idle_processors() == 0 && s->processors.size() >= usable;
+}
+
 settled wind_up(nanoseconds_t grace, nanoseconds_t busy) noexcept {
   const calls_held meanwhile;
   process_state& s = process();

@@ -68,8 +68,9 @@ struct mutator {
   mutator_state* state = nullptr;
   shade_buffer* shades = nullptr;  ///< made when it is needed
   cache blocks;
-  std::size_t taken = 0;       ///< bytes allocated that the pacer does not know of yet
-  thread_registration thread;  ///< its stack is a root
+  std::size_t taken = 0;                       ///< bytes allocated that the pacer does not know of yet
+  heddle::detail::nanoseconds_t noted_at = 0;  ///< when the pacer was told last; 0: not yet
+  thread_registration thread;                  ///< its stack is a root
   mutator* next = nullptr;
   mutator* previous = nullptr;
 };

@@ -6,7 +6,7 @@
 #include <ctime>
 #include <new>
 
-#include "barrier/buffer_exchange.hpp"
+#include "barrier/handover.hpp"
 #include "barrier/thread_end.hpp"
 #include "barrier/waits.hpp"
 #include "heap/immortal.hpp"
@@ -37,12 +37,12 @@ void sleep_briefly() noexcept {
 }
 #endif
 
-buffer_exchange& full_buffers() noexcept {
-  static immortal<buffer_exchange> e;
+handover<shade_buffer>& full_buffers() noexcept {
+  static immortal<handover<shade_buffer>> e;
   return e.value;
 }
-buffer_exchange& empty_buffers() noexcept {
-  static immortal<buffer_exchange> e;
+handover<shade_buffer>& empty_buffers() noexcept {
+  static immortal<handover<shade_buffer>> e;
   return e.value;
 }
 

@@ -114,21 +114,55 @@ void collector::sweep_all() noexcept {
     }
 }
 
+/// Until nothing waits, here or at helpers.
+void collector::go_through_all() noexcept {
+  // Alone, if the order matters, or what is met must be looked up.
+  if (marker_.leaves_trail() || marker_.pending.watching()) return marker_.drain();
+  constexpr std::size_t slice = 2000;  // steps: some 60 us if each object is fetched from memory
+  the_work_share.open();
+  for (;;) {
+    const nanoseconds_t begin = platform::now();
+    const std::size_t before = marker_.marked_bytes();
+    const bool done = marker_.drain(slice);
+    the_pacer().note_marked(marker_.marked_bytes() - before, platform::now() - begin);
+    marker_.offer();
+    if (!done) {
+      rest();
+      continue;
+    }
+    if (marker_.take()) continue;
+    the_work_share.close();
+    marker_.take_aside();
+    const bool more = marker_.take();
+    if (!more && marker_.drain(slice)) return;
+    the_work_share.open();
+  }
+}
+
+/// If all processors run fibers, marking is left to those that allocate, but for a tenth of the time: the kernel would
+/// take a processor from them for milliseconds.
+void collector::rest() noexcept {
+  if (!heddle::detail::processors_busy() || requests_.anyone_waits()) return;
+  marker_.give_all();
+  const timespec some{0, 500'000};
+  ::nanosleep(&some, nullptr);
+}
+
 /// Takes the addresses that mutators have told of, and marks them. True: one was new.
 bool collector::empty_buffers(std::uint8_t armed) noexcept {
   the_mutators.for_each_excluded(armed, [](mutator& m) { mutators::hand_over(m); });
-  const std::size_t before = marker_.marked();
+  const std::size_t before = marked();
   marker_.reach_from("a store while the collector marked");
   mutators::for_each_full([this](shade_buffer& b) {
     for (std::size_t i = 0; i != b.count; ++i) marker_.visit_if_allocated(b.addresses[i]);
   });
-  marker_.drain();
-  return marker_.marked() != before;
+  go_through_all();
+  return marked() != before;
 }
 
 /// Until nothing is left. Ephemerons come when all else is marked.
 void collector::mark_all(cycle_figures& c) noexcept {
-  marker_.drain();
+  go_through_all();
   c.mark = platform::now();
   if (HEDDLE_PLANTED(gc_one_round_only)) return (void)(the_weak_cells.decide(), empty_buffers(armed_bits::marking));
   for (;;) {
@@ -162,6 +196,7 @@ void collector::cycle() noexcept {
   c.began = platform::now();
   const nanoseconds_t cpu = cpu_time();
   marker_.begin();
+  helped_.store(0, std::memory_order_relaxed);
   the_pacer().begin_cycle();
   the_heap.begin_marking();
   the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting, [](mutator& m) { m.blocks.blacken(); });
@@ -183,7 +218,7 @@ void collector::cycle() noexcept {
   the_heap.begin_sweep();
   the_mutators.for_each_excluded(0, [](mutator& m) {
     if (!HEDDLE_PLANTED(gc_caches_not_flushed)) m.blocks.flush();
-    the_pacer().note(std::exchange(m.taken, 0));
+    the_pacer().note(std::exchange(m.taken, 0), 0);
   });
   the_weak_cells.decided();
   c.finish = platform::now();
@@ -191,9 +226,9 @@ void collector::cycle() noexcept {
   marker_.trim();
   sweep_all();
   c.sweep = platform::now();
-  c.marked = marker_.marked();
+  c.marked = marked();
   c.live = the_heap.live();
-  the_pacer().end_marking(c.live);
+  the_pacer().end_cycle(c.live);
   report(c);
 }
 

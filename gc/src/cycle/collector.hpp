@@ -66,6 +66,9 @@ class collector {
   /// One cycle, on the calling thread: the collector's. One at a time.
   void cycle() noexcept;
 
+  /// A helper has marked so many objects.
+  void note_help(std::size_t marked) noexcept { helped_.fetch_add(marked, std::memory_order_relaxed); }
+
   std::uint64_t cycles() const noexcept { return requests_.ended(); }
   cycle_figures last() noexcept;
   cycle_totals totals() noexcept;
@@ -80,6 +83,9 @@ class collector {
   void wait_until(std::uint64_t cycle) noexcept;
   void sweep_all() noexcept;
   bool empty_buffers(std::uint8_t armed) noexcept;
+  std::size_t marked() const noexcept { return marker_.marked() + helped_.load(std::memory_order_relaxed); }
+  void go_through_all() noexcept;
+  void rest() noexcept;
   void mark_all(cycle_figures& c) noexcept;
   void check(std::uint64_t cycle) noexcept;
   void report(const cycle_figures& c) noexcept;
@@ -92,6 +98,7 @@ class collector {
   cycle_totals totals_ HEDDLE_GUARDED_BY(lock_);
   cycle_requests requests_;
   atomic<trail*> trail_{nullptr};
+  atomic<std::size_t> helped_{0};  // objects marked by helpers in this cycle
   union {
     marker marker_;  // never destroyed
   };

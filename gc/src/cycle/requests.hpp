@@ -28,6 +28,10 @@ class cycle_requests {
   std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_relaxed); }
 
   // --- for the thread that serves ---
+  bool anyone_waits() noexcept {
+    const heddle::detail::thread_lock hold(lock_);
+    return waiters_ != nullptr;
+  }
   /// Returns when a cycle is due.
   void await_request() noexcept;
   /// A cycle begins: its number.

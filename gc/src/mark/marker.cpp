@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mark/marker.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -26,26 +27,31 @@ void marker::words(const void* from, const void* to) noexcept {
     visit_if_allocated(word_at(p));
 }
 
-void marker::drain() noexcept {
+bool marker::drain(std::size_t steps) noexcept {
   std::size_t head = 0;
   std::size_t count = 0;
-  for (;;) {
+  const std::size_t begin = marked_;
+  for (std::size_t scanned = 0;; ++scanned) {
+    if (scanned + (marked_ - begin) >= steps) break;
     while (count != window && !waiting_.empty()) {
       const item i = waiting_.pop();
       __builtin_prefetch(reinterpret_cast<const void*>(i & ((item{1} << kind_shift) - 1)));
       window_[(head + count++) % window] = i;
     }
-    if (count == 0) return;
+    if (count == 0) return true;
     const item i = window_[head];
     head = (head + 1) % window;
     --count;
     scan(i);
   }
+  while (count != 0) push(window_[(head + --count) % window]);
+  return waiting_.empty();
 }
 
 void marker::scan(item i) noexcept {
   const kind& k = the_kinds[i >> kind_shift];
   const auto* const start = reinterpret_cast<const char*>(i & ((item{1} << kind_shift) - 1));
+  if (k.is_large()) return scan_large(start, k);
   if (trail_ != nullptr) [[unlikely]]
     from_ = {nullptr, start};
   if (pending.watching()) [[unlikely]]
@@ -55,24 +61,88 @@ void marker::scan(item i) noexcept {
       for (std::uint64_t bits = k.pattern; bits != 0; bits &= bits - 1)
         visit(word_at(start + sizeof(void*) * static_cast<std::size_t>(std::countr_zero(bits))));
       break;
-    case walk::slots: scan_slots(start, k); break;
-    case walk::conservative: {
-      const std::size_t bytes = k.is_large() ? the_regions.span_of(start)->block_bytes : k.size;
-      words(start, start + bytes);
-      break;
-    }
-    case walk::ephemeron: scan_ephemeron(start); break;
+    case walk::slots: scan_slots(start, k.size, k); break;
+    case walk::conservative: words(start, start + k.size); break;
+    case walk::ephemeron: helps_ ? leave_to_collector(i) : scan_ephemeron(start); break;
     case walk::weak:
     case walk::none: break;
   }
 }
 
-void marker::scan_slots(const char* start, const kind& k) noexcept {
-  const std::size_t bytes = k.is_large() ? the_regions.span_of(start)->block_bytes : k.size;
-  const std::size_t elements = k.is_array ? bytes / k.element : 1;
-  for (std::size_t e = 0; e != elements; ++e, start += k.element)
-    for (std::size_t s = 0; s != k.slot_count; ++s) visit(word_at(start + k.slots[s]));
+/// An object of a span of its own, from `at` on: a piece, and the rest waits again.
+void marker::scan_large(const char* at, const kind& k) noexcept {
+  const span& s = *the_regions.span_of(at);
+  const auto left = static_cast<std::size_t>(s.start + s.block_bytes - at);
+  if (trail_ != nullptr) [[unlikely]]
+    from_ = {nullptr, s.start};
+  if (pending.watching() && at == s.start) [[unlikely]]
+    reached(at);
+  if (k.how == walk::none) return;
+  // Whole elements. An object that is no array is one; a piece has at least one.
+  const std::size_t unit = k.how == walk::conservative ? sizeof(void*) : k.element;
+  const std::size_t step =
+      !k.is_array && k.how != walk::conservative ? left : std::max(large_step / unit, std::size_t{1}) * unit;
+  const std::size_t bytes = std::min(step, left);
+  if (bytes < left) push(item_of(at + bytes, k));
+  marked_bytes_ += bytes;
+  if (k.how == walk::conservative)
+    words(at, at + bytes);
+  else
+    scan_slots(at, bytes, k);
 }
+
+void marker::scan_slots(const char* at, std::size_t bytes, const kind& k) noexcept {
+  const std::size_t elements = k.is_array ? bytes / k.element : 1;
+  for (std::size_t e = 0; e != elements; ++e, at += k.element)
+    for (std::size_t s = 0; s != k.slot_count; ++s) visit(word_at(at + k.slots[s]));
+}
+
+// --- work for others ------------------------------------------------------------------------------------------------
+
+work_packet& marker::make_packet() noexcept {
+  work_packet* const p = work_share::make();
+  if (p == nullptr) end_without_memory();
+  return *p;
+}
+
+void marker::offer() noexcept {
+  while (the_work_share.wants_more() && waiting_.has_more_than(2 * work_packet::capacity)) {
+    work_packet& p = make_packet();
+    p.count = waiting_.pop_many(p.items, work_packet::capacity);
+    work_share::put(p);
+  }
+}
+
+void marker::give_all() noexcept {
+  while (!waiting_.empty()) {
+    work_packet& p = make_packet();
+    p.count = waiting_.pop_many(p.items, work_packet::capacity);
+    work_share::put(p);
+  }
+}
+
+bool marker::take() noexcept {
+  work_packet* const p = work_share::take();
+  if (p == nullptr) return false;
+  for (std::size_t i = 0; i != p->count; ++i) push(p->items[i]);
+  work_share::recycle(*p);
+  return true;
+}
+
+void marker::leave_to_collector(item i) noexcept {
+  work_packet& p = make_packet();
+  p.items[p.count++] = i;
+  work_share::put_aside(p);
+}
+
+void marker::take_aside() noexcept {
+  while (work_packet* const p = work_share::take_aside()) {
+    for (std::size_t i = 0; i != p->count; ++i) push(p->items[i]);
+    work_share::recycle(*p);
+  }
+}
+
+// --- ephemerons -----------------------------------------------------------------------------------------------------
 
 void marker::scan_ephemeron(const char* start) noexcept {
   auto& c = *reinterpret_cast<ephemeron_cell*>(const_cast<char*>(start));

@@ -15,14 +15,18 @@
 #include "heap/heap.hpp"
 #include "mark/ephemerons.hpp"
 #include "mark/trail.hpp"
+#include "mark/work_share.hpp"
 #include "mark/work_stack.hpp"
 #include "roots/sink.hpp"
 
 namespace heddle::gc::detail {
 
-/// Belongs to one thread. Beside mark bits it writes its own memory only.
+/// Belongs to one thread. Beside mark bits it writes its own memory only, and packets that it shares with others.
 class marker final : public root_sink {
  public:
+  /// `helps`: it leaves ephemerons to the collector's own.
+  constexpr explicit marker(bool helps = false) noexcept : helps_(helps) {}
+
   /// Each word may be an address. It keeps the objects that are allocated.
   void words(const void* from, const void* to) noexcept override;
   /// p is an address in an object, or of something else, or null.
@@ -34,7 +38,21 @@ class marker final : public root_sink {
     if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p)); b && b.is_allocated()) mark(b);
   }
   /// Goes through all that waits, until nothing does.
-  void drain() noexcept;
+  void drain() noexcept {
+    while (!drain(~std::size_t{0})) {
+    }
+  }
+  /// The same, but not much beyond so many steps: an object that is marked is one, and one that is gone through.
+  /// True: nothing waits.
+  bool drain(std::size_t steps) noexcept;
+  /// Puts packets into the share as long as it wants more and much waits here.
+  void offer() noexcept;
+  /// Puts all that waits into the share.
+  void give_all() noexcept;
+  /// Takes a packet out of it; false: there is none.
+  bool take() noexcept;
+  /// Takes ephemerons that helpers have left.
+  void take_aside() noexcept;
   /// All that is reached otherwise has been marked: from now on ephemerons are found by their keys. Those whose keys
   /// have been marked meanwhile keep their values.
   void go_through_ephemerons() noexcept;
@@ -42,7 +60,7 @@ class marker final : public root_sink {
   /// Gives back memory that a deep graph has needed.
   void trim() noexcept { waiting_.trim(); }
 
-  /// Objects and bytes marked since begin().
+  /// Objects marked, and bytes of objects marked or gone through, since begin().
   std::size_t marked() const noexcept { return marked_; }
   std::size_t marked_bytes() const noexcept { return marked_bytes_; }
   void begin() noexcept {
@@ -63,24 +81,31 @@ class marker final : public root_sink {
   using item = std::uint64_t;
   static constexpr unsigned kind_shift = 48;
   static constexpr std::size_t window = 16;
+  /// Of a large object as much is gone through at a time, so that a step is short.
+  static constexpr std::size_t large_step = std::size_t{8} << 10;
 
   void mark(const block& b) noexcept {
     if (!b.mark()) return;
     ++marked_;
     marked_bytes_ += b.of->size;
     // Keys of ephemerons are looked up when they are gone through, one by one.
-    if (b.of->how != walk::none || pending.watching()) push(b);
+    if (b.of->how != walk::none || pending.watching()) push(item_of(b.start, *b.of));
     if (trail_ != nullptr) [[unlikely]]
       trail_->add(b.start, from_);
   }
-  void push(const block& b) noexcept {
-    if (!waiting_.push(reinterpret_cast<std::uint64_t>(b.start) | std::uint64_t{b.of->number} << kind_shift))
-        [[unlikely]]
+  static item item_of(const char* at, const kind& k) noexcept {
+    return reinterpret_cast<item>(at) | item{k.number} << kind_shift;
+  }
+  void push(item i) noexcept {
+    if (!waiting_.push(i)) [[unlikely]]
       end_without_memory();
   }
   [[noreturn]] static void end_without_memory() noexcept;
   void scan(item i) noexcept;
-  void scan_slots(const char* start, const kind& k) noexcept;
+  void scan_large(const char* at, const kind& k) noexcept;
+  void scan_slots(const char* at, std::size_t bytes, const kind& k) noexcept;
+  void leave_to_collector(item i) noexcept;
+  static work_packet& make_packet() noexcept;
   void scan_ephemeron(const char* start) noexcept;
   void reached(const char* start) noexcept;
 
@@ -90,6 +115,7 @@ class marker final : public root_sink {
   trail::origin from_;
   std::size_t marked_ = 0;
   std::size_t marked_bytes_ = 0;
+  bool helps_;
 };
 
 }  // namespace heddle::gc::detail

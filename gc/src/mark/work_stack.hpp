@@ -33,6 +33,16 @@ class work_stack {
       retreat();
     return w;
   }
+  /// Pops up to n words into `to`, and returns how many: those on top, which are n if there are more pieces than one.
+  std::size_t pop_many(std::uint64_t* to, std::size_t n) noexcept {
+    std::size_t got = 0;
+    while (got != n && !empty()) to[got++] = pop();
+    return got;
+  }
+  /// Whether there are more words than n; n is less than a piece has.
+  bool has_more_than(std::size_t n) const noexcept {
+    return at_ != nullptr && (top_->below != nullptr || piece::capacity - left_ > n);
+  }
   /// Gives memory back, but for what a cycle needs when the kernel has none. It is empty.
   void trim() noexcept;
 

@@ -9,13 +9,16 @@ namespace heddle::gc::detail {
 
 struct options;
 
-/// Decides when a cycle begins, and when allocation has to wait for one. From any thread.
+/// Decides when a cycle begins, and how much threads that allocate mark themselves. From any thread, unless it says
+/// otherwise.
 ///
 /// After a cycle that has left `live` bytes the heap may grow to the goal: live and `percent` of it, at least
-/// `floor` more, and within the limit. A cycle begins early enough that it can be over by then. It begins so much
-/// before the goal as was allocated during the last one, and a quarter of that.
+/// `floor` more, and within the limit. A cycle begins so much before the goal as its *runway* is long: the bytes that
+/// one thread allocates in the time that marking takes. So if all threads that allocate must help, each marks for about
+/// half of its time. While the collector marks, as large a part of what is expected should be marked as of the runway
+/// has been allocated. A thread that allocates while less is helps.
 ///
-/// Source: Go's pacer before its control loop (proposal 44167 tells what that adds).
+/// Source: the assists of Go's pacer before its control loop (proposal 44167 tells what that adds).
 class pacer {
  public:
   static constexpr std::size_t floor = std::size_t{16} << 20;
@@ -31,8 +34,9 @@ class pacer {
   std::size_t set_limit(std::size_t bytes) noexcept { return limit_.exchange(bytes, std::memory_order_relaxed); }
   std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
 
-  /// So many bytes have been allocated. True: a cycle is due.
-  bool note(std::size_t bytes) noexcept {
+  /// So many bytes have been allocated by a thread in so many nanoseconds. True: a cycle is due.
+  bool note(std::size_t bytes, heddle::detail::nanoseconds_t took) noexcept {
+    took_.fetch_add(static_cast<std::size_t>(took), std::memory_order_relaxed);
     const std::size_t now = allocated_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     return now >= trigger_.load(std::memory_order_relaxed);
   }
@@ -40,10 +44,18 @@ class pacer {
   bool overdrawn() const noexcept {
     return allocated_.load(std::memory_order_relaxed) >= most_.load(std::memory_order_relaxed);
   }
+  /// How many bytes are to be marked until marking is in time again.
+  std::size_t behind() const noexcept;
+  /// So many bytes have been marked in so many nanoseconds.
+  void note_marked(std::size_t bytes, heddle::detail::nanoseconds_t took) noexcept {
+    marked_.fetch_add(bytes, std::memory_order_relaxed);
+    mark_took_.fetch_add(static_cast<std::size_t>(took), std::memory_order_relaxed);
+  }
 
-  void begin_cycle() noexcept { at_begin_ = allocated_.load(std::memory_order_relaxed); }
-  /// The marks are final: so much lives, of what has been allocated until now.
-  void end_marking(std::size_t live) noexcept;
+  /// The collector's: a cycle begins.
+  void begin_cycle() noexcept;
+  /// The collector's: all is marked, and swept; so much lives, of what has been allocated until now.
+  void end_cycle(std::size_t live) noexcept;
 
   std::size_t goal() const noexcept { return goal_.load(std::memory_order_relaxed); }
   std::size_t allocated_in_all() const noexcept {
@@ -53,14 +65,23 @@ class pacer {
  private:
   template <class T>
   using atomic = heddle::detail::atomic<T>;
+  std::size_t room_after(std::size_t live) const noexcept;
+  std::size_t runway(std::size_t room) const noexcept;
+
   atomic<std::size_t> percent_{100};
   atomic<std::size_t> limit_{0};
-  atomic<std::size_t> allocated_{0};  // since the marks of the last cycle were final
-  atomic<std::size_t> before_{0};     // before that
-  atomic<std::size_t> trigger_{floor * 3 / 4};
-  atomic<std::size_t> most_{floor * 3 / 2};
   atomic<std::size_t> goal_{floor};
-  std::size_t at_begin_ = 0;
+  atomic<std::size_t> before_{0};     // allocated, in the cycles before the last one
+  atomic<std::size_t> allocated_{0};  // since the last cycle
+  atomic<std::size_t> took_{0};       // nanoseconds, by all threads that have allocated it
+  atomic<std::size_t> trigger_{0};
+  atomic<std::size_t> most_{0};
+
+  atomic<std::size_t> marked_{0};     // bytes, in this cycle, or the last one
+  atomic<std::size_t> mark_took_{0};  // nanoseconds, by all threads that have marked them
+  atomic<std::size_t> expected_{0};   // bytes to mark in this cycle
+  atomic<std::size_t> began_at_{0};   // allocated_ when it began
+  atomic<std::size_t> runway_{1};     // bytes
 };
 
 /// With what HEDDLE_GC says, when it is first asked for.

@@ -86,5 +86,8 @@ HEDDLE_EXPORT const void* caller() noexcept;
 
 /// Number of processors of the running runtime (1 if none runs): whether spinning can help.
 HEDDLE_EXPORT unsigned running_processors() noexcept;
+/// Whether the running runtime has a processor for each that the process may use, and all are at work: another thread
+/// would take one from them.
+HEDDLE_EXPORT bool processors_busy() noexcept;
 
 }  // namespace heddle::detail

@@ -177,6 +177,9 @@ enum class plant : std::uint8_t {
   gc_tests_before_only,    ///< a thread that stores does not test once more after the store
   gc_old_not_shaded,       ///< a store tells of the new value only
   gc_new_not_shaded,       ///< of the old value only
+  gc_helper_looks_early,    ///< a helper does not look once more whether the share is open
+  gc_helper_leaves_relaxed,  ///< the collector does not see what a helper that has left has marked
+  gc_close_awaits_nobody,    ///< the collector closes the share, and does not wait for those that are at it
   gc_inserts_late,         ///< a thread tells of first values when it is let in, not when it is kept out
   gc_inserts_until_roots,  ///< new values are told of until roots are visited, and not meanwhile
   gc_weak_not_shaded,      ///< an address out of a weak cell is not told of
