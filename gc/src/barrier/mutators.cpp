@@ -173,6 +173,27 @@ void mutators::open(mutator& m, std::uint8_t armed) noexcept {
     platform::futex_wake(opened_, ~0u >> 1);
 }
 
+mutator* mutators::find(const thread_registration& t) noexcept {
+  mutator* m = first_;
+  while (m != nullptr && &m->thread != &t) m = m->next;
+  return m;
+}
+
+void mutators::keep_out(const thread_registration& t) noexcept {
+  const thread_lock hold(lock_);
+  mutator* const m = find(t);
+  if (m == nullptr) return;  // it ends
+  m->state->armed.store(armed_ | armed_bits::closed, std::memory_order_relaxed);
+  // The store above before the load below, which finds the thread inside, or it finds itself closed when it enters.
+  platform::heavy_barrier();
+  await(*m);
+}
+
+void mutators::let_in(const thread_registration& t) noexcept {
+  const thread_lock hold(lock_);
+  if (mutator* const m = find(t); m != nullptr) open(*m, armed_);
+}
+
 /// Closed threads sleep: the one that the collector waits for may need the processor.
 void mutators::wait_until_open() noexcept {
   for (unsigned i = 0; i != spins; ++i) {

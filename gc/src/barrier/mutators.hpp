@@ -45,6 +45,11 @@ class mutators {
     return count_;
   }
 
+  /// Keeps the thread from entering a function of the collector, and returns when it is in none, until let_in(). No
+  /// thread is stopped meanwhile.
+  void keep_out(const thread_registration& t) noexcept;
+  void let_in(const thread_registration& t) noexcept;
+
   /// The calling thread's mutator is closed: waits until it is opened, or a moment.
   void wait_until_open() noexcept;
 
@@ -86,6 +91,7 @@ class mutators {
   void close(std::uint8_t next) noexcept HEDDLE_REQUIRES(lock_);
   static void await(const mutator& m) noexcept;
   void open(mutator& m, std::uint8_t armed) noexcept;
+  mutator* find(const thread_registration& t) noexcept HEDDLE_REQUIRES(lock_);
   static void end(void* m) noexcept;
   void remove(mutator& m) noexcept;
 

@@ -11,6 +11,7 @@
 #include "barrier/waits.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/fork.hpp"
+#include "cycle/promptness.hpp"
 #include "cycle/roots.hpp"
 #include "heap/immortal.hpp"
 #include "mark/mark_check.hpp"
@@ -52,6 +53,7 @@ bool collector::ensure_thread() noexcept {
 }
 
 void collector::main(void* self) noexcept {
+  be_prompt();
   auto& c = *static_cast<collector*>(self);
   for (;;) {
     c.requests_.await_request();
@@ -108,10 +110,12 @@ cycle_figures collector::last() noexcept {
 
 // --- a cycle --------------------------------------------------------------------------------------------------------
 
-void collector::sweep_all() noexcept {
+void collector::sweep_all(bool rests) noexcept {
+  constexpr std::size_t slice = 500;  // spans: some 50 us
+  std::size_t swept = 0;
   for (std::size_t k = 1, n = the_kinds.count(); k != n; ++k)
-    while (the_heap.sweep_one(the_kinds[k])) {
-    }
+    while (the_heap.sweep_one(the_kinds[k]))
+      if (rests && ++swept % slice == 0) rest();
 }
 
 /// Until nothing waits, here or at helpers.
@@ -127,6 +131,7 @@ void collector::go_through_all() noexcept {
     the_pacer().note_marked(marker_.marked_bytes() - before, platform::now() - begin);
     marker_.offer();
     if (!done) {
+      if (is_to_rest()) marker_.give_all();
       rest();
       continue;
     }
@@ -139,11 +144,12 @@ void collector::go_through_all() noexcept {
   }
 }
 
-/// If all processors run fibers, marking is left to those that allocate, but for a tenth of the time: the kernel would
-/// take a processor from them for milliseconds.
+/// If all processors run fibers, most of the work is left to those that allocate: the kernel would take a processor
+/// from them for milliseconds.
+bool collector::is_to_rest() noexcept { return heddle::detail::processors_busy() && !requests_.anyone_waits(); }
+
 void collector::rest() noexcept {
-  if (!heddle::detail::processors_busy() || requests_.anyone_waits()) return;
-  marker_.give_all();
+  if (!is_to_rest()) return;
   const timespec some{0, 500'000};
   ::nanosleep(&some, nullptr);
 }
@@ -152,10 +158,7 @@ void collector::rest() noexcept {
 bool collector::empty_buffers(std::uint8_t armed) noexcept {
   the_mutators.for_each_excluded(armed, [](mutator& m) { mutators::hand_over(m); });
   const std::size_t before = marked();
-  marker_.reach_from("a store while the collector marked");
-  mutators::for_each_full([this](shade_buffer& b) {
-    for (std::size_t i = 0; i != b.count; ++i) marker_.visit_if_allocated(b.addresses[i]);
-  });
+  mutators::for_each_full([this](shade_buffer& b) { marker_.visit_all(b); });
   go_through_all();
   return marked() != before;
 }
@@ -190,7 +193,7 @@ void collector::check(std::uint64_t cycle) noexcept {
 }
 
 void collector::cycle() noexcept {
-  sweep_all();
+  sweep_all(false);
   cycle_figures c;
   c.number = requests_.begin_cycle();
   c.began = platform::now();
@@ -224,7 +227,7 @@ void collector::cycle() noexcept {
   c.finish = platform::now();
   the_finisher.wake();
   marker_.trim();
-  sweep_all();
+  sweep_all(true);
   c.sweep = platform::now();
   c.marked = marked();
   c.live = the_heap.live();

@@ -81,10 +81,12 @@ class collector {
   static void main(void* self) noexcept;
   bool ensure_thread() noexcept;
   void wait_until(std::uint64_t cycle) noexcept;
-  void sweep_all() noexcept;
+  /// `rests`: in slices, if the processors are busy.
+  void sweep_all(bool rests) noexcept;
   bool empty_buffers(std::uint8_t armed) noexcept;
   std::size_t marked() const noexcept { return marker_.marked() + helped_.load(std::memory_order_relaxed); }
   void go_through_all() noexcept;
+  bool is_to_rest() noexcept;
   void rest() noexcept;
   void mark_all(cycle_figures& c) noexcept;
   void check(std::uint64_t cycle) noexcept;

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "barrier/mutators.hpp"
+
 namespace heddle::gc::detail {
 namespace {
 
@@ -25,6 +27,11 @@ void marker::words(const void* from, const void* to) noexcept {
   const auto* p = static_cast<const char*>(from);
   for (const auto* const end = static_cast<const char*>(to); p < end; p += sizeof(void*))
     visit_if_allocated(word_at(p));
+}
+
+void marker::visit_all(const shade_buffer& b) noexcept {
+  reach_from("a store while the collector marked");
+  for (std::size_t i = 0; i != b.count; ++i) visit_if_allocated(b.addresses[i]);
 }
 
 bool marker::drain(std::size_t steps) noexcept {
@@ -123,9 +130,18 @@ void marker::give_all() noexcept {
 
 bool marker::take() noexcept {
   work_packet* const p = work_share::take();
-  if (p == nullptr) return false;
+  if (p == nullptr) return take_buffer();
   for (std::size_t i = 0; i != p->count; ++i) push(p->items[i]);
   work_share::recycle(*p);
+  return true;
+}
+
+/// Marks what a mutator has told of. True: there was a buffer.
+bool marker::take_buffer() noexcept {
+  shade_buffer* const b = mutators::take_full();
+  if (b == nullptr) return false;
+  visit_all(*b);
+  mutators::recycle(*b);
   return true;
 }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "barrier/mutator.hpp"
 #include "heap/heap.hpp"
 #include "mark/ephemerons.hpp"
 #include "mark/trail.hpp"
@@ -37,6 +38,8 @@ class marker final : public root_sink {
   void visit_if_allocated(const void* p) noexcept {
     if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p)); b && b.is_allocated()) mark(b);
   }
+  /// Each address that a mutator has told of.
+  void visit_all(const shade_buffer& b) noexcept;
   /// Goes through all that waits, until nothing does.
   void drain() noexcept {
     while (!drain(~std::size_t{0})) {
@@ -49,7 +52,7 @@ class marker final : public root_sink {
   void offer() noexcept;
   /// Puts all that waits into the share.
   void give_all() noexcept;
-  /// Takes a packet out of it; false: there is none.
+  /// Takes a packet out of it, or a buffer that a mutator has filled; false: there is none.
   bool take() noexcept;
   /// Takes ephemerons that helpers have left.
   void take_aside() noexcept;
@@ -87,7 +90,9 @@ class marker final : public root_sink {
   void mark(const block& b) noexcept {
     if (!b.mark()) return;
     ++marked_;
-    marked_bytes_ += b.of->size;
+    marked_bytes_ += b.of->size;  // a large one counts as it is gone through
+    if (b.of->is_large() && b.of->how == walk::none) [[unlikely]]
+      marked_bytes_ += the_regions.span_of(b.start)->block_bytes;
     // Keys of ephemerons are looked up when they are gone through, one by one.
     if (b.of->how != walk::none || pending.watching()) push(item_of(b.start, *b.of));
     if (trail_ != nullptr) [[unlikely]]
@@ -104,6 +109,7 @@ class marker final : public root_sink {
   void scan(item i) noexcept;
   void scan_large(const char* at, const kind& k) noexcept;
   void scan_slots(const char* at, std::size_t bytes, const kind& k) noexcept;
+  bool take_buffer() noexcept;
   void leave_to_collector(item i) noexcept;
   static work_packet& make_packet() noexcept;
   void scan_ephemeron(const char* start) noexcept;

@@ -17,10 +17,11 @@ pacer::pacer(const options& o) noexcept : percent_(o.percent), limit_(o.limit) {
 
 std::size_t pacer::room_after(std::size_t live) const noexcept {
   const std::size_t wanted = percent();
+  const std::size_t found = marked_.load(std::memory_order_relaxed);
   std::size_t room =
       wanted == 0
           ? std::size_t{1} << 46
-          : std::max(floor, static_cast<std::size_t>(static_cast<double>(live) / 100 * static_cast<double>(wanted)));
+          : std::max(floor, static_cast<std::size_t>(static_cast<double>(found) / 100 * static_cast<double>(wanted)));
   if (const std::size_t most = limit(); most != 0) {
     // Close to the limit there is a cycle for each sixteenth of it at most: so a program at its limit goes on.
     const std::size_t left = most > live ? most - live : 0;

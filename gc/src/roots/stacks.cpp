@@ -5,6 +5,7 @@
 
 #include <ctime>
 
+#include "barrier/mutators.hpp"
 #include "heddle/detail/fiber_roots.hpp"
 #include "heddle/detail/platform.hpp"
 #include "roots/interrupted_stack.hpp"
@@ -31,9 +32,13 @@ class scan {
     constexpr unsigned patient = 4;  // passes that let a claimed fiber go on
     for (unsigned pass = 0;; ++pass) {
       const bool no_fiber_is_left = fibers_.scan_suspended(pass >= patient);
-      if (threads_scanned() && no_fiber_is_left) return;
-      scan_running();
-      scan_threads();
+      // A thread that is known is stopped once, for the fiber that it runs and for its own stack.
+      if (!threads_scanned())
+        scan_threads();
+      else if (!no_fiber_is_left)
+        scan_running();
+      else
+        return;
       if (pass >= patient) pause_a_little();
     }
   }
@@ -70,11 +75,20 @@ class scan {
   }
 
   void scan_thread(const thread_registration& t) noexcept {
-    if (stopped_.stop(t.number()) != answer::stopped) return;
-    scan_fiber();
-    if (scan_interrupted_thread(stopped_, t, sink_) && (also_ == nullptr || also_(sink_, t.handle())))
-      fibers_.mark_thread(t.mark());
-    stopped_.release();
+    answer a = stopped_.stop(t.number());
+    const bool is_kept_out = a == answer::busy;
+    if (is_kept_out) {
+      // A thread that allocates is in the collector's functions for most of its time. It is caught before the next one.
+      the_mutators.keep_out(t);
+      a = stopped_.stop(t.number());
+    }
+    if (a == answer::stopped) {
+      scan_fiber();
+      if (scan_interrupted_thread(stopped_, t, sink_) && (also_ == nullptr || also_(sink_, t.handle())))
+        fibers_.mark_thread(t.mark());
+      stopped_.release();
+    }
+    if (is_kept_out) the_mutators.let_in(t);
   }
 
   root_sink& sink_;
