@@ -43,9 +43,12 @@ void heed_pace(const duty& d) noexcept {
     the_collector.start();
     the_collector.request();
   }
-  if (the_pacer().overdrawn()) return the_collector.wait_for_cycle();
-  if (!d.marking) return;
-  help_to_mark();
+  if (the_pacer().overdrawn())
+    the_collector.wait_while_overdrawn();
+  else if (d.marking)
+    help_to_mark();
+  else
+    return;
   const critical_call inside;
   inside.self().noted_at = heddle::detail::platform::now();  // marking is not allocating
 }

@@ -74,9 +74,12 @@ void collector::wait_until(std::uint64_t cycle) noexcept {
 
 void collector::collect() noexcept { wait_until(requests_.next()); }
 
-void collector::wait_for_cycle() noexcept {
+void collector::wait_while_overdrawn() noexcept {
+  // In this order: a cycle that ends in between has made room, and no other one is due.
+  const std::uint64_t cycle = requests_.present_or_next();
+  if (!the_pacer().overdrawn()) return;
   const timed_wait wait;
-  wait_until(requests_.present_or_next());
+  wait_until(cycle);
 }
 
 void collector::after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
@@ -218,6 +221,7 @@ void collector::cycle() noexcept {
   c.cpu = cpu_time() - cpu;
   check(c.number);
   marker_.leave_trail(nullptr);
+  the_pacer().end_marking();
   the_heap.begin_sweep();
   the_mutators.for_each_excluded(0, [](mutator& m) {
     if (!HEDDLE_PLANTED(gc_caches_not_flushed)) m.blocks.flush();
@@ -231,19 +235,19 @@ void collector::cycle() noexcept {
   c.sweep = platform::now();
   c.marked = marked();
   c.live = the_heap.live();
-  the_pacer().end_cycle(c.live);
   report(c);
 }
 
 void collector::report(const cycle_figures& c) noexcept {
   if (the_options().trace)
     std::fprintf(stderr,
-                 "gc %llu: roots %.3f ms, mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, marked %zu, live "
+                 "gc %llu: roots %.3f ms, mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, marked %zu (%zu by "
+                 "others), live "
                  "%.1f MiB, goal %.1f MiB, heap %.1f MiB\n",
                  static_cast<unsigned long long>(c.number), static_cast<double>(c.roots - c.began) / 1e6,
                  static_cast<double>(c.mark - c.roots) / 1e6, static_cast<double>(c.finish - c.mark) / 1e6, c.rounds,
-                 static_cast<double>(c.sweep - c.finish) / 1e6, c.marked, static_cast<double>(c.live) / (1 << 20),
-                 static_cast<double>(the_pacer().goal()) / (1 << 20),
+                 static_cast<double>(c.sweep - c.finish) / 1e6, c.marked, helped_.load(std::memory_order_relaxed),
+                 static_cast<double>(c.live) / (1 << 20), static_cast<double>(the_pacer().goal()) / (1 << 20),
                  static_cast<double>(the_heap.in_spans()) / (1 << 20));
   const thread_lock hold(lock_);
   last_ = c;

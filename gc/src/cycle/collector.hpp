@@ -60,8 +60,9 @@ class collector {
   void collect() noexcept;
   /// The same; in `t` stands afterwards how objects have been reached.
   void collect_with(trail& t) noexcept;
-  /// Returns when a cycle has ended, if one is under way or due. Blocks the same.
-  void wait_for_cycle() noexcept;
+  /// Too much has been allocated: returns when the cycle that is under way, or one that is due, has ended. Blocks the
+  /// same.
+  void wait_while_overdrawn() noexcept;
 
   /// One cycle, on the calling thread: the collector's. One at a time.
   void cycle() noexcept;

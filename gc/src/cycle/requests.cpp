@@ -32,7 +32,7 @@ void cycle_requests::wait_until(std::uint64_t cycle) noexcept HEDDLE_NO_THREAD_S
       continue;
     }
     w.next = std::exchange(waiters_, &w);
-    request();
+    if (begun_.load(std::memory_order_relaxed) < cycle) request();  // else it is under way: no other one is due
     w.park([](void* l) { static_cast<heddle::detail::thread_mutex*>(l)->unlock_in_commit(); }, &lock_);
     if (HEDDLE_PLANTED(gc_woken_looks_not)) return;
   }

@@ -13,7 +13,7 @@ pacer& the_pacer() noexcept {
   return p.value;
 }
 
-pacer::pacer(const options& o) noexcept : percent_(o.percent), limit_(o.limit) { end_cycle(0); }
+pacer::pacer(const options& o) noexcept : percent_(o.percent), limit_(o.limit) { end_marking(); }
 
 std::size_t pacer::room_after(std::size_t live) const noexcept {
   const std::size_t wanted = percent();
@@ -36,7 +36,7 @@ std::size_t pacer::runway(std::size_t room) const noexcept {
   const std::size_t took = took_.load(std::memory_order_relaxed);
   if (allocated == 0 || took == 0) return room / 4;
   const double bytes_each_ns = static_cast<double>(allocated) / static_cast<double>(took);
-  const double wanted = bytes_each_ns * static_cast<double>(mark_took_.load(std::memory_order_relaxed));
+  const double wanted = bytes_each_ns * static_cast<double>(mark_took_.load(std::memory_order_relaxed)) / 2;
   const double most = static_cast<double>(room) * 3 / 4;
   return std::max(static_cast<std::size_t>(std::min(wanted, most)), room / 16);
 }
@@ -63,7 +63,9 @@ std::size_t pacer::behind() const noexcept {
   return due > marked ? due - marked : 0;
 }
 
-void pacer::end_cycle(std::size_t live) noexcept {
+void pacer::end_marking() noexcept {
+  const std::size_t during = allocated_.load(std::memory_order_relaxed) - began_at_.load(std::memory_order_relaxed);
+  const std::size_t live = marked_.load(std::memory_order_relaxed) + during;
   const std::size_t room = room_after(live);
   goal_.store(live + room, std::memory_order_relaxed);
   trigger_.store(room - runway(room), std::memory_order_relaxed);

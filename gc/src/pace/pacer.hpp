@@ -12,11 +12,12 @@ struct options;
 /// Decides when a cycle begins, and how much threads that allocate mark themselves. From any thread, unless it says
 /// otherwise.
 ///
-/// After a cycle that has left `live` bytes the heap may grow to the goal: live and `percent` of it, at least
-/// `floor` more, and within the limit. A cycle begins so much before the goal as its *runway* is long: the bytes that
-/// one thread allocates in the time that marking takes. So if all threads that allocate must help, each marks for about
-/// half of its time. While the collector marks, as large a part of what is expected should be marked as of the runway
-/// has been allocated. A thread that allocates while less is helps.
+/// What a cycle has found alive is `live`, with all that was allocated meanwhile. Then the heap may grow to the goal:
+/// by `percent` of what the marker has found, at least by `floor`, and within the limit. A cycle begins so much before
+/// the goal as its *runway* is long: the bytes that one thread allocates in the time that marking takes. So if all
+/// threads that allocate must help, each marks for about half of its time. While the collector marks, as large a part
+/// of what is expected should be marked as of the runway has been allocated. A thread that allocates while less is
+/// helps.
 ///
 /// Source: the assists of Go's pacer before its control loop (proposal 44167 tells what that adds).
 class pacer {
@@ -54,8 +55,8 @@ class pacer {
 
   /// The collector's: a cycle begins.
   void begin_cycle() noexcept;
-  /// The collector's: all is marked, and swept; so much lives, of what has been allocated until now.
-  void end_cycle(std::size_t live) noexcept;
+  /// The collector's: the marks are final.
+  void end_marking() noexcept;
 
   std::size_t goal() const noexcept { return goal_.load(std::memory_order_relaxed); }
   std::size_t allocated_in_all() const noexcept {
