@@ -23,6 +23,8 @@ gd::type_handle handle{&description};
 const gd::type_description large{"large object", 600'000, 16, gd::scanning::precise, 2, offsets, nullptr};
 gd::type_handle handle_of_large{&large};
 
+heddle::detail::atomic<int> any{0};  // made before all executions
+
 object* begin(void* memory) {
   auto* const o = static_cast<object*>(memory);
   model::check(o->a == nullptr && o->b == nullptr, "a new object is not zero");
@@ -56,10 +58,7 @@ bool is_marked(void* p) {
 
 }  // namespace
 
-void others_may_act() {
-  static heddle::detail::atomic<int> any{0};
-  any.load(std::memory_order_relaxed);
-}
+void others_may_act() { any.load(std::memory_order_relaxed); }
 
 stack& mine() { return stacks.at(model::current_thread()); }
 

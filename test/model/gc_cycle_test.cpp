@@ -10,6 +10,7 @@
 #include "collected_roots.hpp"
 #include "collected_threads.hpp"
 #include "cycle/collector.hpp"
+#include "cycle/help.hpp"
 #include "pace/options.hpp"
 
 namespace {
@@ -279,6 +280,16 @@ struct begin_heap {
     static gd::shade_buffer first;
     gd::mutators::recycle(first);
     gd::mutators::take_full();
+    static gd::work_packet packet;
+    gd::work_share::recycle(packet);
+    gd::work_share::take_aside();
+    // A helper finds nothing to do.
+    gd::the_pacer().begin_cycle();
+    gd::the_pacer().note(gd::pacer::floor, 0);
+    gd::the_work_share.open();
+    gd::help_to_mark();
+    gd::the_work_share.close();
+    gd::the_pacer().end_marking();
   }
 };
 BOOST_TEST_GLOBAL_FIXTURE(begin_heap);

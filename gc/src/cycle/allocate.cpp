@@ -20,48 +20,57 @@ constexpr std::size_t noted_at_once = std::size_t{32} << 10;
 /// While the collector marks: more often, so that each time there is little to help with.
 constexpr std::size_t noted_while_marking = std::size_t{4} << 10;
 
-/// What a thread has to do since it has allocated.
-struct duty {
-  bool noted = false;   ///< the pacer has been told, so it is to be asked
-  bool is_due = false;  ///< a cycle is
-  bool marking = false;
-};
-
-void tell_pacer(mutator& m, duty& d) noexcept {
+/// True: a cycle is due.
+bool tell_pacer(mutator& m) noexcept {
   const heddle::detail::nanoseconds_t now = heddle::detail::platform::now();
   // What a thread does before its first allocation does not count.
   const heddle::detail::nanoseconds_t took = m.noted_at == 0 ? 0 : now - m.noted_at;
-  d.noted = true;
-  d.is_due = the_pacer().note(std::exchange(m.taken, 0), took);
   m.noted_at = now;
+  return the_pacer().note(std::exchange(m.taken, 0), took);
+}
+
+/// Marking and waiting are not allocating.
+void do_not_count_time() noexcept {
+  const critical_call inside;
+  inside.self().noted_at = heddle::detail::platform::now();
+}
+
+/// The thread is about to take more memory. If the collector marks, it helps with that first, by what it has taken so
+/// far.
+void pay_for_marking() noexcept {
+  {
+    const critical_call inside;
+    if (!inside.marking()) return;
+    mutator& m = inside.self();
+    if (m.taken < noted_while_marking) return;
+    tell_pacer(m);
+  }
+  help_to_mark();
+  do_not_count_time();
 }
 
 /// Called when the thread is in no function of the collector any more.
-void heed_pace(const duty& d) noexcept {
-  if (!d.noted) return;
-  if (d.is_due) {
-    the_collector.start();
-    the_collector.request();
-  }
-  if (the_pacer().overdrawn())
-    the_collector.wait_while_overdrawn();
-  else if (d.marking)
-    help_to_mark();
-  else
-    return;
-  const critical_call inside;
-  inside.self().noted_at = heddle::detail::platform::now();  // marking is not allocating
+void heed_pace(bool is_due) noexcept {
+  if (!is_due) return;
+  the_collector.start();
+  the_collector.request();
 }
 
-/// One attempt.
-void* try_to_allocate(const kind& k, std::size_t bytes, duty& d) noexcept {
+/// Allocation waits if it is too far ahead of the collector.
+void heed_debt() noexcept {
+  if (!the_pacer().overdrawn()) return;
+  the_collector.wait_while_overdrawn();
+  do_not_count_time();
+}
+
+/// One attempt. `is_due` becomes whether a cycle is.
+void* try_to_allocate(const kind& k, std::size_t bytes, bool& is_due) noexcept {
   const critical_call inside;
   mutator& m = inside.self();
   void* p = k.is_large() ? cache::make_large(k, bytes, inside.marking()) : m.blocks.pop(k.number);
   if (p == nullptr && !k.is_large() && m.blocks.refill(k, inside.marking(), m.taken)) p = m.blocks.pop(k.number);
   if (k.is_large() && p != nullptr) m.taken += bytes;
-  d.marking = inside.marking();
-  if (m.taken >= (d.marking ? noted_while_marking : noted_at_once)) tell_pacer(m, d);
+  if (m.taken >= noted_at_once) is_due = tell_pacer(m);
   return p;
 }
 
@@ -81,11 +90,13 @@ bool over_limit() noexcept {
   const kind& k = the_kinds[number];
   if (const std::size_t n = the_options().stress; n != 0) [[unlikely]]
     stress(n);
+  pay_for_marking();
+  heed_debt();
   for (int attempt = 0;; ++attempt) {
-    duty d;
-    void* const p = try_to_allocate(k, bytes, d);
-    if (p != nullptr && !((d.is_due || (d.noted && the_pacer().overdrawn())) && over_limit())) {
-      heed_pace(d);
+    bool is_due = false;
+    void* const p = try_to_allocate(k, bytes, is_due);
+    if (p != nullptr && !(is_due && over_limit())) {
+      heed_pace(is_due);
       return p;
     }
     if (attempt == 2) throw std::bad_alloc();

@@ -125,26 +125,22 @@ void collector::sweep_all(bool rests) noexcept {
 void collector::go_through_all() noexcept {
   // Alone, if the order matters, or what is met must be looked up.
   if (marker_.leaves_trail() || marker_.pending.watching()) return marker_.drain();
+  the_work_share.go_through_all([this] { return mark_a_slice(); },
+                                [this] { return marker_.take() || marker_.take_aside(); });
+}
+
+/// True: nothing waits here.
+bool collector::mark_a_slice() noexcept {
   constexpr std::size_t slice = 2000;  // steps: some 60 us if each object is fetched from memory
-  the_work_share.open();
-  for (;;) {
-    const nanoseconds_t begin = platform::now();
-    const std::size_t before = marker_.marked_bytes();
-    const bool done = marker_.drain(slice);
-    the_pacer().note_marked(marker_.marked_bytes() - before, platform::now() - begin);
-    marker_.offer();
-    if (!done) {
-      if (is_to_rest()) marker_.give_all();
-      rest();
-      continue;
-    }
-    if (marker_.take()) continue;
-    the_work_share.close();
-    marker_.take_aside();
-    const bool more = marker_.take();
-    if (!more && marker_.drain(slice)) return;
-    the_work_share.open();
-  }
+  const nanoseconds_t begin = platform::now();
+  const std::size_t before = marker_.marked_bytes();
+  const bool done = marker_.drain(slice);
+  the_pacer().note_marked(marker_.marked_bytes() - before, platform::now() - begin);
+  marker_.offer();
+  if (done || !is_to_rest()) return done;
+  marker_.give_all();
+  rest();
+  return true;
 }
 
 /// If all processors run fibers, most of the work is left to those that allocate: the kernel would take a processor

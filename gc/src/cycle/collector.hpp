@@ -87,6 +87,7 @@ class collector {
   bool empty_buffers(std::uint8_t armed) noexcept;
   std::size_t marked() const noexcept { return marker_.marked() + helped_.load(std::memory_order_relaxed); }
   void go_through_all() noexcept;
+  bool mark_a_slice() noexcept;
   bool is_to_rest() noexcept;
   void rest() noexcept;
   void mark_all(cycle_figures& c) noexcept;

@@ -112,28 +112,30 @@ work_packet& marker::make_packet() noexcept {
   return *p;
 }
 
+void marker::give_packet() noexcept {
+  work_packet& p = make_packet();
+  p.count = waiting_.pop_many(p.items, work_packet::capacity);
+  work_share::put(p);
+}
+
 void marker::offer() noexcept {
-  while (the_work_share.wants_more() && waiting_.has_more_than(2 * work_packet::capacity)) {
-    work_packet& p = make_packet();
-    p.count = waiting_.pop_many(p.items, work_packet::capacity);
-    work_share::put(p);
-  }
+  while (the_work_share.wants_more() && waiting_.has_more_than(2 * work_packet::capacity)) give_packet();
 }
 
 void marker::give_all() noexcept {
-  while (!waiting_.empty()) {
-    work_packet& p = make_packet();
-    p.count = waiting_.pop_many(p.items, work_packet::capacity);
-    work_share::put(p);
-  }
+  while (!waiting_.empty()) give_packet();
 }
 
 bool marker::take() noexcept {
   work_packet* const p = work_share::take();
   if (p == nullptr) return take_buffer();
-  for (std::size_t i = 0; i != p->count; ++i) push(p->items[i]);
-  work_share::recycle(*p);
+  take_out_of(*p);
   return true;
+}
+
+void marker::take_out_of(work_packet& p) noexcept {
+  for (std::size_t i = 0; i != p.count; ++i) push(p.items[i]);
+  work_share::recycle(p);
 }
 
 /// Marks what a mutator has told of. True: there was a buffer.
@@ -151,11 +153,11 @@ void marker::leave_to_collector(item i) noexcept {
   work_share::put_aside(p);
 }
 
-void marker::take_aside() noexcept {
-  while (work_packet* const p = work_share::take_aside()) {
-    for (std::size_t i = 0; i != p->count; ++i) push(p->items[i]);
-    work_share::recycle(*p);
-  }
+bool marker::take_aside() noexcept {
+  work_packet* const p = work_share::take_aside();
+  if (p == nullptr) return false;
+  take_out_of(*p);
+  return true;
 }
 
 // --- ephemerons -----------------------------------------------------------------------------------------------------

@@ -54,8 +54,8 @@ class marker final : public root_sink {
   void give_all() noexcept;
   /// Takes a packet out of it, or a buffer that a mutator has filled; false: there is none.
   bool take() noexcept;
-  /// Takes ephemerons that helpers have left.
-  void take_aside() noexcept;
+  /// Takes what helpers have put aside, ephemerons; false: there is nothing.
+  bool take_aside() noexcept;
   /// All that is reached otherwise has been marked: from now on ephemerons are found by their keys. Those whose keys
   /// have been marked meanwhile keep their values.
   void go_through_ephemerons() noexcept;
@@ -109,6 +109,8 @@ class marker final : public root_sink {
   void scan(item i) noexcept;
   void scan_large(const char* at, const kind& k) noexcept;
   void scan_slots(const char* at, std::size_t bytes, const kind& k) noexcept;
+  void give_packet() noexcept;
+  void take_out_of(work_packet& p) noexcept;
   bool take_buffer() noexcept;
   void leave_to_collector(item i) noexcept;
   static work_packet& make_packet() noexcept;

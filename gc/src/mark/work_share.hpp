@@ -30,11 +30,20 @@ class work_share {
   constexpr work_share() noexcept = default;
 
   // --- for the collector's thread ---
+  /// Returns when nothing waits, at helpers neither. work() goes through what the collector has, for a while; true: it
+  /// has nothing left. take() takes a packet, or what helpers have put aside; false: there is none.
+  template <class Work, class Take>
+  void go_through_all(Work work, Take take) noexcept {
+    do {
+      open();
+      while (!work() || take()) {
+      }
+      close();
+    } while (take());
+  }
   void open() noexcept { open_.store(1, std::memory_order_relaxed); }
   /// Returns when all helpers have left; until it is open again none comes.
   void close() noexcept;
-  /// How many are at it, as far as is known.
-  unsigned helpers() const noexcept { return helpers_.load(std::memory_order_relaxed); }
 
   // --- for helpers ---
   /// False: it is closed, nothing has happened.
