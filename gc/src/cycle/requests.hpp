@@ -28,10 +28,13 @@ class cycle_requests {
   std::uint64_t ended() const noexcept { return ended_.load(std::memory_order_relaxed); }
 
   // --- for the thread that serves ---
+  /// Whether somebody waits for the end of a cycle.
   bool anyone_waits() noexcept {
     const heddle::detail::thread_lock hold(lock_);
     return waiters_ != nullptr;
   }
+  /// The same, or another cycle is due after this one.
+  bool is_urgent() noexcept { return wanted_.load(std::memory_order_relaxed) != 0 || anyone_waits(); }
   /// Returns when a cycle is due.
   void await_request() noexcept;
   /// A cycle begins: its number.

@@ -38,8 +38,12 @@ class pacer {
   /// So many bytes have been allocated by a thread in so many nanoseconds. True: a cycle is due.
   bool note(std::size_t bytes, heddle::detail::nanoseconds_t took) noexcept {
     took_.fetch_add(static_cast<std::size_t>(took), std::memory_order_relaxed);
-    const std::size_t now = allocated_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-    return now >= trigger_.load(std::memory_order_relaxed);
+    allocated_.fetch_add(bytes, std::memory_order_relaxed);
+    return is_due();
+  }
+  /// Whether a cycle is due. None is while one is under way.
+  bool is_due() const noexcept {
+    return allocated_.load(std::memory_order_relaxed) >= trigger_.load(std::memory_order_relaxed);
   }
   /// Whether a quarter more has been allocated since the last cycle than there was room for: allocation waits then.
   bool overdrawn() const noexcept {
