@@ -19,7 +19,7 @@ namespace platform = heddle::detail::platform;
 using heddle::detail::thread_lock;
 
 constinit mutators the_mutators;
-constinit wait_histogram the_waits;
+constinit std::array<wait_histogram, wait_causes> the_waits;
 
 namespace {
 
@@ -232,7 +232,7 @@ void mutators::forget_others() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
 
 std::uint8_t critical_call::enter_slowly() noexcept {
   words().leave();
-  const timed_wait wait;
+  const timed_wait wait(wait_cause::handshake);
   for (;;) {
     const std::uint8_t bits = words().enter();
     if ((bits & (armed_bits::closed | armed_bits::unknown)) == 0) return bits;

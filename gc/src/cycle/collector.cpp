@@ -80,7 +80,7 @@ void collector::wait_while_overdrawn() noexcept {
   // In this order: a cycle that ends in between has made room, and no other one is due.
   const std::uint64_t cycle = requests_.present_or_next();
   if (!the_pacer().overdrawn()) return;
-  const timed_wait wait;
+  const timed_wait wait(wait_cause::cycle);
   wait_until(cycle);
 }
 

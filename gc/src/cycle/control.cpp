@@ -22,6 +22,14 @@ std::string describe(const char* object) {
   return (b ? std::string(b.of->name) : std::string("an object that has died since")) + place;
 }
 
+wait_values values_of(const detail::wait_histogram& h) noexcept {
+  wait_values v;
+  static_assert(wait_values::classes == detail::wait_histogram::classes);
+  for (std::size_t i = 0; i != wait_values::classes; ++i) v.counts[i] = h.count(i);
+  v.sum_ns = h.sum();
+  return v;
+}
+
 }  // namespace
 
 void collect() { detail::the_collector.collect(); }
@@ -42,8 +50,7 @@ statistics_values statistics() noexcept {
   s.goal_bytes = the_pacer().goal();
   s.heap_bytes = the_heap.in_spans();
   s.allocated_bytes = the_pacer().allocated_in_all();
-  static_assert(statistics_values::wait_classes == wait_histogram::classes);
-  for (std::size_t i = 0; i != wait_histogram::classes; ++i) s.waits[i] = the_waits.count(i);
+  for (std::size_t i = 0; i != wait_causes; ++i) s.waits[i] = values_of(the_waits[i]);
   const ending_counts e = the_endings().counts();
   s.destructors_run = e.destructors_run;
   s.destructors_queued = e.destructors_due;

@@ -36,6 +36,7 @@ void heap::turn(central& c) noexcept {
   c.unswept.append(c.partial);
   c.unswept.append(c.full);
   c.live.store(0, std::memory_order_relaxed);
+  c.live_objects.store(0, std::memory_order_relaxed);
 }
 
 // --- spans that come and go -----------------------------------------------------------------------------------------
@@ -113,6 +114,7 @@ std::size_t heap::sweep(span& s, central& c) noexcept {
   s.swept = epoch();
   const std::size_t bytes = live * s.block_bytes;
   c.live.fetch_add(bytes, std::memory_order_relaxed);
+  c.live_objects.fetch_add(live, std::memory_order_relaxed);
   live_.fetch_add(bytes, std::memory_order_relaxed);
   return live;
 }

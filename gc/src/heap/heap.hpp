@@ -46,13 +46,15 @@ struct alignas(64) central {
   span* all HEDDLE_GUARDED_BY(lock) = nullptr;
   std::size_t spans HEDDLE_GUARDED_BY(lock) = 0;
   std::size_t bytes HEDDLE_GUARDED_BY(lock) = 0;  ///< of all spans
-  atomic<std::size_t> live{0};  ///< bytes of blocks that the last sweep has left, as far as it has come
+  atomic<std::size_t> live{0};          ///< bytes of blocks that the last sweep has left, as far as it has come
+  atomic<std::size_t> live_objects{0};  ///< the blocks themselves
 };
 
-/// Sizes of the heap, in bytes.
-struct heap_figures {
-  std::size_t in_spans = 0;
-  std::size_t live = 0;  ///< blocks left by the last sweep; all if it is over
+/// What the spans of a kind hold.
+struct kind_figures {
+  std::size_t objects = 0;     ///< left by the last sweep, as far as it has come
+  std::size_t live_bytes = 0;  ///< of their blocks
+  std::size_t span_bytes = 0;  ///< now, of all spans
 };
 
 /// The collected heap. From any thread; takes locks of the allocator.
@@ -88,6 +90,11 @@ class heap {
     central& c = of(k);
     const heddle::detail::thread_lock hold(c.lock);
     for (span* s = c.all; s != nullptr; s = s->next_of_kind) f(*s);
+  }
+  kind_figures figures(const kind& k) noexcept {
+    central& c = of(k);
+    const heddle::detail::thread_lock hold(c.lock);
+    return {c.live_objects.load(std::memory_order_relaxed), c.live.load(std::memory_order_relaxed), c.bytes};
   }
   central& of(const kind& k) noexcept { return centrals_[k.number]; }
   /// A kind with this number begins.

@@ -102,7 +102,7 @@ kind kind_table::make(const type_description& d, size_class c, bool is_array) co
 /// Types without addresses and without a destructor share the kinds of their sizes.
 kind_number kind_table::plain(size_class c) noexcept {
   if (plain_[c] == 0) {
-    const type_description d{"(without addresses)", 1, 16, scanning::none, 0, nullptr, nullptr};
+    const type_description d{kind::shared_name, 1, 16, scanning::none, 0, nullptr, nullptr};
     plain_[c] = add(make(d, c, true));
   }
   return plain_[c];

@@ -53,6 +53,9 @@ struct alignas(64) kind {
   const char* name;
 
   bool is_large() const noexcept { return size == 0; }
+  /// Of types without addresses and without a destructor: no type's own.
+  bool is_shared() const noexcept { return name == shared_name; }
+  static constexpr char shared_name[] = "(without addresses)";
   std::size_t index_of(std::size_t offset) const noexcept { return offset * reciprocal >> 48; }
   std::size_t words_of_bits() const noexcept { return (std::size_t{capacity} + 63) / 64; }
 };

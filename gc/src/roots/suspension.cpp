@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "barrier/waits.hpp"
 #include "barrier/words.hpp"
 #include "heddle/detail/platform.hpp"
 
@@ -55,11 +56,13 @@ void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
   found_ = {heddle::detail::interrupted_kind::busy, nullptr, nullptr};
   if (!in_critical()) found_ = heddle::detail::what_is_interrupted(stack_pointer());
   const bool stays = found_.kind != heddle::detail::interrupted_kind::busy;
+  const platform::nanoseconds_t since = platform::now();
   // release: so that found_ is seen, and all that the thread did before; acquire half in stop().
   word_.store(request + (stays ? stopped : busy), std::memory_order_release);
   platform::futex_wake(word_, 1);
   // acquire: so that the thread changes its stack after the scan has read it; release half in release().
   while (word_.load(std::memory_order_acquire) == request + stopped) platform::futex_wait(word_, request + stopped);
+  if (stays) the_waits[static_cast<std::size_t>(wait_cause::scan)].add(platform::now() - since);
 }
 
 // --- the collector ---------------------------------------------------------------------------------------------

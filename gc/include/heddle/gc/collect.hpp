@@ -7,6 +7,7 @@
 #include <string>
 
 #include "heddle/detail/config.hpp"
+#include "heddle/gc/detail/wait_cause.hpp"
 
 namespace heddle::gc {
 
@@ -43,11 +44,19 @@ HEDDLE_EXPORT std::size_t set_limit(std::size_t bytes) noexcept;
 /// Returns the value from before. O(1). From fibers and plain threads.
 HEDDLE_EXPORT unsigned set_percent(unsigned percent) noexcept;
 
+/// Waits of fibers and threads for the collector, for one cause.
+struct wait_values {
+  static constexpr std::size_t classes = 40;
+
+  /// counts[i] is how many took from 2^i to 2^(i+1) - 1 nanoseconds; counts[0] has those of 0, too, the last one all
+  /// that were longer.
+  std::array<std::uint64_t, classes> counts{};
+  std::uint64_t sum_ns = 0;  ///< of all of them
+};
+
 /// Numbers of the collector and its heap, since the start of the process unless they say otherwise. Bytes are those of
 /// whole blocks, which may be larger than their objects.
 struct statistics_values {
-  static constexpr std::size_t wait_classes = 40;
-
   std::uint64_t cycles = 0;           ///< that are over
   std::uint64_t live_bytes = 0;       ///< of objects that the last cycle found alive, or that were made during it
   std::uint64_t goal_bytes = 0;       ///< live_bytes, and as much as may be allocated until the next cycle is over
@@ -55,11 +64,9 @@ struct statistics_values {
   std::uint64_t allocated_bytes = 0;  ///< of all objects ever made, and up to 64 blocks of a type a thread ahead
   std::uint64_t mark_cpu_ns = 0;      ///< of the collector's thread, from the start of cycles until marks were final
 
-  /// Waits of fibers and threads for the collector: at a change of the phase, for a cycle when they had allocated too
-  /// much, and for their first use of the heap. How long a stack stood still while it was scanned is not among them.
-  /// waits[i] is how many took from 2^i to 2^(i+1) - 1 nanoseconds; waits[0] has those of 0, too, the last one all that
-  /// were longer.
-  std::array<std::uint64_t, wait_classes> waits{};
+  std::array<wait_values, wait_causes> waits{};  ///< by wait_cause
+
+  const wait_values& waits_for(wait_cause c) const noexcept { return waits[static_cast<std::size_t>(c)]; }
 
   std::uint64_t destructors_run = 0;     ///< an array counts once
   std::uint64_t destructors_queued = 0;  ///< now: of objects found dead, without the one that runs
