@@ -10,6 +10,7 @@
 #include "heddle/gc/hash_map.hpp"
 #include "heddle/gc/layout.hpp"
 #include "heddle/gc/make.hpp"
+#include "heddle/gc/metrics.hpp"
 #include "heddle/gc/ptr.hpp"
 #include "heddle/gc/root.hpp"
 #include "heddle/gc/string.hpp"

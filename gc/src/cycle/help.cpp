@@ -54,7 +54,7 @@ void help_to_mark() noexcept {
     const heddle::detail::nanoseconds_t took = platform::now() - begin;
     the_pacer().note_marked(h->marks.marked_bytes(), took);
     the_collector.note_help(h->marks.marked());
-    if (h->marks.marked() != 0) the_waits.add(took);
+    if (h->marks.marked() != 0) the_waits[static_cast<std::size_t>(wait_cause::assist)].add(took);
     idle_helpers().put(*h);
   }
   the_work_share.leave();
