@@ -227,6 +227,38 @@ BOOST_AUTO_TEST_CASE(only_in_parked_fibers) {
   });
 }
 
+/// Fibers that are parked nearly all the time, into whose frames another one stores lists that are older than the
+/// cycle. In between each runs for a moment, makes something, and parks again.
+BOOST_AUTO_TEST_CASE(into_the_frames_of_parked_fibers) {
+  while_collecting([] {
+    constexpr std::size_t many = 40;
+    std::array<token*, many> frames{};
+    std::array<heddle::channel<int>, many> wakes;
+    std::vector<heddle::join_handle<void>> fibers;
+    for (std::size_t i = 0; i != many; ++i)
+      fibers.push_back(heddle::spawn([&, i] {
+        token mine = make_list(2);
+        frames[i] = &mine;
+        while (wakes[i].receive()) {
+          expect(is_whole_list(mine));
+          mine = make_list(i % 4);
+        }
+        expect(is_whole_list(mine));
+      }));
+    heddle::this_fiber::sleep_for(5ms);
+    std::array<witness*, many> ready{};
+    for (const timer t(2 * some_time); !t.is_over();) {
+      for (witness*& w : ready) w = make_list(3).get();
+      heddle::this_fiber::sleep_for(500us);
+      for (std::size_t i = 0; i != many; ++i) *frames[i] = std::exchange(ready[i], nullptr);
+      heddle::this_fiber::sleep_for(1ms);
+      for (auto& w : wakes) w.send(1);
+    }
+    for (auto& w : wakes) w.close();
+    for (auto& f : fibers) f.join();
+  });
+}
+
 /// The first fiber, and the thread that waits for it, have objects of their own.
 BOOST_AUTO_TEST_CASE(in_the_first_fiber_and_below_it) {
   witness* const outside = make_list(3).get();

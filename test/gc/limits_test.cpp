@@ -155,6 +155,32 @@ BOOST_AUTO_TEST_CASE(a_heap_at_its_limit) {
   gc::set_limit(limit_before);
 }
 
+/// The live set is so large by turns, and twice as large. Cycles come as often as that asks for: no collector that goes
+/// by what it found before has one all the time, or none.
+BOOST_AUTO_TEST_CASE(a_live_set_that_doubles_and_halves) {
+  constexpr std::size_t live = 32 * mebi, turnover = 64 * mebi;
+  constexpr int rounds = 6;
+  const std::uint64_t cycles = gc::statistics().cycles, allocated = gc::statistics().allocated_bytes;
+  std::uint64_t most = 0;
+  gc::ptr<chunk> kept, also;
+  for (int i = 0; i != 2 * rounds; ++i) {
+    std::thread([&] {
+      if (i == 0) kept = make_chunks(live);
+      also = i % 2 == 0 ? nullptr : make_chunks(live);
+      for (std::size_t made = 0; made < turnover; made += mebi) {
+        make_chunks(mebi);
+        most = std::max(most, gc::statistics().heap_bytes);
+      }
+    }).join();
+  }
+  const std::uint64_t made = (gc::statistics().allocated_bytes - allocated) / mebi;
+  const std::uint64_t more = gc::statistics().cycles - cycles;
+  // The room between two cycles is the live set, 32 to 64 MiB, and at least a quarter of it.
+  BOOST_TEST(more >= made / 128, more << " cycles for " << made << " MiB");
+  BOOST_TEST(more <= made / 8, more << " cycles for " << made << " MiB");
+  BOOST_TEST(most <= 6 * live, most / mebi << " MiB at most");
+}
+
 /// What has died goes back to the kernel, in few mappings, and not at every cycle what is soon needed again.
 BOOST_AUTO_TEST_CASE(memory_goes_back, *boost::unit_test::enable_if<!sanitized>()) {
   const std::size_t mappings_before = mappings();
