@@ -4,6 +4,7 @@
 // without stopping any.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -64,9 +65,28 @@ struct shade_buffer {
   const void* addresses[capacity];
 };
 
+/// Addresses that a mutator has told of in this cycle: some of the last ones. A program that goes on storing over the
+/// same objects need not tell of each of them again and again.
+class told_addresses {
+ public:
+  /// False: it is among them. Afterwards it is.
+  bool add(const void* p) noexcept {
+    const void*& place = last_[reinterpret_cast<std::uintptr_t>(p) / 16 % places];
+    if (place == p) return false;
+    place = p;
+    return true;
+  }
+  void clear() noexcept { last_ = {}; }
+
+ private:
+  static constexpr std::size_t places = 64;
+  std::array<const void*, places> last_{};
+};
+
 struct mutator {
   mutator_state* state = nullptr;
   shade_buffer* shades = nullptr;  ///< made when it is needed
+  told_addresses told;
   cache blocks;
   std::size_t taken = 0;                       ///< bytes allocated that the pacer does not know of yet
   heddle::detail::nanoseconds_t noted_at = 0;  ///< when the pacer was told last; 0: not yet

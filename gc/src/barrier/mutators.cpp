@@ -73,7 +73,7 @@ void mutators::recycle(shade_buffer& b) noexcept {
 }
 
 void mutators::push(mutator& m, const void* p) noexcept {
-  if (p == nullptr) return;
+  if (p == nullptr || !m.told.add(p)) return;
   if (m.shades == nullptr && (m.shades = get_empty()) == nullptr) end_without_memory("note what it must keep");
   m.shades->addresses[m.shades->count++] = p;
   if (m.shades->count != shade_buffer::capacity) return;

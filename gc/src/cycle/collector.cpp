@@ -204,7 +204,10 @@ void collector::cycle() noexcept {
   helped_.store(0, std::memory_order_relaxed);
   the_pacer().begin_cycle();
   the_heap.begin_marking();
-  the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting, [](mutator& m) { m.blocks.blacken(); });
+  the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting, [](mutator& m) {
+    m.blocks.blacken();
+    if (!HEDDLE_PLANTED(gc_told_stay)) m.told.clear();
+  });
   marker_.leave_trail(trail_.load(std::memory_order_relaxed));
   if (HEDDLE_PLANTED(gc_inserts_until_roots)) the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
   visit_roots(marker_);

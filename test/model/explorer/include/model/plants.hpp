@@ -174,25 +174,26 @@ enum class plant : std::uint8_t {
   gc_open_looks_early,        ///< whoever lets threads in looks for sleepers before it does so
 
   // gc: the cycle
-  gc_tests_before_only,    ///< a thread that stores does not test once more after the store
-  gc_old_not_shaded,       ///< a store tells of the new value only
-  gc_new_not_shaded,       ///< of the old value only
-  gc_helper_looks_early,    ///< a helper does not look once more whether the share is open
+  gc_tests_before_only,      ///< a thread that stores does not test once more after the store
+  gc_old_not_shaded,         ///< a store tells of the new value only
+  gc_new_not_shaded,         ///< of the old value only
+  gc_helper_looks_early,     ///< a helper does not look once more whether the share is open
   gc_helper_leaves_relaxed,  ///< the collector does not see what a helper that has left has marked
   gc_close_awaits_nobody,    ///< the collector closes the share, and does not wait for those that are at it
-  gc_inserts_late,         ///< a thread tells of first values when it is let in, not when it is kept out
-  gc_inserts_until_roots,  ///< new values are told of until roots are visited, and not meanwhile
-  gc_weak_not_shaded,      ///< an address out of a weak cell is not told of
-  gc_word_not_marked,      ///< blocks that an armed thread takes are not marked
-  gc_large_not_marked,     ///< nor is a large one
-  gc_not_blackened,        ///< nor those that it had at hand when it was armed
-  gc_marks_swept_spans,    ///< an armed thread marks blocks of spans that were swept for the next cycle
-  gc_caches_not_flushed,   ///< threads keep spans when they become unswept
-  gc_given_as_swept,       ///< a span that a thread gives back unswept goes to the swept ones
-  gc_one_round_only,       ///< the threads' buffers are emptied once
-  gc_last_round_believed,  ///< the marks are final although the last round has found something
-  gc_weak_looks_not,       ///< a thread reads a weak cell while it is decided what dies
-  gc_decided_early,        ///< the last round is not protected from weak cells
+  gc_told_stay,              ///< a thread does not tell of what it has told of in the cycle before
+  gc_inserts_late,           ///< a thread tells of first values when it is let in, not when it is kept out
+  gc_inserts_until_roots,    ///< new values are told of until roots are visited, and not meanwhile
+  gc_weak_not_shaded,        ///< an address out of a weak cell is not told of
+  gc_word_not_marked,        ///< blocks that an armed thread takes are not marked
+  gc_large_not_marked,       ///< nor is a large one
+  gc_not_blackened,          ///< nor those that it had at hand when it was armed
+  gc_marks_swept_spans,      ///< an armed thread marks blocks of spans that were swept for the next cycle
+  gc_caches_not_flushed,     ///< threads keep spans when they become unswept
+  gc_given_as_swept,         ///< a span that a thread gives back unswept goes to the swept ones
+  gc_one_round_only,         ///< the threads' buffers are emptied once
+  gc_last_round_believed,    ///< the marks are final although the last round has found something
+  gc_weak_looks_not,         ///< a thread reads a weak cell while it is decided what dies
+  gc_decided_early,          ///< the last round is not protected from weak cells
 
   // gc: those who wait for cycles, what is to run because objects have died
   gc_request_wakes_nobody,  ///< the collector's thread is not told of a request
