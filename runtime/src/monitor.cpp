@@ -5,6 +5,7 @@
 
 #include "exit.hpp"
 #include "held_calls.hpp"
+#include "helpers.hpp"
 #include "late.hpp"
 #include "platform_services.hpp"
 #include "scheduler.hpp"
@@ -59,6 +60,7 @@ void monitor::run() noexcept {
       idle_since = now;
     } else if (now - idle_since >= before_deep) {
       turns_ = sched_.turns();
+      helper_sleeps_ = detail::helper_sleeps();
       if (sched_.settings.detect_deadlock && sched_.deadlocked()) sched_.report_deadlock();
       if ((main_thread_left() || main_unseen_) && sched_.nobody_left()) {
         platform::block_signals(sched_.blocked_signals_);  // destructors may start processes, which have them too
@@ -173,7 +175,8 @@ void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
   if (how == deep && main_unseen_) deadline = std::min(deadline, platform::now() + while_unseen);
   if (stop_.load(std::memory_order_seq_cst) == 0 &&  // seq_cst: after the nap; other half in stop()
       (!some_calls_held() || HEDDLE_PLANTED(sleeps_on_held_calls)) &&
-      (how != deep || HEDDLE_PLANTED(deep_sleep_without_look) || (sched_.all_idle() && sched_.turns() == turns_)))
+      (how != deep || HEDDLE_PLANTED(deep_sleep_without_look) ||
+       (sched_.all_idle() && sched_.turns() == turns_ && detail::helper_sleeps() == helper_sleeps_)))
     platform::futex_wait(nap_, how, deadline);
   nap_.store(awake, std::memory_order_relaxed);
 }

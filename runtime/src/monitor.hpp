@@ -30,6 +30,8 @@ class monitor {
   void call_begins() noexcept {
     if (nap_.load(std::memory_order_relaxed) == doze) wake();
   }
+  /// A helper has fallen asleep: there may be a deadlock now.
+  void helper_sleeps() noexcept { work_begins(); }
   /// Makes it look again, whatever it sleeps for.
   void wake() noexcept;
 
@@ -85,6 +87,7 @@ class monitor {
   std::size_t spare_machines_ = 0;  // still to end
   nanoseconds_t ended_some_ = 0;    // when
   bool machines_leave_ = false;
+  std::uint32_t helper_sleeps_ = 0;  // the same
   std::uint32_t turns_ = 0;  // before the look for a deadlock: if there are more by the deep sleep, it is to look again
   bool main_unseen_ = false;  // nobody would report that the main thread has left
   unsigned short_calls_ = 0;

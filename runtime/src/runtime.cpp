@@ -17,6 +17,7 @@
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "held_calls.hpp"
+#include "helpers.hpp"
 #include "overflow.hpp"
 #include "pinned.hpp"
 #include "platform_services.hpp"
@@ -78,6 +79,7 @@ void in_forked_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   s.lazy = false;
   ::new (&s.life) thread_mutex(lock_rank::life);  // another thread may have held it: a runtime that starts or drains
   const machine* const m = this_machine();
+  forget_helpers();
   forget_scan(m != nullptr ? m->current : nullptr);
   if (m == nullptr) return;
   if (m->current != nullptr) platform::set_thread_locals(m->current->locals);
@@ -362,6 +364,7 @@ void scheduler::stop() noexcept { monitor_.stop(); }
 
 void scheduler::notice_main_left() noexcept { monitor_.wake(); }
 void scheduler::notice_held_call() noexcept { monitor_.wake(); }
+void scheduler::notice_sleeping_helper() noexcept { monitor_.helper_sleeps(); }
 
 std::size_t scheduler::alive() const noexcept {
   std::uint64_t n = elsewhere_.load(std::memory_order_relaxed);
@@ -381,6 +384,13 @@ std::uint32_t scheduler::turns() const noexcept {
   return sum;
 }
 
+/// Kernel threads of the process without helpers that have slept all the time.
+static std::size_t threads_beside_helpers() noexcept {
+  const std::size_t before = sleeping_helpers();
+  const std::size_t threads = platform::process_threads();
+  return threads - std::min(before, sleeping_helpers());
+}
+
 bool scheduler::deadlocked() noexcept {
   // If no fiber has had a turn, all was idle all the time. Else a thread may have woken one and parked, and the fiber
   // may have woken that thread and be idle again.
@@ -398,7 +408,7 @@ bool scheduler::deadlocked() noexcept {
     return process().parked_threads.load(std::memory_order_seq_cst);
   };  // seq_cst: in this order
   const int before = parked();
-  const std::size_t threads = platform::process_threads();
+  const std::size_t threads = threads_beside_helpers();
   const int always = std::min(before, parked());
   return threads <= ours + static_cast<std::size_t>(always) && !platform::handler_may_come(let_through_number()) &&
          all_idle() && (turns() == before_all || HEDDLE_PLANTED(idle_again));
@@ -406,7 +416,7 @@ bool scheduler::deadlocked() noexcept {
 
 bool scheduler::nobody_left() noexcept {
   if (!all_idle() || alive() != 0 || !platform::main_thread_gone()) return false;
-  const std::size_t threads = platform::process_threads();
+  const std::size_t threads = threads_beside_helpers();
   const thread_lock hold(lock_);
   return leavers_ == 0 && threads <= threads_ + 1;
 }

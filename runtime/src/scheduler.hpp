@@ -161,6 +161,8 @@ class scheduler {
   void notice_main_left() noexcept;
   /// A call is held (held_calls.hpp): the monitor makes it, if nobody does so before.
   void notice_held_call() noexcept;
+  /// One has fallen asleep (helpers.hpp).
+  void notice_sleeping_helper() noexcept;
   /// Takes back a fiber that make_fiber() has made on a plain thread and that was never made runnable.
   void take_back(fiber* f) noexcept;
   /// The exception of main, for the reports: run() waits for the others before it rethrows.

@@ -36,16 +36,14 @@ void finisher::wake_thread() noexcept {
       return;
     }
   }
-  wanted_.store(1, std::memory_order_release);  // release: so that what is due is seen; acquire half in main()
-  platform::futex_wake(wanted_, 1);
+  wanted_.call();
 }
 
 void finisher::main(void* self) noexcept {
   auto& f = *static_cast<finisher*>(self);
   for (;;) {
-    // acquire: so that what is due is seen; release half in wake_thread().
-    while (f.wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(f.wanted_, 0);
-    f.wanted_.store(0, std::memory_order_relaxed);
+    f.wanted_.await();
+    f.wanted_.clear();
     run_all(self);
   }
 }
@@ -53,7 +51,7 @@ void finisher::main(void* self) noexcept {
 void finisher::after_fork_in_child() noexcept {
   has_thread_ = false;
   at_work_.give_up();
-  wanted_.store(0, std::memory_order_relaxed);
+  wanted_.after_fork_in_child();
 }
 
 }  // namespace heddle::gc::detail

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cycle/at_work.hpp"
+#include "heddle/detail/helper_call.hpp"
 
 namespace heddle::gc::detail {
 
@@ -24,8 +25,8 @@ class finisher {
 
   bool has_thread_ = false;
   heddle::detail::platform::thread thread_;
-  at_work at_work_;                                  // a fiber, or the thread
-  heddle::detail::atomic<std::uint32_t> wanted_{0};  // 1: the thread is to be
+  at_work at_work_;                     // a fiber, or the thread
+  heddle::detail::helper_call wanted_;  // the thread is to be
 };
 
 extern constinit finisher the_finisher;

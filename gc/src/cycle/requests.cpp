@@ -5,16 +5,8 @@
 
 namespace heddle::gc::detail {
 
-namespace platform = heddle::detail::platform;
 using heddle::detail::thread_lock;
 using heddle::detail::waiter;
-
-void cycle_requests::request() noexcept {
-  if (wanted_.load(std::memory_order_relaxed) != 0) return;
-  // release: so that the cycle begins after what the caller did; acquire half in await_request().
-  wanted_.store(1, std::memory_order_release);
-  if (!HEDDLE_PLANTED(gc_request_wakes_nobody)) platform::futex_wake(wanted_, 1);
-}
 
 std::uint64_t cycle_requests::present_or_next() const noexcept {
   const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
@@ -39,14 +31,13 @@ void cycle_requests::wait_until(std::uint64_t cycle) noexcept HEDDLE_NO_THREAD_S
 }
 
 void cycle_requests::await_request() noexcept {
-  // acquire: so that a cycle begins after what its requester did; release half in request().
-  while (wanted_.load(std::memory_order_acquire) == 0) platform::futex_wait(wanted_, 0);
-  if (!HEDDLE_PLANTED(gc_request_cleared_late)) wanted_.store(0, std::memory_order_relaxed);
+  due_.await();
+  if (!HEDDLE_PLANTED(gc_request_cleared_late)) due_.clear();
 }
 
 void cycle_requests::end_cycle() noexcept {
   waiter* w = nullptr;
-  if (HEDDLE_PLANTED(gc_request_cleared_late)) wanted_.store(0, std::memory_order_relaxed);
+  if (HEDDLE_PLANTED(gc_request_cleared_late)) due_.clear();
   {
     const thread_lock hold(lock_);
     // release: so that what the cycle did is seen; acquire half in wait_until().
@@ -59,7 +50,7 @@ void cycle_requests::end_cycle() noexcept {
 void cycle_requests::after_fork_in_child() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   lock_.become_free();
   waiters_ = nullptr;
-  wanted_.store(0, std::memory_order_relaxed);
+  due_.after_fork_in_child();
   ended_.store(begun_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 

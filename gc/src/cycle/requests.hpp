@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "heddle/detail/helper_call.hpp"
 #include "heddle/detail/thread_mutex.hpp"
 #include "heddle/detail/wait.hpp"
 
@@ -15,7 +16,7 @@ class cycle_requests {
   constexpr cycle_requests() noexcept = default;
 
   /// A cycle is due. Never blocks.
-  void request() noexcept;
+  void request() noexcept { due_.call(); }
   /// The number that a cycle has that begins after now, or a later one.
   std::uint64_t next() const noexcept {
     return begun_.load(std::memory_order_seq_cst) + 1;  // seq_cst: a cycle that has begun before is not taken for it
@@ -50,7 +51,7 @@ class cycle_requests {
  private:
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::primitive};
   heddle::detail::waiter* waiters_ HEDDLE_GUARDED_BY(lock_) = nullptr;
-  heddle::detail::atomic<std::uint32_t> wanted_{0};  // 1: a cycle is due. The thread that serves sleeps on it
+  heddle::detail::helper_call due_;  // a cycle is; for the thread that serves
   heddle::detail::atomic<std::uint64_t> begun_{0};
   heddle::detail::atomic<std::uint64_t> ended_{0};  // changes under the lock
 };
