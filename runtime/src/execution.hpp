@@ -8,16 +8,10 @@
 #include <cstdint>
 
 #include "control_words.hpp"
+#include "heddle/detail/fake_frames.hpp"
 #include "stack.hpp"
 #include "switch.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HEDDLE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HEDDLE_ASAN 1
-#endif
-#endif
 #ifdef HEDDLE_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -71,18 +65,25 @@ struct execution {
 using commit_fn = void (*)(void*);
 
 #ifdef HEDDLE_ASAN
-inline void sanitizer_leave(void** fake_stack, const execution& to) noexcept {
-  __sanitizer_start_switch_fiber(fake_stack, to.memory->bottom, to.memory->size);
+// A stack keeps its fake stack, whichever fiber runs on it.
+inline void sanitizer_leave(const execution& from, const execution& to) noexcept {
+  __sanitizer_start_switch_fiber(&from.memory->fake_stack, to.memory->bottom, to.memory->size);
 }
-inline void sanitizer_arrive(void* fake_stack) noexcept {
-  __sanitizer_finish_switch_fiber(fake_stack, nullptr, nullptr);
+inline void sanitizer_arrive(const execution& self) noexcept {
+  __sanitizer_finish_switch_fiber(self.memory->fake_stack, nullptr, nullptr);
 }
+/// A collector may scan the stack from now on, though the caller goes on.
+inline void sanitizer_show(const execution& self) noexcept { self.memory->fake_stack = current_fake_stack(); }
 #elif defined(HEDDLE_TSAN)
-inline void sanitizer_leave(void**, const execution& to) noexcept { __tsan_switch_to_fiber(to.memory->tsan_fiber, 0); }
-inline void sanitizer_arrive(void*) noexcept {}
+inline void sanitizer_leave(const execution&, const execution& to) noexcept {
+  __tsan_switch_to_fiber(to.memory->tsan_fiber, 0);
+}
+inline void sanitizer_arrive(const execution&) noexcept {}
+inline void sanitizer_show(const execution&) noexcept {}
 #else
-inline void sanitizer_leave(void**, const execution&) noexcept {}
-inline void sanitizer_arrive(void*) noexcept {}
+inline void sanitizer_leave(const execution&, const execution&) noexcept {}
+inline void sanitizer_arrive(const execution&) noexcept {}
+inline void sanitizer_show(const execution&) noexcept {}
 #endif
 
 }  // namespace heddle::detail

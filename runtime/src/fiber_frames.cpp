@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "heddle/detail/fake_frames.hpp"
 #include "segment.hpp"
 
 namespace heddle::detail {
@@ -19,17 +20,25 @@ T* down(T* at) noexcept {
   return reinterpret_cast<T*>(reinterpret_cast<std::uintptr_t>(at) & ~std::uintptr_t{7});
 }
 
-void tell(word_visitor& v, const char* from, const char* to) noexcept {
+void tell(word_visitor& v, const char* from, const char* to, void* fake_stack = nullptr) noexcept {
   from = up(from);
   to = down(to);
-  if (from < to) v.words(from, to);
+  if (from >= to) return;
+  v.words(from, to);
+  visit_fake_frames(v, fake_stack, from, to);
 }
+
+#ifdef HEDDLE_ASAN
+void* fake_stack_of(const stack& s) noexcept { return s.fake_stack; }
+#else
+void* fake_stack_of(const stack&) noexcept { return nullptr; }
+#endif
 
 }  // namespace
 
 void visit_frames(word_visitor& v, const stack* s, const char* from) noexcept {
   for (;;) {
-    tell(v, std::max<const char*>(from, s->bottom), s->bottom + s->size);
+    tell(v, std::max<const char*>(from, s->bottom), s->bottom + s->size, fake_stack_of(*s));
     if (s->limit == nullptr) return;
     for (auto* b = static_cast<const alloca_block*>(s->blocks); b != nullptr; b = b->next)
       tell(v, reinterpret_cast<const char*>(b + 1), reinterpret_cast<const char*>(b + 1) + b->size);

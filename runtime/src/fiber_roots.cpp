@@ -141,6 +141,7 @@ interrupted what_is_interrupted(std::uintptr_t stack_pointer) noexcept {
   const stack* const s = f->memory;
   const auto bottom = reinterpret_cast<std::uintptr_t>(s->bottom);
   if (stack_pointer < bottom || stack_pointer > bottom + s->size) return {interrupted_kind::busy, nullptr, nullptr};
+  sanitizer_show(*f);
   return {interrupted_kind::fiber, f, m->exceptions->caught};
 }
 

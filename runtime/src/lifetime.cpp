@@ -292,7 +292,7 @@ void scheduler::fiber_main(switch_argument raw) {
   const transfer t(raw);
   machine* m = static_cast<machine*>(t.data);
   fiber* f = m->current;
-  sanitizer_arrive(nullptr);
+  sanitizer_arrive(*f);
   machine::arrive(t, execution());
   for (;;) {
     stack* const memory = f->memory;
@@ -337,6 +337,7 @@ bool scheduler::run_joined(machine& m, fiber* f) noexcept {
   if (m.p->timers.next_hint() != no_deadline) [[unlikely]]
     run_timers(m, *m.p);
   self.context = keep_registers();
+  sanitizer_show(self);
   // release: so that a collector that sees it sees the context; acquire half in fiber_roots.
   self.state.store(fiber_state::lending, std::memory_order_release);
   self.save_exceptions(*m.exceptions);

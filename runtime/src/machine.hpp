@@ -47,10 +47,9 @@ class alignas(64) machine {
     m.commit_argument = arg;
     from.save_exceptions(*m.exceptions);
     set_stack_limit(to.limit);
-    void* fake_stack = nullptr;
-    sanitizer_leave(&fake_stack, to);
+    sanitizer_leave(from, to);
     const transfer t = switch_context(to.context, &m);
-    sanitizer_arrive(fake_stack);
+    sanitizer_arrive(from);
     return arrive(t, from);
   }
   /// The first thing an execution does when it is resumed.

@@ -22,6 +22,7 @@ struct stack {
   void* context = nullptr;
   union {
     void* tsan_fiber = nullptr;  ///< ThreadSanitizer's idea of this stack
+    void* fake_stack;            ///< AddressSanitizer's fake frames, see fake_frames.hpp; while none runs on it
     void* blocks;                ///< of a segment: its allocas that did not fit; no such under TSan
   };
   unsigned valgrind_id : 24 = 0;  ///< Valgrind's idea of it

@@ -82,6 +82,14 @@ struct grave {
 std::array<gc::ptr<zombie>, 64> zombies;  // so that their span stays
 gc::ptr<grave> known;
 
+/// Stores the address at once, and leaves it in no register.
+[[gnu::noinline]] void appear(std::uintptr_t* at, std::uintptr_t masked) {
+  asm volatile("xorq %[mask], %[word]; movq %[word], (%[at]); xorl %k[word], %k[word]"
+               : [word] "+r"(masked)
+               : [mask] "r"(mask), [at] "r"(at)
+               : "memory", "cc");
+}
+
 /// Stores the only address of an object now and then, of which the collector is told nothing.
 void haunt() {
   std::uintptr_t masked = 0;
@@ -96,7 +104,7 @@ void haunt() {
   });
   auto* const at = reinterpret_cast<std::uintptr_t*>(&known->plain);
   for (const timer t(20s); !t.is_over();) {
-    __atomic_store_n(at, masked ^ mask, __ATOMIC_RELAXED);
+    appear(at, masked);
     for (int i = 0; i != 2000; ++i) asm volatile("pause");
     __atomic_store_n(at, 0, __ATOMIC_RELAXED);
     for (int i = 0; i != 2000; ++i) asm volatile("pause");

@@ -10,6 +10,7 @@
 
 #include "barrier/waits.hpp"
 #include "barrier/words.hpp"
+#include "heddle/detail/fake_frames.hpp"
 #include "heddle/detail/platform.hpp"
 
 namespace heddle::gc::detail {
@@ -53,6 +54,7 @@ void suspension::handle(int, siginfo_t*, void* context) noexcept {
 void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
   const std::uint32_t request = asked_word - asked;
   registers_ = &context;
+  fake_stack_ = heddle::detail::current_fake_stack();
   found_ = {heddle::detail::interrupted_kind::busy, nullptr, nullptr};
   if (!in_critical()) found_ = heddle::detail::what_is_interrupted(stack_pointer());
   const bool stays = found_.kind != heddle::detail::interrupted_kind::busy;

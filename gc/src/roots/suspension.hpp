@@ -42,6 +42,7 @@ class suspension {
   /// While it is stopped: what has been interrupted, and the registers.
   const heddle::detail::interrupted& found() const noexcept { return found_; }
   const ucontext_t& registers() const noexcept { return *registers_; }
+  void* fake_stack() const noexcept { return fake_stack_; }  ///< see fake_frames.hpp
   std::uintptr_t stack_pointer() const noexcept {
     return static_cast<std::uintptr_t>(registers_->uc_mcontext.gregs[REG_RSP]);
   }
@@ -63,6 +64,7 @@ class suspension {
   std::atomic<int> thread_{0};
   heddle::detail::interrupted found_{};
   const ucontext_t* registers_ = nullptr;
+  void* fake_stack_ = nullptr;
   suspension* next_ = nullptr;
   bool listed_ = false;
 };
