@@ -8,12 +8,26 @@
 
 #include "barrier/mutators.hpp"
 
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#define VALGRIND_MAKE_MEM_DEFINED(at, bytes) static_cast<void>(0)
+#endif
+
 namespace heddle::gc::detail {
 namespace {
 
 /// A word that its owner may change meanwhile, and that a sanitizer may count as nobody's: a stack is read as a whole.
 __attribute__((no_sanitize("address", "thread"))) const void* word_at(const char* p) noexcept {
   return __atomic_load_n(reinterpret_cast<const void* const*>(p), __ATOMIC_RELAXED);
+}
+
+/// Under Valgrind a word that nobody has initialised, on a stack, would make all uninitialised that comes of it: marks,
+/// and new objects.
+[[gnu::noinline]] const void* initialised(const void* word) noexcept {
+  VALGRIND_MAKE_MEM_DEFINED(&word, sizeof word);
+  return *const_cast<const void* volatile*>(&word);
 }
 
 }  // namespace
@@ -25,8 +39,10 @@ void marker::end_without_memory() noexcept {
 
 void marker::words(const void* from, const void* to) noexcept {
   const auto* p = static_cast<const char*>(from);
-  for (const auto* const end = static_cast<const char*>(to); p < end; p += sizeof(void*))
-    visit_if_allocated(word_at(p));
+  const auto* const end = static_cast<const char*>(to);
+  if (RUNNING_ON_VALGRIND) [[unlikely]]
+    for (; p < end; p += sizeof(void*)) visit_if_allocated(initialised(word_at(p)));
+  for (; p < end; p += sizeof(void*)) visit_if_allocated(word_at(p));
 }
 
 void marker::visit_all(const shade_buffer& b) noexcept {
