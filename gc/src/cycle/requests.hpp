@@ -35,7 +35,7 @@ class cycle_requests {
     return waiters_ != nullptr;
   }
   /// The same, or another cycle is due after this one.
-  bool is_urgent() noexcept { return wanted_.load(std::memory_order_relaxed) != 0 || anyone_waits(); }
+  bool is_urgent() noexcept { return due_.is_called() || anyone_waits(); }
   /// Returns when a cycle is due.
   void await_request() noexcept;
   /// A cycle begins: its number.

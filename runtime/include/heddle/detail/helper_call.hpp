@@ -25,6 +25,8 @@ class HEDDLE_EXPORT helper_call {
   void call() noexcept;
 
   // --- for the helper, a plain thread ---
+  /// Whether it has been called since it cleared the word.
+  bool is_called() const noexcept { return word_.load(std::memory_order_relaxed) == called; }
   /// Returns when it has been called.
   void await() noexcept;
   /// The work is about to be looked at: whoever calls from now on is heard.
