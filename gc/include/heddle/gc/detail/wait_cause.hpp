@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "heddle/detail/config.hpp"
+
 namespace heddle::gc {
 
 /// Why a fiber or a thread waits for the collector.
