@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What monitoring sees. The Prometheus text is read as strictly as its format is stated.
+// The numbers for monitoring. The Prometheus text is read as strictly as its format is stated.
 #include "heddle/gc/metrics.hpp"
 
 #include <algorithm>

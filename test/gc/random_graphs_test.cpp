@@ -119,7 +119,7 @@ void check_for(std::chrono::milliseconds time) {
   BOOST_TEST(gc::statistics().cycles > cycles + 5);
 }
 
-/// What stands behind --seconds.
+/// The number behind --seconds.
 std::chrono::seconds asked_for() {
   const auto& arguments = boost::unit_test::framework::master_test_suite();
   for (int i = 1; i + 1 < arguments.argc; ++i)

@@ -97,7 +97,7 @@ void shares() {
   }
 }
 
-/// What a helper puts aside comes to the collector.
+/// Work that a helper puts aside comes to the collector.
 void puts_aside() {
   tree t;
   hd::atomic<int> put{0};

@@ -23,7 +23,7 @@ constexpr std::size_t noted_while_marking = std::size_t{4} << 10;
 /// True: a cycle is due.
 bool tell_pacer(mutator& m) noexcept {
   const heddle::detail::nanoseconds_t now = heddle::detail::platform::now();
-  // What a thread does before its first allocation does not count.
+  // Time before a thread's first allocation does not count.
   const heddle::detail::nanoseconds_t took = m.noted_at == 0 ? 0 : now - m.noted_at;
   m.noted_at = now;
   return the_pacer().note(std::exchange(m.taken, 0), took);

@@ -50,7 +50,7 @@ struct alignas(64) central {
   atomic<std::size_t> live_objects{0};  ///< the blocks themselves
 };
 
-/// What the spans of a kind hold.
+/// The contents of the spans of a kind.
 struct kind_figures {
   std::size_t objects = 0;     ///< left by the last sweep, as far as it has come
   std::size_t live_bytes = 0;  ///< of their blocks

@@ -12,11 +12,11 @@ struct options;
 /// Decides when a cycle begins, and how much threads that allocate mark themselves. From any thread, unless it says
 /// otherwise.
 ///
-/// What a cycle has found alive is `live`, with all that was allocated meanwhile. Then the heap may grow to the goal:
-/// by `percent` of what the marker has found, at least by `floor`, and within the limit. A cycle begins so much before
-/// the goal as its *runway* is long: the bytes that one thread allocates in the time that marking takes. So if all
-/// threads that allocate must help, each marks for about half of its time. While the collector marks, as large a part
-/// of what is expected should be marked as of the runway has been allocated. A thread that allocates while less is
+/// `live` are the objects that a cycle has found alive, and all that were made meanwhile. Then the heap may grow to the
+/// goal: by `percent` of what the marker has found, at least by `floor`, and within the limit. A cycle begins so much
+/// before the goal as its *runway* is long: the bytes that one thread allocates in the time that marking takes. So if
+/// all threads that allocate must help, each marks for about half of its time. While the collector marks, as large a
+/// part of what is expected should be marked as of the runway has been allocated. A thread that allocates while less is
 /// helps.
 ///
 /// Source: the assists of Go's pacer before its control loop (proposal 44167 tells what that adds).

@@ -34,12 +34,12 @@ HEDDLE_EXPORT void collect();
 HEDDLE_EXPORT std::size_t set_limit(std::size_t bytes) noexcept;
 
 /// A cycle is to begin so that it ends when the heap has grown by `percent` of the bytes that the last one has found
-/// alive (objects made during it not counted), and by 16 MiB at least. 100 is the default: about twice the live objects.
-/// Less: less memory, more work. More than 10,000 counts as 10,000; 0: cycles only by collect() and the limit. From the
-/// end of the next cycle on.
+/// alive (objects made during it not counted), and by 16 MiB at least. 100 is the default: about twice the live
+/// objects. Less: less memory, more work. More than 10,000 counts as 10,000; 0: cycles only by collect() and the limit.
+/// From the end of the next cycle on.
 ///
-/// A fiber or thread that allocates while a cycle is behind helps to mark, some tens of microseconds at a time. It waits
-/// for the cycle when a quarter more has been allocated than there was room for.
+/// A fiber or thread that allocates while a cycle is behind helps to mark, some tens of microseconds at a time. It
+/// waits for the cycle when a quarter more has been allocated than there was room for.
 ///
 /// Returns the value from before. O(1). From fibers and plain threads.
 HEDDLE_EXPORT unsigned set_percent(unsigned percent) noexcept;

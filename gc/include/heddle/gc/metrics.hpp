@@ -11,7 +11,7 @@
 
 namespace heddle::gc {
 
-/// What the heap holds of one type. Bytes are those of whole blocks, which may be larger than their objects.
+/// The objects of one type in the heap. Bytes are those of whole blocks, which may be larger than their objects.
 struct type_values {
   /// As the compiler writes it; "[]" behind it: arrays of it. "(without addresses)" are all types that have neither
   /// addresses nor a destructor: the collector does not tell them apart.
