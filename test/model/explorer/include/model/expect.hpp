@@ -36,9 +36,9 @@ result expect_ok(const options& o, F f) {
   return r;
 }
 
-/// The program has a bug that is found, whose message contains `text`, and whose seed leads to it again. By chance it may
-/// take twenty times the executions given: any change of the product draws anew when a bug is found that takes some ten
-/// thousand on average, and only one that is not found costs them all.
+/// The program has a bug that is found, whose message contains `text`, and whose seed leads to it again. By chance it
+/// may take twenty times the executions given: any change of the product draws anew when a bug is found that takes some
+/// ten thousand on average, and only one that is not found costs them all.
 template <class F>
 result expect_bug(const options& o, F f, const std::string& text = "") {
   options patient = o;
