@@ -53,7 +53,7 @@ add_library(heddle::segmented ALIAS heddle_segmented)
 set_target_properties(heddle_segmented PROPERTIES EXPORT_NAME segmented)
 set(heddle_assembler_dir lib/heddle/segmented)
 # HEDDLE_SEGMENTED counts the versions of the assembler step, so that compiler caches know them apart.
-target_compile_definitions(heddle_segmented INTERFACE HEDDLE_SEGMENTED=2)
+target_compile_definitions(heddle_segmented INTERFACE HEDDLE_SEGMENTED=3)
 # Split functions whole: their cold parts would have no prologue of their own. Control-flow protection marks would stand
 # where prologues return to.
 target_compile_options(heddle_segmented INTERFACE

@@ -20,6 +20,8 @@ meaning() {  # meaning NEED: in words, for those whose system has other names
     libboost-fiber*) echo "Boost.Fiber 1.74 or newer with its headers" ;;
     libboost*) echo "Boost's headers, 1.74 or newer" ;;
     binutils-gold*) echo "the linker gold or lld, for stacks that grow" ;;
+    libc-ares-dev) echo "c-ares 1.18 or newer with its headers" ;;
+    libssl-dev) echo "OpenSSL 3.0 or newer with its headers" ;;
     libgc-dev) echo "the collector of Boehm, Demers and Weiser (libgc) with its headers" ;;
     libmimalloc*) echo "mimalloc" ;;
     libtcmalloc*) echo "gperftools' tcmalloc_minimal" ;;
@@ -86,10 +88,26 @@ install_missing() {  # install_missing SCRIPT MAY_INSTALL
     choose_packages "${needs[@]}"
     ((${#unknown[@]} == 0)) || lacking "$script" "apt has no package for this" "${unknown[@]}"
     echo "$script: installing ${packages[*]}"
-    "${apt[@]}" install --no-install-recommends "${packages[@]}" ||
+    without_services "${apt[@]}" install --no-install-recommends "${packages[@]}" ||
       lacking "$script" "apt-get could not install" "${packages[@]}"
     hash -r
   done
+}
+
+# Runs a command that installs packages. Servers among them are not started then, unless the system has said what it wants:
+# tests start servers of their own. Uses `as_root` of install_missing.
+without_services() {  # without_services COMMAND...
+  local policy=/usr/sbin/policy-rc.d
+  if [[ -e $policy ]]; then
+    "$@"
+    return
+  fi
+  (
+    # shellcheck disable=SC2064  # as it is now
+    trap "${as_root[*]} rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null && "${as_root[@]}" chmod 755 "$policy"
+    "$@"
+  )
 }
 
 lacking() {  # lacking SCRIPT PROBLEM NEED...: ends the script

@@ -215,10 +215,11 @@ class mcache_pool {
     // acquire: so that it is seen as it was made; release half in take().
     for (const mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) f(*c);
   }
-  /// The same, but f may change the caches: to be called where no other thread is at work.
+  /// The same, but f may change the caches: where no other thread is at work, or f only waits for that.
   template <class F>
   void for_each_mutable(F f) noexcept {
-    for (mcache* c = all_.load(std::memory_order_relaxed); c != nullptr; c = c->next_made) f(*c);
+    // acquire: a thread that is still at work may make a cache; release half in take().
+    for (mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) f(*c);
   }
   /// How many caches there are, and how many of them are in the pool.
   std::size_t made() const noexcept {

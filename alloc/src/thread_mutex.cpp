@@ -44,9 +44,9 @@ std::array<int, ranks>& held_locks() noexcept {
 }
 
 const char* name_of(std::size_t rank) noexcept {
-  constexpr std::array<const char*, ranks> names{"life",     "cycle",   "primitive", "scheduler", "handoff",
-                                                 "registry", "endings", "kinds",     "mutators",  "pool",
-                                                 "checks",   "mcaches", "mcentral",  "mheap",     "lists"};
+  constexpr std::array<const char*, ranks> names{
+      "life",     "cycle",  "primitive", "descriptor", "scheduler", "handoff",  "registry", "endings", "kinds",
+      "mutators", "poller", "pool",      "checks",     "mcaches",   "mcentral", "mheap",    "lists"};
   return names[rank];
 }
 

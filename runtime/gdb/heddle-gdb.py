@@ -2,11 +2,13 @@
 #
 # heddle's fibers in gdb, in a live process or a core, with or without debug information:
 #
-#     info fibers           every fiber: number, state, name, and where it waits
+#     info fibers           every fiber: number, state, name, and where it waits, at which descriptor
 #     fiber 17 bt           the stack of a fiber that waits; any other command may stand for bt
 #
 # gdb loads this file by itself beside an installed library (see `info auto-load`); else: source heddle-gdb.py
 
+import ipaddress
+import os
 import re
 import struct
 
@@ -16,6 +18,7 @@ import gdb.unwinder
 STATES = ('free', 'not yet run', 'no memory for its stack', 'runnable', 'running', 'parked', 'lends its stack', 'ended',
           'of the parent')
 HAS_CONTEXT = ('runnable', 'parked')
+AIMS = ('to read from', 'to write to', 'to close')  # of a descriptor_wait
 REGISTERS = ('rbx', 'rbp', 'r12', 'r13', 'r14', 'r15', 'rip')
 
 
@@ -34,6 +37,7 @@ class Layout:
     NAMES = ('version context_kind pool pool_slabs slab_size slab_fibers slab_used fiber_size fiber_state fiber_id '
              'fiber_name fiber_context fiber_memory stack_bottom stack_size').split()
     NAMES += ['context_' + register for register in REGISTERS]
+    NAMES += 'fiber_waits_at wait_is_descriptor wait_number wait_aim'.split()
 
     def __init__(self):
         try:
@@ -43,8 +47,8 @@ class Layout:
             raise gdb.GdbError('The program does not run.')
         except gdb.error:
             raise gdb.GdbError('There is no heddle in this program, or it does not run yet, or its symbols were stripped.')
-        if version != 2:
-            raise gdb.GdbError('This script knows version 2 of the layout; the program has %d.' % version)
+        if version != 3:
+            raise gdb.GdbError('This script knows version 3 of the layout; the program has %d.' % version)
         for name, value in zip(self.NAMES, words(address, len(self.NAMES))):
             setattr(self, name, value)
 
@@ -59,15 +63,78 @@ class Fiber:
         if self.name is not None:
             self.name = bytes(self.name).split(b'\0')[0].decode('utf-8', 'replace')
         self.context = word(address + layout.fiber_context)
+        self.waits_at = address + layout.fiber_waits_at
         self.layout = layout
 
     def has_context(self):
         return self.state in HAS_CONTEXT and self.layout.context_rip != 0
 
+    def descriptor_wait(self, sockets):
+        """What it waits for at which descriptor, and what that is; empty if it waits for something else."""
+        at = word(self.waits_at)
+        if self.state != 'parked' or at & 7 != self.layout.wait_is_descriptor:
+            return ''
+        at -= self.layout.wait_is_descriptor
+        number, aim = word(at + self.layout.wait_number) & 0xffffffff, word(at + self.layout.wait_aim) & 0xffffffff
+        what = sockets.name_of(number)
+        return 'waits %s descriptor %d%s' % (AIMS[aim], number, what and ' (%s)' % what)
+
     def registers(self):
         found = {name: word(self.context + getattr(self.layout, 'context_' + name)) for name in REGISTERS}
         found['rsp'] = self.context + self.layout.context_rip + 8
         return found
+
+
+def endpoint(text):
+    """An address of /proc/net/tcp, '0100007F:1F90', as 127.0.0.1:8080: words of the machine, then the port."""
+    host, port = text.split(':')
+    raw = b''.join(bytes.fromhex(host[i:i + 8])[::-1] for i in range(0, len(host), 8))
+    address = ipaddress.ip_address(raw)
+    return ('[%s]:%d' if address.version == 6 else '%s:%d') % (address, int(port, 16))
+
+
+class Sockets:
+    """What the descriptors of the process are, as /proc tells it while the process lives on this machine."""
+
+    def __init__(self):
+        self.found = None
+        connection = getattr(gdb.selected_inferior(), 'connection', None)
+        self.here = connection is not None and connection.type == 'native'  # of a core the number may be another's by now
+
+    def name_of(self, number):
+        if not self.here:
+            return ''
+        process = '/proc/%d' % gdb.selected_inferior().pid
+        try:
+            link = os.readlink('%s/fd/%d' % (process, number))
+        except OSError:
+            return ''
+        if self.found is None:
+            self.found = {}
+            for kind in ('tcp', 'tcp6', 'udp', 'udp6'):
+                self.read_internet('%s/net/%s' % (process, kind))
+            self.read_unix(process + '/net/unix')
+        return self.found.get(link, link)
+
+    def note(self, inode, name):
+        self.found['socket:[%s]' % inode] = name
+
+    def rows(self, path):
+        try:
+            with open(path, errors='replace') as table:
+                return [line.split() for line in table][1:]
+        except OSError:  # a kernel without that protocol
+            return []
+
+    def read_internet(self, path):
+        for row in self.rows(path):
+            own, peer = endpoint(row[1]), endpoint(row[2])
+            self.note(row[9], own if peer.endswith(':0') else own + ' - ' + peer)
+
+    def read_unix(self, path):
+        for row in self.rows(path):
+            if len(row) > 7:  # it has a name
+                self.note(row[6], row[7])
 
 
 def fibers():
@@ -197,18 +264,21 @@ def waiting_place(frame):
 
 
 class InfoFibers(gdb.Command):
-    """List heddle's fibers: number, state, name, and where a waiting one waits (for the first 200 of them)."""
+    """List heddle's fibers: number, state, name, and where a waiting one waits (for the first 200 of them), with the
+    descriptor, if it waits for one."""
 
     def __init__(self):
         super().__init__('info fibers', gdb.COMMAND_STATUS)
 
     def invoke(self, argument, from_tty):
         print('%-8s %-16s %-20s %s' % ('Fiber', 'State', 'Name', 'Where'))
+        sockets = Sockets()
         for count, fiber in enumerate(fibers()):
             where = ''
             if fiber.has_context() and count < 200:
                 with at_fiber(fiber) as frame:
                     where = waiting_place(frame)
+            where = ', '.join(part for part in (where, fiber.descriptor_wait(sockets)) if part)
             print(('%-8d %-16s %-20s %s' % (fiber.number, fiber.state, fiber.name or '', where)).rstrip())
 
 

@@ -174,6 +174,10 @@ heddle_call.\name:
     large _ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE14_M_replace_auxEmmmc
     large _ZNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEE12_M_constructEmc
 
+// What each std::error_code begins with
+    small _ZNSt3_V215system_categoryEv
+    small _ZNSt3_V216generic_categoryEv
+
 // Clocks, atomics, processors
     large clock_gettime
     large _ZNSt6chrono3_V212steady_clock3nowEv

@@ -23,6 +23,9 @@ struct debug_layout_table {
   // out, since Boost.Context decides it, and differently in each version. context_rip is 0 until then. Above that word
   // the stack goes on.
   std::uint64_t context_rbx, context_rbp, context_r12, context_r13, context_r14, context_r15, context_rip;
+  // Since version 3: the word of a parked fiber that tells what it waits at. If the lowest three bits of that are
+  // `wait_is_descriptor`, it is the address of a descriptor_wait, but for those bits.
+  std::uint64_t fiber_waits_at, wait_is_descriptor, wait_number, wait_aim;
 };
 
 extern HEDDLE_EXPORT debug_layout_table debug_layout;

@@ -201,7 +201,7 @@ void fill(fiber& f, const closure_type& type, void* from) {
   void* to = f.space;
   if (type.size > fiber::inline_space || type.align > inline_alignment) {
     to = f.big_closure() = ::operator new(type.size, std::align_val_t(type.align));
-    f.big = true;
+    __atomic_store_n(&f.big, true, __ATOMIC_RELEASE);  // release: after the mark; acquire half in visit_result()
   }
   type.relocate(to, from);
 }
@@ -388,7 +388,7 @@ constexpr std::uint64_t context_kind = 0;
 
 struct debug_layout_access {
   static constexpr debug_layout_table table{
-      .version = 2,
+      .version = 3,
       .context_kind = context_kind,
       .pool = fiber_pool::space_,
       .pool_slabs = offsetof(fiber_pool, slabs_),
@@ -410,6 +410,10 @@ struct debug_layout_access {
       .context_r14 = 0,
       .context_r15 = 0,
       .context_rip = 0,
+      .fiber_waits_at = offsetof(fiber, waits_at),
+      .wait_is_descriptor = static_cast<std::uint64_t>(wait_argument::descriptor),
+      .wait_number = offsetof(descriptor_wait, number),
+      .wait_aim = offsetof(descriptor_wait, to),
   };
 };
 

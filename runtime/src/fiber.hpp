@@ -36,7 +36,10 @@ enum class fiber_state : std::uint32_t {
 ///    detach that is the handle.
 class alignas(64) fiber : public execution {
  public:
-  fiber* next = nullptr;   ///< in the one list that holds it
+  union {
+    fiber* next = nullptr;  ///< in the one list that holds it
+    void* waits_at;         ///< of a parked one, which is in none: the argument of its commit, see wait_argument
+  };
   fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
   bool big = false;                 ///< the closure is on the heap, and `space` holds its address
@@ -79,8 +82,12 @@ struct fiber_list {
   std::size_t count = 0;
 
   void push(fiber* f) noexcept {
-    f->next = nullptr;
-    (tail != nullptr ? tail->next : head) = f;
+    // relaxed, atomic: a collector may be looking at `waits_at`, see waits_unreached().
+    __atomic_store_n(&f->next, nullptr, __ATOMIC_RELAXED);
+    if (tail != nullptr)
+      __atomic_store_n(&tail->next, f, __ATOMIC_RELAXED);
+    else
+      head = f;
     tail = f;
     ++count;
   }
@@ -95,7 +102,10 @@ struct fiber_list {
   }
   void append(fiber_list& other) noexcept {
     if (other.head == nullptr) return;
-    (tail != nullptr ? tail->next : head) = other.head;
+    if (tail != nullptr)
+      __atomic_store_n(&tail->next, other.head, __ATOMIC_RELAXED);  // relaxed, atomic: as in push()
+    else
+      head = other.head;
     tail = other.tail;
     count += other.count;
     other = {};
@@ -139,6 +149,8 @@ class fiber_pool {
   void see_built() noexcept { const thread_lock hold(lock_); }
   /// Copies slabs at higher addresses than `after`, which may be null, at most n; returns how many. Within a walk.
   std::size_t slabs_after(const fiber* after, slab* out, std::size_t n) noexcept;
+  /// Whether p lies in a block, or in a closure that a block leads to. O(blocks), under the lock.
+  bool holds(const char* p) noexcept;
   /// Around fork(): the pool is at rest meanwhile.
   void before_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.lock(); }
   void after_fork() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { lock_.unlock(); }

@@ -48,15 +48,19 @@ void visit_frames(word_visitor& v, const stack* s, const char* from) noexcept {
   }
 }
 
-void visit_closure(word_visitor& v, fiber& f) noexcept {
+[[gnu::no_sanitize_thread]] void visit_closure(word_visitor& v, fiber& f) noexcept {
   const auto* const at = static_cast<const char*>(f.closure_address());
   tell(v, at, at + f.closure->size);
 }
 
 /// Of one that has ended: its block may be made anew meanwhile. Then anything may be found in it, but nothing outside
-/// is read; await_scan() keeps a large closure.
-void visit_result(word_visitor& v, fiber& f) noexcept {
-  if (f.big) return visit_closure(v, f);
+/// is read; await_scan() keeps a large closure, as long as there is a hold.
+[[gnu::no_sanitize_thread]] void visit_result(word_visitor& v, fiber& f) noexcept {
+  // acquire: so that a hold which the next maker of the block has overwritten is not seen; release half in fill().
+  if (__atomic_load_n(&f.big, __ATOMIC_ACQUIRE)) {
+    if (f.mark.hold() == scan_hold::scanned) visit_closure(v, f);
+    return;
+  }
   tell(v, reinterpret_cast<const char*>(f.space), reinterpret_cast<const char*>(f.space) + fiber::inline_space);
 }
 

@@ -12,6 +12,7 @@
 
 #include "fiber_frames.hpp"
 #include "fiber_scan.hpp"
+#include "fiber_waits.hpp"
 #include "heddle/detail/bounded_wait.hpp"
 #include "scheduler.hpp"
 
@@ -189,11 +190,16 @@ bool fiber_roots::is_marked(const std::atomic<std::uint8_t>& mark) const noexcep
   return mark.load(std::memory_order_relaxed) == (epoch_ | known);
 }
 
+/// Whatever the machine writes meanwhile: a plain store, since it is on the way of each switch.
+[[gnu::no_sanitize_thread]] static const fiber* current_of(const machine& m) noexcept {
+  return __atomic_load_n(&m.current, __ATOMIC_RELAXED);
+}
+
 void fiber_roots::for_each_running(void (*f)(void*, int), void* argument) noexcept {
   const visit runtime;
   if (!runtime) return;
   for (const machine* m = runtime->machines(); m != nullptr; m = m->made_before) {
-    const fiber* const now = __atomic_load_n(&m->current, __ATOMIC_RELAXED);
+    const fiber* const now = current_of(*m);
     fiber_pool::instance().see_built();
     const int thread = m->thread_number.load(std::memory_order_relaxed);
     if (now != nullptr && thread != 0 && !is_scanned(*now)) f(argument, thread);
@@ -206,7 +212,19 @@ bool fiber_roots::nothing_unscanned_runs() noexcept {
   return nothing;
 }
 
-void fiber_roots::mark_scanned(fiber& f) noexcept { f.mark.settle(epoch_); }
+void fiber_roots::mark_scanned(fiber& f) noexcept {
+  f.mark.settle(epoch_);
+  ++scanned_;
+}
+
+/// Of a suspended one that is held.
+inline bool fiber_roots::puts_off(const fiber& f) noexcept {
+  const void* const place = judge_ != nullptr ? waits_unreached(f, *judge_) : nullptr;
+  if (place == nullptr) return false;
+  ++put_off_;
+  judge_->note_put_off(f, place);
+  return true;
+}
 
 bool fiber_roots::scan(batch& b, bool firmly) noexcept {
   if (b.count == 0) return true;
@@ -225,8 +243,13 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
     const bool usable = at == where::fresh || at == where::ended || (at == where::suspended && departed) ||
                         HEDDLE_PLANTED(scans_whatever_it_does);
     if (usable && f.mark.begin()) {
+      if (at == where::suspended && puts_off(f)) {
+        f.mark.let_go();
+        continue;
+      }
       visit_fiber(visitor_, f, at);
       f.mark.end(epoch_);
+      ++scanned_;
     } else {
       f.mark.let_go();
       all &= at == where::nowhere;
@@ -238,7 +261,8 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
 }
 
 bool fiber_roots::scan_suspended(bool firmly) noexcept {
-  const std::uint32_t turns = unscanned_turns.load(std::memory_order_seq_cst);  // seq_cst: before the looks below
+  turns_ = unscanned_turns.load(std::memory_order_seq_cst);  // seq_cst: before the looks below
+  put_off_ = 0;
   platform::heavy_barrier();  // what machines run is seen, or their comparison sees the epoch; light half in equals()
   bool all = nothing_unscanned_runs();
   batch b;
@@ -260,8 +284,8 @@ bool fiber_roots::scan_suspended(bool firmly) noexcept {
     last = slabs[n - 1].fibers;
   }
   all &= scan(b, firmly);
-  // seq_cst: after all looks; other half in resume_unscanned().
-  return all && unscanned_turns.load(std::memory_order_seq_cst) == turns;
+  // seq_cst: after all looks. Other half in resume_unscanned(): seq_cst, before the fiber makes others.
+  return all && unscanned_turns.load(std::memory_order_seq_cst) == turns_;
 }
 
 }  // namespace heddle::detail

@@ -29,7 +29,7 @@ void scheduler::push_processor(processor& p) noexcept {
 }
 
 void scheduler::list_machine(machine& m) noexcept {
-  m.wake_word.store(0, std::memory_order_relaxed);
+  m.wake_word.store(machine::asleep, std::memory_order_relaxed);
   m.listed = true;
   ++listed_;
   m.previous_idle = nullptr;
@@ -98,8 +98,9 @@ void scheduler::judge_wake(machine& m) noexcept {
 /// Gives p, which is in no list, to a sleeping machine or to a new one. Releases the lock.
 void scheduler::hand_over(processor& p, bool spinning) noexcept {
   machine* m = idle_machines_;
-  // The timekeeper last: the others need no new one.
-  if (m != nullptr && m == timekeeper_ && m->next_idle != nullptr) m = m->next_idle;
+  // The timekeeper and the one that polls last: the others need no new one.
+  while (m != nullptr && m->next_idle != nullptr && (m == timekeeper_ || m->polls.load(std::memory_order_relaxed) != 0))
+    m = m->next_idle;
   const bool asleep = m != nullptr;
   if (!asleep)
     m = new_machine();
@@ -113,10 +114,20 @@ void scheduler::hand_over(processor& p, bool spinning) noexcept {
   m->spinning = m->on_trial = spinning;
   attach(*m, p);
   lock_.unlock();
-  // release: so that the machine sees its processor; acquire half in sleep() and in the thread's start.
-  m->wake_word.store(1, std::memory_order_release);
-  platform::futex_wake(m->wake_word, 1);
+  rouse(*m);
   monitor_.work_begins();
+}
+
+/// Wakes a machine that is in no list any more.
+void scheduler::rouse(machine& m) noexcept {
+  // release: so that the machine sees its processor; acquire half in sleep() and in the thread's start. seq_cst: before
+  // the look at `polls`; other half in sleep_in_poller().
+  m.wake_word.store(machine::woken,
+                    HEDDLE_PLANTED(rouse_relaxed) ? std::memory_order_release : std::memory_order_seq_cst);
+  if (m.polls.load(std::memory_order_seq_cst) != 0 && !HEDDLE_PLANTED(poller_not_interrupted))
+    poller_.interrupt();
+  else
+    platform::futex_wake(m.wake_word, 1);
 }
 
 /// A machine that waits on its wake word. Throws std::system_error if there is no thread, std::bad_alloc. Under lock_.
@@ -255,16 +266,28 @@ nanoseconds_t scheduler::keep_time(machine& m) noexcept {
   if (!m.listed || earliest >= timekeeper_deadline_) return no_deadline;
   if (HEDDLE_PLANTED(timekeeper_stays) && timekeeper_ != nullptr) return no_deadline;
   timekeeper_ = &m;
-  timekeeper_deadline_ = earliest;
-  return earliest;
+  const std::uint32_t expired = expired_.load(std::memory_order_relaxed);
+  const bool dense = expired - std::exchange(expired_before_, expired) > 1;
+  timekeeper_deadline_ =
+      std::max(earliest, later_by(platform::now(), dense ? shortest_sleep_if_dense : shortest_sleep));
+  return timekeeper_deadline_;
 }
 
 /// Sleeps until somebody has given the machine a processor; false if it has been dismissed.
 bool scheduler::sleep(machine& m) noexcept {
   nanoseconds_t deadline = keep_time(m);
-  // acquire: so that the processor is seen; release half in hand_over().
-  while (m.wake_word.load(std::memory_order_acquire) == 0) {
-    platform::futex_wait(m.wake_word, 0, deadline);
+  // acquire: so that the processor is seen; release half in rouse().
+  for (std::uint32_t word; (word = m.wake_word.load(std::memory_order_acquire)) != machine::woken;) {
+    // relaxed: it only means that the poller is to be looked at.
+    if (word == machine::look_again)
+      m.wake_word.compare_exchange_strong(word, machine::asleep, std::memory_order_relaxed, std::memory_order_relaxed);
+    // Without an idle processor a machine would wake for each single event, and could only queue the fiber. Whoever
+    // goes idle next polls, and until then those that run do.
+    if (poller_.in_use() && idle_processors() != 0 && poller_.take()) {
+      if (sleep_in_poller(m, deadline)) return true;
+    } else {
+      platform::futex_wait(m.wake_word, machine::asleep, deadline);
+    }
     if (HEDDLE_PLANTED(machine_believes_any_wake)) break;
     if (deadline == no_deadline || platform::now() < deadline) continue;
     if (wake_up_with_processor(m)) return true;
@@ -276,6 +299,52 @@ bool scheduler::sleep(machine& m) noexcept {
   }
   leave_nothing_behind();
   return false;
+}
+
+/// A listed machine that has the token sleeps in the kernel until a descriptor is ready, it is woken, or the deadline
+/// has passed. True: it has taken a processor.
+bool scheduler::sleep_in_poller(machine& m, nanoseconds_t deadline) noexcept {
+  // seq_cst: before the look at the word; other half in rouse().
+  m.polls.store(1, HEDDLE_PLANTED(poller_hides) ? std::memory_order_relaxed : std::memory_order_seq_cst);
+  int found = 0;
+  if (m.wake_word.load(std::memory_order_seq_cst) == machine::asleep || HEDDLE_PLANTED(poller_sleeps_though_woken))
+    found = poller_.fetch(deadline);
+  m.polls.store(0, std::memory_order_seq_cst);  // seq_cst: before it sleeps elsewhere; other half in rouse()
+  // If it has no processor, perhaps since one is about to be given to it, fibers go to the global queue.
+  const bool attached = found != 0 && wake_up_with_processor(m);
+  poller_.deliver(*this, attached ? &m : nullptr);
+  poller_.release();
+  return attached;
+}
+
+/// A processor is idle: if nobody polls, an idle machine is told to. True: there is none, so the caller is to have one
+/// made by wake_one(). It finds nothing to run, and polls.
+bool scheduler::lacks_poller() noexcept {
+  if (!poller_.in_use() || !poller_.is_free()) return false;
+  machine* const m = idle_machines_;
+  if (m == nullptr) return true;
+  std::uint32_t word = machine::asleep;
+  // relaxed: nothing comes with it.
+  if (m->wake_word.compare_exchange_strong(word, machine::look_again, std::memory_order_relaxed,
+                                           std::memory_order_relaxed))
+    platform::futex_wake(m->wake_word, 1);
+  return false;
+}
+
+void scheduler::look_after_poller(nanoseconds_t now) noexcept {
+  if (!poller_.in_use() || !poller_.is_free() || HEDDLE_PLANTED(monitor_leaves_poller)) return;
+  const nanoseconds_t unseen = now - poller_.last_look();
+  if (unseen < before_nudge) return;
+  lock_.lock();
+  const bool idle = idle_processors_ != nullptr;
+  const bool lacks_machine = idle && alive() != 0 && lacks_poller();
+  lock_.unlock();
+  if (lacks_machine) wake_one();
+  if (idle) return;
+  if (unseen < before_own_look || !poller_.take()) return;
+  poller_.fetch(0);
+  poller_.deliver(*this, nullptr);
+  poller_.release();
 }
 
 nanoseconds_t scheduler::earliest_timer() const noexcept {
@@ -316,18 +385,20 @@ bool scheduler::revoke(machine& m, processor& p, std::uint32_t tick) noexcept {
   return true;
 }
 
+/// The fiber that m runs goes on without p, which m is inside of.
+void scheduler::detach(machine& m, processor& p) noexcept {
+  const thread_lock hold(m.handoff);
+  m.p = nullptr;
+  m.revoked.store(1, std::memory_order_relaxed);
+  p.owner.store(nullptr, std::memory_order_relaxed);
+  ++detached_;
+}
+
 void scheduler::release(machine& m) noexcept {
   m.enter();  // from here on nobody else takes it
-  processor* const p = m.p;
-  if (p != nullptr) {
-    {
-      const thread_lock hold(m.handoff);
-      m.p = nullptr;
-      m.revoked.store(1, std::memory_order_relaxed);
-      p->owner.store(nullptr, std::memory_order_relaxed);
-    }
+  if (processor* const p = m.p) {
     lock_.lock();
-    ++detached_;
+    detach(m, *p);
     hand_over(*p, false);
   }
   m.leave();

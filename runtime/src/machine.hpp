@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+
 #include "execution.hpp"
 #include "processor.hpp"
 #include "segment.hpp"
@@ -75,20 +77,27 @@ class alignas(64) machine {
   /// Number of the announced blocking call the machine is in, 0 if in none. Written by the machine.
   atomic<std::uint32_t> call{0};
   std::uint32_t calls = 0;
-  segment_cache growth;           ///< segments at hand for stacks that grow
-  atomic<std::uint32_t> late{0};  ///< 1: its fiber is to yield; set by the monitor, see late.hpp
+  segment_cache growth;                     ///< segments at hand for stacks that grow
+  atomic<std::uint32_t> late{0};            ///< 1: its fiber is to yield; set by the monitor, see late.hpp
   stack home_stack;
+  std::array<timer_heap::entry, 16> due{};  ///< timers that run_timers() has taken out
 
   alignas(64) thread_mutex handoff{lock_rank::handoff};
-  /// Sleeps here: 0 asleep, 1 woken (with or without a processor).
-  atomic<std::uint32_t> wake_word{0};
-  bool spinning = false;         ///< counted in scheduler::spinning_
-  bool listed = false;           ///< in the idle list, under the scheduler's lock
-  bool leaving = false;          ///< dismissed while idle: its thread ends. Under the scheduler's lock
-  bool on_trial = false;         ///< woken for work that may be gone: is it worth it? See scheduler::judge_wake()
-  nanoseconds_t busy = 0;        ///< what it has done since, without the present stretch
-  nanoseconds_t busy_since = 0;  ///< the begin of the present stretch, 0 outside
-  machine* next_idle = nullptr;  ///< in the one list that holds it: idle, leaving, without a thread
+  enum : std::uint32_t {
+    asleep = 0,
+    woken = 1,       ///< with or without a processor
+    look_again = 2,  ///< it stays idle, and polls if nobody does
+  };
+  /// Sleeps here, or in the poller.
+  atomic<std::uint32_t> wake_word{asleep};
+  atomic<std::uint32_t> polls{0};  ///< 1: it sleeps in the poller, or is about to
+  bool spinning = false;           ///< counted in scheduler::spinning_
+  bool listed = false;             ///< in the idle list, under the scheduler's lock
+  bool leaving = false;            ///< dismissed while idle: its thread ends. Under the scheduler's lock
+  bool on_trial = false;           ///< woken for work that may be gone: is it worth it? See scheduler::judge_wake()
+  nanoseconds_t busy = 0;          ///< what it has done since, without the present stretch
+  nanoseconds_t busy_since = 0;    ///< the begin of the present stretch, 0 outside
+  machine* next_idle = nullptr;    ///< in the one list that holds it: idle, leaving, without a thread
   machine* previous_idle = nullptr;
   atomic<bool> started{false};   ///< `clock` may be read
   atomic<bool> at_home{true};    ///< no fiber is half off its stack: the machine is on its own, or about to leave it

@@ -25,7 +25,7 @@ machine& scheduler::threadless_machine() {
   }
   machine& m = *threadless_;
   m.inside.store(1, std::memory_order_relaxed);
-  m.wake_word.store(0, std::memory_order_relaxed);
+  m.wake_word.store(machine::asleep, std::memory_order_relaxed);
   m.call.store(0, std::memory_order_relaxed);
   m.late.store(0, std::memory_order_relaxed);
   m.started.store(false, std::memory_order_relaxed);
@@ -41,8 +41,7 @@ void scheduler::dismiss(machine& m) noexcept {
   m.next_idle = leaving_;
   leaving_ = &m;
   ++leavers_;
-  m.wake_word.store(1, std::memory_order_release);  // release: so that it sees that no processor comes with it
-  platform::futex_wake(m.wake_word, 1);
+  rouse(m);
 }
 
 /// The thread of m, which is in no list, has been joined.
@@ -57,12 +56,15 @@ void scheduler::forget_thread(machine& m) noexcept {
 /// had looked for work and for timers once more, which everybody relies on.
 void scheduler::leave_nothing_behind() noexcept {
   if (HEDDLE_PLANTED(leaver_forgets)) return;
-  bool untimed = false;
+  bool untimed = false, unpolled = false;
   {
     const thread_lock hold(lock_);
-    untimed = earliest_timer() < timekeeper_deadline_;
+    // Without a fiber those that are left ring for nobody, and who wakes for them would be dismissed, and wake another.
+    const bool for_somebody = alive() != 0;
+    untimed = earliest_timer() < timekeeper_deadline_ && (for_somebody || HEDDLE_PLANTED(leaver_heeds_dead_alarms));
+    unpolled = for_somebody && !HEDDLE_PLANTED(leaver_leaves_poller) && lacks_poller();
   }
-  if (untimed || work_left_behind()) wake_one();
+  if (untimed || unpolled || work_left_behind()) wake_one();
 }
 
 std::size_t scheduler::spare_machines(bool& more) noexcept {
@@ -79,7 +81,7 @@ bool scheduler::end_machines(std::size_t n, std::size_t kept) noexcept {
   if (timekeeper_ != nullptr && kept != 0) --kept;
   for (machine *m = idle_machines_, *next = nullptr; m != nullptr && n != 0; m = next) {
     next = m->next_idle;
-    if (m == timekeeper_) continue;
+    if (m == timekeeper_ || m->polls.load(std::memory_order_relaxed) != 0) continue;
     if (kept != 0) {
       --kept;
     } else {

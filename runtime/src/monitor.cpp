@@ -110,6 +110,7 @@ monitor::sight monitor::round(nanoseconds_t now) noexcept {
     stuck |= seen.since != now && p->waiting() != 0;
   }
   sched_.balance(now, stuck);
+  sched_.look_after_poller(now);
   return worst;
 }
 
@@ -166,8 +167,9 @@ bool monitor::can_preempt(const machine& m) const noexcept {
 void monitor::preempt(machine& m) noexcept { tell_late(m.late, *m.limit_slot); }
 
 void monitor::sleep(std::uint32_t how, nanoseconds_t deadline) noexcept {
-  nap_.store(how, std::memory_order_seq_cst);  // seq_cst: before the looks below; other half in work_begins()
-  if (how == doze) {
+  // seq_cst: before the looks below; other halves in work_begins(), call_begins()
+  nap_.store(how, HEDDLE_PLANTED(nap_relaxed) ? std::memory_order_relaxed : std::memory_order_seq_cst);
+  if (how == doze && announced_.load(std::memory_order_seq_cst) != 0) {
     platform::heavy_barrier();  // light half in blocking_section: its call or our nap is seen
     if (sched_.call_with_work_behind()) return nap_.store(awake, std::memory_order_relaxed);
   }

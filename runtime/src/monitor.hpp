@@ -13,8 +13,10 @@ class scheduler;
 /// do not let go, closes the gaps that the fast paths leave, and sees deadlock. It sleeps without a deadline when
 /// nothing runs.
 ///
-/// `nap_`: 0 it looks again soon; 1 it sleeps for long, and the first announced call with work behind it wakes it;
-/// 2 it sleeps until a processor leaves the idle list. The monitor writes 1 and 2, whoever wakes it writes 0.
+/// `nap_`: 0 it looks again soon; 1 it sleeps for long, and the next announced call wakes it; 2 it sleeps until a
+/// processor leaves the idle list. The monitor writes 1 and 2, whoever wakes it writes 0.
+/// `announced_`: 1 since the first announced call of the runtime. While it is 0 a sleep of the first kind needs no
+/// barrier, which would interrupt the machines.
 class monitor {
  public:
   explicit monitor(scheduler& s) noexcept : sched_(s) {}
@@ -26,9 +28,13 @@ class monitor {
     // seq_cst: so that either this sees the deep sleep or the monitor sees the processor at work.
     if (nap_.load(std::memory_order_seq_cst) == deep) wake();
   }
-  /// A blocking call begins while fibers wait behind it.
+  /// A blocking call begins; its machine says so already.
   void call_begins() noexcept {
-    if (nap_.load(std::memory_order_relaxed) == doze) wake();
+    // seq_cst, all: if the monitor has found no call ever announced, then this look at the nap comes after its nap, be
+    // it the first call or one that sees the first one's word. Other half in sleep().
+    if (announced_.load(std::memory_order_seq_cst) == 0)
+      announced_.store(1, HEDDLE_PLANTED(first_call_relaxed) ? std::memory_order_relaxed : std::memory_order_seq_cst);
+    if (nap_.load(std::memory_order_seq_cst) == doze) wake();
   }
   /// A helper has fallen asleep: there may be a deadlock now.
   void helper_sleeps() noexcept { work_begins(); }
@@ -93,6 +99,7 @@ class monitor {
   unsigned short_calls_ = 0;
   bool someone_preemptible_ = false;  // and past a round, while others wait
   atomic<std::uint32_t> nap_{awake};
+  atomic<std::uint32_t> announced_{0};
   atomic<std::uint32_t> stop_{0};
   platform::thread thread_;
 };

@@ -13,6 +13,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "descriptor_text.hpp"
+#include "fiber_waits.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -58,6 +60,16 @@ void print_stack(fiber& f) noexcept {
 void print_stack(fiber&) noexcept {}
 #endif
 
+void print_wait(const descriptor_wait& at) noexcept {
+  std::array<char, 256> text;
+  std::fprintf(stderr, ", waits %s descriptor %d (%s)%s",
+               at.to == descriptor_wait::aim::read    ? "to read from"
+               : at.to == descriptor_wait::aim::write ? "to write to"
+                                                      : "to close",
+               at.number, describe_descriptor(at.number, text.data(), text.size()),
+               at.to == descriptor_wait::aim::close ? ", which others use" : "");
+}
+
 }  // namespace
 
 const char* describe(const fiber& f, char* buffer, std::size_t size) noexcept {
@@ -76,7 +88,9 @@ void report_fibers(fiber_pool& fibers) noexcept {
     if (++n > most) return;
     const bool ended = f.joiner.load(std::memory_order_relaxed) == ended_mark();
     const fiber_state s = ended ? fiber_state::ended : f.state.load(std::memory_order_relaxed);
-    std::fprintf(stderr, "%s: %s\n", describe(f, text.data(), text.size()), state_name(s));
+    std::fprintf(stderr, "%s: %s", describe(f, text.data(), text.size()), state_name(s));
+    if (const descriptor_wait* const at = waits_at_descriptor(f)) print_wait(*at);
+    std::fputc('\n', stderr);
     if (s == fiber_state::parked) print_stack(f);
   });
   if (n > most) std::fprintf(stderr, "... and %zu more\n", n - most);

@@ -5,13 +5,15 @@
 
 #include <cstddef>
 
+#include "heddle/detail/current_exception.hpp"
+
 namespace heddle::detail {
 
 class fiber;
 class fiber_pool;
 
-/// Prints each fiber with its id, name and state to stderr, and the stacks of those that are parked. Only when
-/// nothing runs any more: it visits the parked fibers' stacks.
+/// Prints each fiber with its id, name and state to stderr, the descriptor for which it waits, if it does, and the
+/// stacks of those that are parked. Only when nothing runs any more: it visits the parked fibers' stacks.
 void report_fibers(fiber_pool& fibers) noexcept;
 
 /// "fiber 12 "reader"" into `buffer`.
@@ -23,8 +25,6 @@ void check_stack_size(std::size_t size, bool grows = false);
 /// or was not.
 [[noreturn]] void refuse_segments(bool compiled);
 
-/// "std::runtime_error: cannot bind" into `buffer`, of the exception that is being handled.
-void describe_exception(char* buffer, std::size_t size) noexcept;
 /// Ends the process, naming the running fiber and the exception in flight.
 [[noreturn]] void report_escaped_exception() noexcept;
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "blocked_calls.hpp"
 #include "debug_layout.hpp"
 #include "exit.hpp"
 #include "heddle/detail/fiber_roots.hpp"
@@ -96,6 +97,7 @@ void start_runtime(process_state& s, const options& given, bool lazy) HEDDLE_REQ
   watch_exit();
   watch_end_of_thread();
   look_for_openmp();
+  look_for_blocking_calls();
   const options o = effective_options(given);
   fiber_pool::instance().leave_parents();
   auto made = std::make_unique<scheduler>(o, o.procs);
@@ -213,11 +215,20 @@ void let_through(int (*signal)() noexcept) noexcept { let_through_signal.store(s
 void heed_forks() noexcept {
   // The blocks outlive the runtime, so the child must find them whole; everything else of it is left behind.
   [[maybe_unused]] static const bool once = [] {
-    platform::at_fork([] { fiber_pool::instance().before_fork(); }, [] { fiber_pool::instance().after_fork(); },
-                      [] {
-                        fiber_pool::instance().after_fork_in_child();
-                        in_forked_child();
-                      });
+    platform::at_fork(
+        [] {  // in the order of their ranks
+          poller::instance().before_fork();
+          fiber_pool::instance().before_fork();
+        },
+        [] {
+          poller::instance().after_fork();
+          fiber_pool::instance().after_fork();
+        },
+        [] {
+          poller::instance().after_fork_in_child();
+          fiber_pool::instance().after_fork_in_child();
+          in_forked_child();
+        });
     return true;
   }();
 }
@@ -263,6 +274,11 @@ bool processors_busy() noexcept {
   return s && s->idle_processors() == 0 && s->processors.size() >= usable;
 }
 
+bool processor_idle() noexcept {
+  const visit s;
+  return s && s->idle_processors() != 0;
+}
+
 settled wind_up(nanoseconds_t grace, nanoseconds_t busy) noexcept {
   const calls_held meanwhile;
   process_state& s = process();
@@ -301,6 +317,7 @@ scheduler::scheduler(const options& o, unsigned procs)
 }
 
 scheduler::~scheduler() {
+  poller_.forget_runtime();
   for (const auto& p : processors) {
     for (stack_list& cache : p->free_stacks)
       while (stack* s = cache.pop()) retire_stack(*s);
@@ -321,7 +338,7 @@ void scheduler::start() {
     first = &make_machine();
     attach(*first, *pop_processor());
   }
-  first->wake_word.store(1, std::memory_order_release);  // release: so that it sees its processor
+  first->wake_word.store(machine::woken, std::memory_order_release);  // release: so that it sees its processor
   platform::futex_wake(first->wake_word, 1);
   if (!settings.monitor) return;
   try {
@@ -335,7 +352,8 @@ void scheduler::start() {
 
 void scheduler::run_machine(machine& m) noexcept {
   // acquire: so that the processor is seen; release half in hand_over() and start().
-  while (m.wake_word.load(std::memory_order_acquire) == 0) platform::futex_wait(m.wake_word, 0);
+  while (m.wake_word.load(std::memory_order_acquire) == machine::asleep)
+    platform::futex_wait(m.wake_word, machine::asleep);
   usual_words_.load();  // a fiber with others may have made this thread, or the monitor
   platform::block_signals(blocked_signals_);
   if (const int number = let_through_number(); number != 0) platform::unblock_signal(number);
@@ -391,11 +409,16 @@ static std::size_t threads_beside_helpers() noexcept {
   return threads - std::min(before, sleeping_helpers());
 }
 
+/// Whether the time ends a wait. An alarm by itself, which a descriptor has left behind, wakes nobody.
+bool scheduler::someone_sleeps() noexcept {
+  return std::any_of(processors.begin(), processors.end(), [](const auto& p) { return p->timers.has_sleepers(); });
+}
+
 bool scheduler::deadlocked() noexcept {
   // If no fiber has had a turn, all was idle all the time. Else a thread may have woken one and parked, and the fiber
   // may have woken that thread and be idle again.
   const std::uint32_t before_all = turns();
-  if (!all_idle() || alive() == 0 || earliest_timer() != no_deadline || work_visible()) return false;
+  if (!all_idle() || alive() == 0 || someone_sleeps() || work_visible() || poller_.awaited()) return false;
   std::size_t ours = 0;
   {
     const thread_lock hold(lock_);
@@ -473,6 +496,7 @@ statistics scheduler::count() noexcept {
   const thread_lock hold(pools_lock_);
   for (const auto& pool : pools_) n.stacks += pool->made();
   n.segments = segments.made();
+  poller_.count(n);
   return n;
 }
 

@@ -75,7 +75,9 @@ class scan_mark {
   /// Of a new fiber, before anybody knows it.
   void begin_with(std::uint8_t epoch) noexcept { byte_.store(epoch, std::memory_order_relaxed); }
   std::uint8_t epoch() const noexcept { return epoch_in(byte_.load(std::memory_order_relaxed)); }
-  scan_hold hold() const noexcept { return hold_in(byte_.load(std::memory_order_relaxed)); }
+  scan_hold hold() const noexcept {
+    return hold_in(byte_.load(std::memory_order_acquire));  // acquire: as in equals()
+  }
 
   // --- the collector --------------------------------------------------------------------------------------------
   void claim(scan_hold how) noexcept {

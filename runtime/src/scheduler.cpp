@@ -48,6 +48,11 @@ void scheduler::ready(machine& m, fiber* f) noexcept {
   if (!alone_) work_added(*m.p);
 }
 
+void scheduler::ready_from_afar(machine& m, fiber* f) noexcept {
+  prefetch_stack(*f);
+  ready_last(m, f);
+}
+
 void scheduler::ready_last(machine& m, fiber* f) noexcept {
   f->state.store(fiber_state::runnable, std::memory_order_relaxed);
   if (m.p == nullptr) return inject(f);
@@ -125,15 +130,16 @@ fiber* scheduler::pick(machine& m) noexcept {
     run_timers(m, p);
   if (fiber* f = p.next_local()) return f;
   if (p.fairness == 0) {
-    if (fiber* f = fair_pick(p)) return f;
+    if (fiber* f = fair_pick(m, p)) return f;
     p.fairness = processor::fairness_period;
     if (fiber* f = p.next_local()) return f;
   }
   return global_size_.load(std::memory_order_relaxed) != 0 ? take_global(p) : nullptr;
 }
 
-fiber* scheduler::fair_pick(processor& p) noexcept {
+fiber* scheduler::fair_pick(machine& m, processor& p) noexcept {
   p.fairness = processor::fairness_period;
+  if (poller_.in_use() && poller_.is_free() && may_poll(p)) poll(m);
   p.oldest_fresh_turn = !p.oldest_fresh_turn;
   if (p.oldest_fresh_turn)
     if (fiber* f = p.fresh.steal()) return f;
@@ -168,7 +174,21 @@ fiber* scheduler::take_global(processor& p) noexcept {
 void scheduler::run_timers(machine& m, processor& p) noexcept {
   const nanoseconds_t now = platform::now();
   if (p.timers.next_hint() > now) return;
-  while (timer* t = p.timers.expire(now)) ready_last(m, t->sleeper);
+  std::size_t n = 0;
+  do {
+    n = p.timers.expire(now, m.due.data(), m.due.size());
+    expired_.store(expired_.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(n), std::memory_order_relaxed);
+    for (std::size_t i = 0; i != n; ++i) m.due[i].prefetch();
+    for (std::size_t i = 0; i != n; ++i) {
+      const timer_heap::entry& e = m.due[i];
+      if (e.is_sleep())
+        ready_from_afar(m, e.sleeper());
+      else if (timer& t = e.get(); t.fire == nullptr)
+        ready_from_afar(m, t.sleeper);
+      else
+        t.fire(t, m);
+    }
+  } while (n == m.due.size());
 }
 
 fiber* scheduler::steal(machine& m) noexcept {
@@ -220,7 +240,9 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
 // One function down to the switch: after it the processor mispredicts every return, so each frame costs 4 ns.
 void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
   fiber& self = *m.current;
-  // release: so that a collector that sees it sees us inside as well; acquire half in fiber_roots.
+  self.waits_at = arg;
+  // release: so that a collector that sees it sees us inside as well, and where we wait; acquire half in look(),
+  // waits_unreached().
   self.state.store(fiber_state::parked, std::memory_order_release);
   fiber* const f = m.p != nullptr ? pick_with_stack(m) : nullptr;
   if (f == nullptr) m.current = nullptr;
@@ -282,6 +304,38 @@ machine& scheduler::regain(machine& m) noexcept {
   return machine::change(m, *self, m.home, queue_again, &m);
 }
 
+/// Whether a machine that has work is to look for events. Fibers that overflow the local queue would wait in the global
+/// one while newer events overtake them; in the kernel they keep their order.
+bool scheduler::may_poll(const processor& p) const noexcept {
+  return p.woken.size() < queue_capacity / 2 && global_size_.load(std::memory_order_relaxed) == 0 &&
+         platform::now() - poller_.last_look() >= between_looks;
+}
+
+/// Between two fibers: makes those runnable whose descriptors have become ready. False if it has found nothing, or
+/// another polls.
+bool scheduler::poll(machine& m) noexcept {
+  if (!poller_.take()) return false;
+  bool found = false;
+  const auto room = static_cast<int>(queue_capacity - m.p->woken.size());
+  on_home_stack([&] {
+    found = poller_.fetch(0, room) != 0;
+    poller_.deliver(*this, &m);
+  });
+  poller_.release();
+  return found;
+}
+
+void scheduler::add_timer_from_thread(timer& t) noexcept {
+  processors.front()->timers.add(t);
+  bool untimed = false;
+  {
+    const thread_lock hold(lock_);
+    untimed = earliest_timer() < timekeeper_deadline_;
+  }
+  // Who runs looks at the timers before it sleeps.
+  if (untimed && idle_processors() != 0) wake_one();
+}
+
 void scheduler::add_timer(machine& m, timer& t) noexcept {
   // Without a processor any heap will do; the machine goes on to the idle protocol, which looks at them all.
   processor& p = m.p != nullptr ? *m.p : *processors.front();
@@ -303,6 +357,7 @@ void scheduler::machine_main(machine& m) noexcept {
 fiber* scheduler::find_work(machine& m) noexcept {
   for (;;) {
     fiber* f = pick_with_stack(m);
+    if (f == nullptr && poller_.in_use() && poll(m)) continue;
     if (f == nullptr && m.busy_since != 0) m.busy += platform::now() - std::exchange(m.busy_since, 0);
     if (f == nullptr && may_spin(m)) {
       f = steal(m);

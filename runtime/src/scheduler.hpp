@@ -13,6 +13,7 @@
 #include "machine.hpp"
 #include "monitor.hpp"
 #include "platform_services.hpp"
+#include "poll/poller.hpp"
 #include "report.hpp"
 
 namespace heddle::detail {
@@ -63,11 +64,16 @@ class scheduler {
         std::memory_order_acquire);  // acquire: so that they are seen as made; release half where made
   }
 
+  /// Whether p lies in memory for stacks. O(stacks' sizes), under locks.
+  bool holds_stack(const char* p) noexcept;
+
   // --- for fibers and machines, inside -----------------------------------------------------------------
   /// Makes f runnable before others of this processor (a wake). `m` may have lost its processor.
   void ready(machine& m, fiber* f) noexcept;
   /// Behind all others of this processor (a yield, an expired timer).
   void ready_last(machine& m, fiber* f) noexcept;
+  /// The same for one that has rested for long and will run soon.
+  void ready_from_afar(machine& m, fiber* f) noexcept;
   /// Suspends the running fiber and leaves; commit(arg) runs when it is off its stack.
   void park(machine& m, commit_fn commit, void* arg) noexcept;
   /// Lets others run, if there are any, and leaves.
@@ -81,8 +87,15 @@ class scheduler {
   machine& regain(machine& m) noexcept;
   /// The fiber that m runs is about to block its thread: its processor goes to another machine. From outside.
   void release(machine& m) noexcept;
+  /// The same for a call that blocks now, after which the fiber goes on on this thread. The processor is idle meanwhile
+  /// if nothing waits for it. False if no machine could take it: the fiber keeps it then. From outside.
+  bool lend(machine& m) noexcept;
+  /// The end of that: takes a processor if one is idle. From outside.
+  void rejoin(machine& m) noexcept;
   /// Puts t into the heap of the machine's processor, or into another's if it has none. Off the sleeper's stack.
   void add_timer(machine& m, timer& t) noexcept;
+  /// The same from a plain thread; wakes a machine if none would look at the heap in time.
+  void add_timer_from_thread(timer& t) noexcept;
 
   // --- for anybody ---------------------------------------------------------------------------------------
   /// Makes f runnable through the global queue.
@@ -119,8 +132,10 @@ class scheduler {
   /// Wakes a machine if a processor is idle while a timer is due or work is queued; when reluctant, only if `stuck`
   /// says that the work waits behind a fiber that has run since the last round, or if there is more than a lone one.
   void balance(nanoseconds_t now, bool stuck) noexcept;
-  /// Gives back the memory of stacks and control blocks that were not needed since the last call. True if more is kept
-  /// for now.
+  /// Sees to it that somebody polls: an idle machine, if there is one, else the monitor itself now and then.
+  void look_after_poller(nanoseconds_t now) noexcept;
+  /// Gives back the memory of stacks and control blocks that were not needed since the last call. True if there
+  /// is more, which the next calls give back.
   bool give_back_memory() noexcept;
   /// Whether a queue holds more than `more_than` fibers, or the global one any.
   bool work_visible(std::uint32_t more_than = 0) const noexcept;
@@ -131,6 +146,7 @@ class scheduler {
   std::uint32_t turns() const noexcept;
   /// Nothing runs, nothing is pending, and no other thread of the process could change that.
   bool deadlocked() noexcept;
+  bool someone_sleeps() noexcept;
   bool call_with_work_behind() noexcept;
   /// The control words of the thread that started the runtime.
   const control_words& usual_words() const noexcept { return usual_words_; }
@@ -179,7 +195,7 @@ class scheduler {
  private:
   void machine_main(machine& m) noexcept;
   fiber* find_work(machine& m) noexcept;
-  fiber* fair_pick(processor& p) noexcept;
+  fiber* fair_pick(machine& m, processor& p) noexcept;
   fiber* pick(machine& m) noexcept;
   fiber* pick_quickly(processor& p) noexcept;
   fiber* pick_for_yield(machine& m, processor& p) noexcept;
@@ -189,6 +205,11 @@ class scheduler {
   fiber* steal(machine& m) noexcept;
   fiber* steal_from(processor& mine, processor& victim, bool last) noexcept;
   void run_timers(machine& m, processor& p) noexcept;
+  bool poll(machine& m) noexcept;
+  bool may_poll(const processor& p) const noexcept;
+  bool sleep_in_poller(machine& m, nanoseconds_t deadline) noexcept;
+  void rouse(machine& m) noexcept;
+  bool lacks_poller() noexcept HEDDLE_REQUIRES(lock_);
   static execution& prepare(machine& m, fiber* f) noexcept { return prepare(m, *m.p, f); }
   static execution& prepare(machine& m, processor& p, fiber* f) noexcept;
   static void fiber_main(switch_argument raw);
@@ -244,7 +265,8 @@ class scheduler {
   processor* pop_processor() noexcept HEDDLE_REQUIRES(lock_);
   void push_processor(processor& p) noexcept HEDDLE_REQUIRES(lock_);
   void attach(machine& m, processor& p) noexcept;
-  void detach(machine& m) noexcept;
+  void detach(machine& m, processor& p) noexcept HEDDLE_REQUIRES(lock_);
+  bool nothing_waits_for(const processor& p) const noexcept HEDDLE_REQUIRES(lock_);
   void hand_over(processor& p, bool spinning) noexcept HEDDLE_RELEASE(lock_);
   machine& make_machine() HEDDLE_REQUIRES(lock_);
   machine* new_machine() noexcept HEDDLE_REQUIRES(lock_);
@@ -264,6 +286,7 @@ class scheduler {
   machine* idle_machines_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   machine* timekeeper_ HEDDLE_GUARDED_BY(lock_) = nullptr;  // the idle machine that sleeps until the earliest timer
   nanoseconds_t timekeeper_deadline_ HEDDLE_GUARDED_BY(lock_) = no_deadline;
+  std::uint32_t expired_before_ HEDDLE_GUARDED_BY(lock_) = 0;  // when a machine last began to keep the time
   atomic<machine*> last_made_{nullptr};
   std::deque<std::unique_ptr<machine>> machines_ HEDDLE_GUARDED_BY(lock_);  // all that were ever needed at a time
   machine* leaving_ HEDDLE_GUARDED_BY(lock_) = nullptr;                     // dismissed, their threads not joined yet
@@ -283,6 +306,7 @@ class scheduler {
   alignas(64) atomic<std::size_t> global_size_{0};
   atomic<std::uint32_t> idle_count_{0};
   atomic<std::uint32_t> starved_count_{0};
+  atomic<std::uint32_t> expired_{0};  // timers, about: it only tells whether they lie close together
   atomic<std::uint32_t> futile_{0};  // wakes in a row that were not worth it
   // Machines that look for work without having any; written by anyone.
   alignas(64) atomic<std::uint32_t> spinning_{0};
@@ -316,12 +340,27 @@ class scheduler {
   static constexpr std::uint32_t trusted_wakes = 4;
   static constexpr std::uint32_t most_spared = 12;
 #endif
+  // An idle machine sleeps no shorter for a timer. Where timers lie close together it would go to sleep and wake for each,
+  // which costs more than all that a sleeper does.
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+  static constexpr nanoseconds_t shortest_sleep = 0;
+  static constexpr nanoseconds_t shortest_sleep_if_dense = 0;
+#else
+  static constexpr nanoseconds_t shortest_sleep = 20'000;
+  static constexpr nanoseconds_t shortest_sleep_if_dense = 100'000;
+#endif
+  // A busy machine looks for events at most so often; a look that finds none takes some 400 ns.
+  static constexpr nanoseconds_t between_looks = 50'000;
+  // The monitor takes care of events after so long.
+  static constexpr nanoseconds_t before_nudge = 1'000'000;
+  static constexpr nanoseconds_t before_own_look = 10'000'000;
   // What a machine must find to do so that waking it was worth it: what the wake costs the waker.
   static constexpr nanoseconds_t worth_a_wake = 5'000;
   const bool alone_;  // one processor: nobody steals, nobody spins
   // From the thread that starts the runtime, for threads that it has not made itself.
   const control_words usual_words_ = control_words::current();
   const sigset_t blocked_signals_ = platform::blocked_signals();
+  poller& poller_ = poller::instance();
   monitor monitor_;
   friend class monitor;
 };

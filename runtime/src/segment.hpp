@@ -13,6 +13,7 @@
 //    functions, __morestack itself. What needs more of the runtime runs on the machine's home stack.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -83,6 +84,9 @@ class segment_pools {
   void put(stack& s) noexcept;
   bool give_back() noexcept;
   std::size_t made() noexcept;
+  bool holds(const char* p) noexcept {
+    return std::any_of(pools_.begin(), pools_.end(), [p](stack_pool& s) { return s.holds(p); });
+  }
 
  private:
   template <std::size_t... C>

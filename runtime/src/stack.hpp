@@ -83,6 +83,8 @@ class stack_pool {
     const thread_lock hold(lock_);
     return made_;
   }
+  /// Whether p lies in a stack, or where one is to be.
+  bool holds(const char* p) noexcept;
   /// Gives the memory of those stacks back to the system that have lain in the free list since the last call. True if
   /// some lie there still, for the next call. O(free stacks); system calls without the lock.
   bool give_back() noexcept;

@@ -65,6 +65,15 @@ void waiter::wake_inside(machine& m) noexcept {
     wake_thread();
 }
 
+void waiter::wake_last_inside(machine& m) noexcept {
+  if (fiber_ != nullptr)
+    m.sched.ready_from_afar(m, fiber_);
+  else
+    wake_thread();
+}
+
+void waiter::wake_globally(scheduler& s) noexcept { s.inject_woken(fiber_); }
+
 // --- waits with bounds -----------------------------------------------------------------------------------------
 
 wait_state bounded_waiter::park(void (*commit)(void*), void* arg) noexcept {
@@ -73,18 +82,26 @@ wait_state bounded_waiter::park(void (*commit)(void*), void* arg) noexcept {
   if (fiber_ != nullptr) {
     machine& m = *this_machine();
     m.enter();
-    m.sched.park(m, suspended, this);
+    m.sched.park(m, suspended, as_argument<wait_argument::unbounded>(*this));
   } else {
     park_thread();
   }
   return settle();
 }
 
+wait_state bounded_waiter::park_by(void (*queue)(void*), void* arg) noexcept {
+  machine& m = *this_machine();
+  m.enter();
+  m.sched.park(m, queue, arg);
+  // acquire: so that what was done before the end is seen; release half in end_wait().
+  return state_.load(std::memory_order_acquire);
+}
+
 /// Off the sleeper's stack: sets the alarm and lets go of the primitive, in an order such that the sleeper, whoever
 /// wakes it and when, finds what it needs alive. Until the state is `asleep` nobody resumes it; from then on until the
 /// primitive is unlocked it may run, but it needs that lock before it may leave.
 void bounded_waiter::suspended(void* self) {
-  bounded_waiter& w = *static_cast<bounded_waiter*>(self);
+  bounded_waiter& w = from_argument<wait_argument::unbounded, bounded_waiter>(self);
   machine& m = *this_machine();
   if (w.alarm_.deadline != no_deadline) {
     w.alarm_.sleeper = w.fiber_;
@@ -99,7 +116,6 @@ void bounded_waiter::suspended(void* self) {
   if (!asleep) m.sched.ready(m, sleeper);
 }
 
-/// False: the wait has ended before it could begin, so nobody will wake the sleeper.
 bool bounded_waiter::falls_asleep() noexcept {
   wait_state open = wait_state::open;
   // release: so that who ends the wait sees the sleeper in its queue; acquire half in end_wait(). acquire: so that what

@@ -10,7 +10,7 @@ namespace heddle {
 /// Runs when the waiter is off its stack, so it may be woken as soon as it has been announced; but then it needs the
 /// mutex, so both are there until that is unlocked.
 void condition_variable::announce_and_let_go(void* departing) {
-  const departure d = *static_cast<departure*>(departing);
+  const departure d = detail::from_argument<detail::wait_argument::first_word, departure>(departing);
   if (HEDDLE_PLANTED(condition_queues_late)) d.held->unlock();
   d.from->announce(*d.self);
   if (!HEDDLE_PLANTED(condition_queues_late)) d.held->unlock();

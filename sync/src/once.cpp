@@ -6,7 +6,7 @@
 
 namespace heddle {
 
-/// One who waits for the call that runs.
+/// A caller that waits for the call that runs. It begins as wait_argument::first_word says.
 struct once_flag::arrival {
   once_flag* at;
   detail::waiter self;
@@ -24,13 +24,13 @@ bool once_flag::begin() noexcept {
     if (word == done) return false;
     if (runner_.load(std::memory_order_relaxed) == detail::caller()) recursion();
     arrival here{this, {}};
-    here.self.park(join_list, &here);
+    here.self.park(join_list, detail::as_argument<detail::wait_argument::first_word>(here));
   }
 }
 
 /// Runs when the waiter is off its stack.
 void once_flag::join_list(void* arriving) {
-  arrival& here = *static_cast<arrival*>(arriving);
+  arrival& here = detail::from_argument<detail::wait_argument::first_word, arrival>(arriving);
   detail::atomic<std::uintptr_t>& word = here.at->word_;
   std::uintptr_t last = word.load(std::memory_order_relaxed);
   while (last != never && last != done) {

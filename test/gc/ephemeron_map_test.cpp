@@ -13,6 +13,8 @@ namespace {
 namespace gc = heddle::gc;
 using heddle::testing::collect_until;
 using heddle::testing::far_below;
+using heddle::testing::has_died;
+using heddle::testing::holds;
 
 struct node {
   gc::ptr<node> next;
@@ -71,7 +73,7 @@ BOOST_AUTO_TEST_CASE(an_entry_keeps_neither_key_nor_value) {
     key = k;
     value = v;
   });
-  BOOST_TEST(collect_until([&] { return key.expired() && value.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(key) && has_died(value); }));
   BOOST_TEST(m.size() == 0u);
 }
 
@@ -97,7 +99,7 @@ BOOST_AUTO_TEST_CASE(a_value_dies_with_the_map) {
     m->insert_or_assign(key, v);
     value = v;
   });
-  BOOST_TEST(collect_until([&] { return value.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(value); }));
 }
 
 BOOST_AUTO_TEST_CASE(a_chain_of_a_hundred_thousand) {
@@ -115,14 +117,16 @@ BOOST_AUTO_TEST_CASE(a_chain_of_a_hundred_thousand) {
     last = k;
   });
   gc::collect();
-  BOOST_TEST(m.size() == length - 1u);
-  int i = 0;
-  for (gc::ptr<node> k = first; k != nullptr; k = m.find(k)) BOOST_REQUIRE(k->value == i++);
-  BOOST_TEST(i == length);
-  BOOST_TEST(!last.expired());
+  BOOST_TEST(holds([&] { return m.size() == length - 1u; }));
+  far_below([&] {
+    int i = 0;
+    for (gc::ptr<node> k = first; k != nullptr; k = m.find(k)) BOOST_REQUIRE(k->value == i++);
+    BOOST_TEST(i == length);
+  });
+  BOOST_TEST(!has_died(last));
   far_below([&] { first = nullptr; });
-  BOOST_TEST(collect_until([&] { return last.expired(); }));
-  BOOST_TEST(m.size() == 0u);
+  BOOST_TEST(collect_until([&] { return has_died(last); }));
+  BOOST_TEST(holds([&] { return m.size() == 0u; }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

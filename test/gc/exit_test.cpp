@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "heddle/gc.hpp"
+#include "support/death.hpp"
 
 namespace {
 
@@ -27,6 +28,7 @@ std::array<gc::ptr<node>, 10'000> globals;
 
 /// What a child does: it ends in the middle of a cycle, wherever that is.
 [[noreturn]] void end_while_it_marks(int child) {
+  heddle::testing::leave_signal_stack_of_harness();
   for (auto& g : globals)
     for (int i = 0; i != 5; ++i) g = gc::make<node>(g);
   std::thread([] {

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include "roots/sink.hpp"
 
@@ -14,8 +13,14 @@ namespace heddle::testing {
 /// A word that a test looks for: no address, and not known to anybody in one piece but where the test has put it.
 class hidden_word {
  public:
-  explicit hidden_word(std::uintptr_t number) noexcept : complement_(~(0xA5'0000'5EED'0000 + 16 * number)) {}
-  std::uintptr_t reveal() const noexcept { return ~complement_; }
+  static constexpr std::uintptr_t apart = 16;  ///< each is that much more than the one before
+
+  /// One that no other test has.
+  hidden_word() noexcept : hidden_word(next_.fetch_add(1, std::memory_order_relaxed)) {}
+  explicit hidden_word(std::uintptr_t number) noexcept : complement_(~(0xA5'0000'5EED'0000 + apart * number)) {}
+  /// Into a register of the caller only.
+  [[gnu::always_inline]] std::uintptr_t reveal() const noexcept { return ~complement_; }
+  bool is(std::uintptr_t word) const noexcept { return ~word == complement_; }
   /// Stores the word at `at`, and leaves no copy where optimised code might keep one.
   void plant(void* at) const noexcept {
     __atomic_store_n(static_cast<std::uintptr_t*>(at), reveal(), __ATOMIC_RELAXED);
@@ -28,10 +33,11 @@ class hidden_word {
   }
 
  private:
-  volatile std::uintptr_t complement_;
+  static inline std::atomic<std::uintptr_t> next_{1 << 20};
+  const volatile std::uintptr_t complement_;
 };
 
-/// Counts how often it is told of each hidden word.
+/// Counts how often it is told of a hidden word.
 class finder final : public gc::detail::root_sink {
  public:
   explicit finder(const hidden_word& w) noexcept : looked_for_(w) {}
@@ -41,7 +47,7 @@ class finder final : public gc::detail::root_sink {
     const auto* at = static_cast<const volatile std::uintptr_t*>(from);
     if (reinterpret_cast<std::uintptr_t>(from) % 8 != 0 || reinterpret_cast<std::uintptr_t>(to) % 8 != 0) ++unaligned;
     for (; at != to; ++at, ++seen)
-      if (*at == looked_for_.reveal()) ++found;
+      if (looked_for_.is(*at)) ++found;
   }
 
   std::size_t found = 0;

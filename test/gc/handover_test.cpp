@@ -234,21 +234,24 @@ BOOST_AUTO_TEST_CASE(into_the_frames_of_parked_fibers) {
     constexpr std::size_t many = 40;
     std::array<token*, many> frames{};
     std::array<heddle::channel<int>, many> wakes;
+    heddle::channel<std::size_t> parks(many);  // about to: until it is woken the frame is not its own
     std::vector<heddle::join_handle<void>> fibers;
     for (std::size_t i = 0; i != many; ++i)
       fibers.push_back(heddle::spawn([&, i] {
         token mine = make_list(2);
         frames[i] = &mine;
+        parks.send(i);
         while (wakes[i].receive()) {
           expect(is_whole_list(mine));
           mine = make_list(i % 4);
+          parks.send(i);
         }
         expect(is_whole_list(mine));
       }));
-    heddle::this_fiber::sleep_for(5ms);
     std::array<witness*, many> ready{};
     for (const timer t(2 * some_time); !t.is_over();) {
       for (witness*& w : ready) w = make_list(3).get();
+      for (std::size_t i = 0; i != many; ++i) static_cast<void>(parks.receive());
       heddle::this_fiber::sleep_for(500us);
       for (std::size_t i = 0; i != many; ++i) *frames[i] = std::exchange(ready[i], nullptr);
       heddle::this_fiber::sleep_for(1ms);

@@ -178,7 +178,9 @@ BOOST_AUTO_TEST_CASE(a_live_set_that_doubles_and_halves) {
   // The room between two cycles is the live set, 32 to 64 MiB, and at least a quarter of it.
   BOOST_TEST(more >= made / 128, more << " cycles for " << made << " MiB");
   BOOST_TEST(more <= made / 8, more << " cycles for " << made << " MiB");
-  BOOST_TEST(most <= 6 * live, most / mebi << " MiB at most");
+  // A cycle finds 64 MiB alive. Allocation waits beyond a quarter more than the room, which is as much. So much may be
+  // allocated before the cycle ends, and as much again while it marks. A tenth is for the ends of spans.
+  BOOST_TEST(most <= live * 2 * 35 / 10 * 11 / 10, most / mebi << " MiB at most");
 }
 
 /// What has died goes back to the kernel, in few mappings, and not at every cycle what is soon needed again.

@@ -51,10 +51,11 @@ struct alignas(16) wide {
 };
 /// Notes the order in which elements are destroyed.
 struct ordered {
-  ~ordered() { last = number, in_order = in_order && number == previous - 1, previous = number; }
+  ~ordered() { in_order = in_order && number == previous - 1, previous = number, last = number; }
   int number = 0;
-  static inline int last = 0, previous = 0;
+  static inline int previous = 0;
   static inline bool in_order = true;
+  static inline std::atomic<int> last{0};  // the one that is stored last
 };
 struct makes_when_destroyed {
   ~makes_when_destroyed() {

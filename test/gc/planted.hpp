@@ -1,61 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Addresses that are found on stacks or nowhere, since all other copies are hidden by an exclusive or.
+// Words on stacks, and scans of those.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <thread>
-#include <utility>
-#include <vector>
 
+#include "gc/finder.hpp"
+#include "heddle/heddle.hpp"
 #include "roots/stacks.hpp"
 
-namespace planted {
-
-inline constexpr std::uintptr_t mask = 0xA5A5'5A5A'C3C3'3C3C;
-
-/// An address that no other memory has, and the way to it.
-class hidden {
- public:
-  hidden() : masked_((next_.fetch_add(64) + base) ^ mask) {}
-  /// Into a register of the caller only.
-  [[gnu::always_inline]] std::uintptr_t reveal() const {
-    std::uintptr_t v = masked_;
-    asm volatile("" : "+r"(v));
-    return v ^ mask;
-  }
-  bool is(std::uintptr_t word) const { return (word ^ mask) == masked_; }
-
- private:
-  static constexpr std::uintptr_t base = 0x0000'5EED'0000'0000;
-  static inline std::atomic<std::uintptr_t> next_{0};
-  const std::uintptr_t masked_;
-};
-
-/// How often each is found.
-class finder final : public heddle::gc::detail::root_sink {
- public:
-  explicit finder(std::vector<const hidden*> wanted) : wanted_(std::move(wanted)), found_(wanted_.size()) {}
-  [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] void words(const void* from, const void* to) noexcept override {
-    ++ranges;
-    bytes += static_cast<std::size_t>(static_cast<const char*>(to) - static_cast<const char*>(from));
-    for (auto* w = static_cast<const std::uintptr_t*>(from); w < static_cast<const std::uintptr_t*>(to); ++w) look(*w);
-  }
-  int found(std::size_t i) const { return found_[i]; }
-
-  std::size_t ranges = 0;
-  std::size_t bytes = 0;
-
- private:
-  void look(std::uintptr_t word) noexcept {
-    if ((word >> 32) != 0x5EED) return;
-    for (std::size_t i = 0; i != wanted_.size(); ++i) found_[i] += wanted_[i]->is(word);
-  }
-  std::vector<const hidden*> wanted_;
-  std::vector<int> found_;
-};
+namespace heddle::testing {
 
 /// Runs f on a plain thread that the collector does not know, as its own thread is.
 template <class F>
@@ -63,11 +21,28 @@ void as_collector(F f) {
   std::thread t(f);
   t.join();
 }
+/// The scan of another thread while the calling fiber waits without giving its machine up.
+template <class F>
+void meanwhile(F f) {
+  blocking([&] { as_collector(f); });
+}
 
-inline int times_found(const hidden& h) {
-  finder f({&h});
-  heddle::gc::detail::scan_stacks(f);
-  return f.found(0);
+inline std::size_t times_found(const hidden_word& w) {
+  finder f(w);
+  gc::detail::scan_stacks(f);
+  return f.found;
+}
+/// The scan while the calling fiber keeps its machine, so that no other runs on it.
+inline std::size_t times_found_meanwhile(const hidden_word& w) {
+  std::atomic<bool> over{false};
+  std::size_t found = 0;
+  std::thread collector([&] {
+    found = times_found(w);
+    over.store(true);
+  });
+  while (!over.load()) asm volatile("pause");
+  collector.join();
+  return found;
 }
 
 /// Keeps the value on the stack of the caller, in memory.
@@ -81,4 +56,26 @@ template <class F>
   asm volatile("" : : "r"(kept) : "memory");
 }
 
-}  // namespace planted
+inline options processors(unsigned n) {
+  options o;
+  o.procs = n;
+  return o;
+}
+
+/// Opens a way for many, once.
+class gate {
+ public:
+  void open() { opened_.store(true); }
+  bool is_open() const { return opened_.load(); }
+  void spin() const {
+    while (!is_open()) asm volatile("pause");
+  }
+  void sleep() const {
+    while (!is_open()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+
+ private:
+  std::atomic<bool> opened_{false};
+};
+
+}  // namespace heddle::testing

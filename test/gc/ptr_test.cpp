@@ -15,6 +15,8 @@ namespace {
 namespace gc = heddle::gc;
 using heddle::testing::collect_until;
 using heddle::testing::far_below;
+using heddle::testing::has_died;
+using heddle::testing::holds;
 
 struct first_base {
   virtual ~first_base() = default;
@@ -135,11 +137,11 @@ BOOST_AUTO_TEST_CASE(globals_and_cycles) {
     a->next = gc::make<node>(a);
     cycle = a;
   });
-  BOOST_TEST(collect_until([&] { return cycle.expired(); }));
-  BOOST_TEST(!kept.expired());
-  BOOST_TEST((global->next->next == global));
+  BOOST_TEST(collect_until([&] { return has_died(cycle); }));
+  BOOST_TEST(!has_died(kept));
+  BOOST_TEST(holds([] { return global->next->next == global; }));
   global = nullptr;
-  BOOST_TEST(collect_until([&] { return kept.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(kept); }));
 }
 
 BOOST_AUTO_TEST_CASE(a_list_of_a_million_is_built_and_dies) {
@@ -153,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_list_of_a_million_is_built_and_dies) {
     for (const node* n = list; n != nullptr; n = n->next) sum += n->value;
     BOOST_TEST(sum == long{length} * (length - 1) / 2);
   });
-  BOOST_TEST(collect_until([&] { return last.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(last); }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

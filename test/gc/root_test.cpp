@@ -23,6 +23,8 @@ using heddle::testing::collect_until;
 using heddle::testing::crew;
 using heddle::testing::expect;
 using heddle::testing::far_below;
+using heddle::testing::has_died;
+using heddle::testing::holds;
 using heddle::testing::with_crew;
 
 struct node {
@@ -45,10 +47,10 @@ BOOST_AUTO_TEST_CASE(keeps_from_memory_that_is_not_scanned) {
     seen = held->get();
   });
   gc::collect();
-  BOOST_TEST(!seen.expired());
-  BOOST_TEST((*held)->next->value == 2);
+  BOOST_TEST(!has_died(seen));
+  BOOST_TEST(holds([&] { return (*held)->next->value == 2; }));
   held.reset();
-  BOOST_TEST(collect_until([&] { return seen.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(seen); }));
 }
 
 BOOST_AUTO_TEST_CASE(copies_are_roots_of_their_own_and_moving_leaves_null) {
@@ -58,28 +60,31 @@ BOOST_AUTO_TEST_CASE(copies_are_roots_of_their_own_and_moving_leaves_null) {
     *first = gc::make<node>();
     seen = first->get();
   });
-  auto second = std::make_unique<gc::root<node>>(*first);
-  BOOST_TEST((*first == *second));
+  std::unique_ptr<gc::root<node>> second, third, fourth;
+  far_below([&] { second = std::make_unique<gc::root<node>>(*first); });
+  BOOST_TEST(holds([&] { return *first == *second; }));
   first.reset();
   gc::collect();
-  BOOST_TEST(!seen.expired());
-  auto third = std::make_unique<gc::root<node>>(std::move(*second));
-  BOOST_TEST((*second == nullptr && *third != nullptr));
+  BOOST_TEST(!has_died(seen));
+  far_below([&] { third = std::make_unique<gc::root<node>>(std::move(*second)); });
+  BOOST_TEST(holds([&] { return *second == nullptr && *third != nullptr; }));
   second.reset();
   gc::collect();
-  BOOST_TEST(!seen.expired());
-  auto fourth = std::make_unique<gc::root<node>>();
-  *fourth = std::move(*third);
+  BOOST_TEST(!has_died(seen));
+  fourth = std::make_unique<gc::root<node>>();
+  far_below([&] { *fourth = std::move(*third); });
   BOOST_TEST((*third == nullptr));
-  gc::root<node>& itself = *fourth;
-  *fourth = std::move(itself);
-  BOOST_TEST((*fourth != nullptr));
-  swap(*third, *fourth);
+  far_below([&] {
+    gc::root<node>& itself = *fourth;
+    *fourth = std::move(itself);
+  });
+  BOOST_TEST(holds([&] { return *fourth != nullptr; }));
+  far_below([&] { swap(*third, *fourth); });
   BOOST_TEST((*fourth == nullptr));
   gc::collect();
-  BOOST_TEST(!seen.expired());
+  BOOST_TEST(!has_died(seen));
   *third = nullptr;
-  BOOST_TEST(collect_until([&] { return seen.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(seen); }));
 }
 
 BOOST_AUTO_TEST_CASE(converts_as_pointers_do) {
@@ -132,10 +137,10 @@ BOOST_AUTO_TEST_CASE(a_global_one) {
   });
   gc::collect();
   far_below([&] {
-    BOOST_TEST(!seen.expired());
+    BOOST_TEST(!has_died(seen));
     global = nullptr;
   });
-  BOOST_TEST(collect_until([&] { return seen.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(seen); }));
 }
 
 BOOST_AUTO_TEST_CASE(many_come_and_go_while_collecting) {

@@ -9,17 +9,13 @@
 #include "heddle/heddle.hpp"
 
 using namespace std::chrono_literals;
-using planted::as_collector;
-using planted::hidden;
-using planted::times_found;
+using heddle::testing::as_collector;
+using heddle::testing::hidden_word;
+using heddle::testing::meanwhile;
+using heddle::testing::processors;
+using heddle::testing::times_found;
 
 namespace {
-
-heddle::options two() {
-  heddle::options o;
-  o.procs = 2;
-  return o;
-}
 
 /// Calls itself until f runs on another segment, far from the first; only the first frame has the address.
 template <class F>
@@ -48,25 +44,25 @@ template <class F>
 BOOST_AUTO_TEST_CASE(older_segment_of_a_parked_fiber) {
   heddle::run(
       [] {
-        hidden h;
+        hidden_word h;
         heddle::channel<int> go;
         auto f = heddle::spawn([&] { with_below(h.reveal(), [&] { (void)go.receive(); }); });
         heddle::this_fiber::sleep_for(5ms);
-        int found = 0;
-        heddle::blocking([&] { as_collector([&] { found = times_found(h); }); });
-        BOOST_TEST(found > 0);
+        std::size_t found = 0;
+        meanwhile([&] { found = times_found(h); });
+        BOOST_TEST(found > 0u);
         go.send(1);
         f.join();
-        heddle::blocking([&] { as_collector([&] { found = times_found(h); }); });
-        BOOST_TEST(found == 0);
+        meanwhile([&] { found = times_found(h); });
+        BOOST_TEST(found == 0u);
       },
-      two());
+      processors(2));
 }
 
 BOOST_AUTO_TEST_CASE(older_segment_of_a_running_fiber) {
   heddle::run(
       [] {
-        hidden h;
+        hidden_word h;
         std::atomic<bool> begun{false};
         std::atomic<bool> over{false};
         auto f = heddle::spawn([&] {
@@ -76,19 +72,19 @@ BOOST_AUTO_TEST_CASE(older_segment_of_a_running_fiber) {
           });
         });
         while (!begun.load()) heddle::this_fiber::yield();
-        int found = 0;
-        heddle::blocking([&] { as_collector([&] { found = times_found(h); }); });
+        std::size_t found = 0;
+        meanwhile([&] { found = times_found(h); });
         over.store(true);
         f.join();
-        BOOST_TEST(found > 0);
+        BOOST_TEST(found > 0u);
       },
-      two());
+      processors(2));
 }
 
 BOOST_AUTO_TEST_CASE(alloca_that_did_not_fit) {
   heddle::run(
       [] {
-        hidden h;
+        hidden_word h;
         heddle::channel<int> go;
         auto f = heddle::spawn([&] {
           volatile std::size_t size = 200'000;
@@ -100,13 +96,13 @@ BOOST_AUTO_TEST_CASE(alloca_that_did_not_fit) {
           asm volatile("" : : "r"(block) : "memory");
         });
         heddle::this_fiber::sleep_for(5ms);
-        int found = 0;
-        heddle::blocking([&] { as_collector([&] { found = times_found(h); }); });
-        BOOST_TEST(found > 0);
+        std::size_t found = 0;
+        meanwhile([&] { found = times_found(h); });
+        BOOST_TEST(found > 0u);
         go.send(1);
         f.join();
       },
-      two());
+      processors(2));
 }
 
 /// Fibers that go back and forth between segments while they are scanned.
@@ -114,7 +110,7 @@ BOOST_AUTO_TEST_CASE(growing_all_the_time) {
   heddle::run(
       [] {
         std::atomic<bool> over{false};
-        hidden h;
+        hidden_word h;
         auto f = heddle::spawn([&] {
           std::uintptr_t kept[4] = {0, h.reveal(), 0, 0};
           asm volatile("" : : "r"(kept) : "memory");
@@ -135,5 +131,5 @@ BOOST_AUTO_TEST_CASE(growing_all_the_time) {
         f.join();
         BOOST_TEST(missed == 0);
       },
-      two());
+      processors(2));
 }

@@ -108,6 +108,28 @@ BOOST_AUTO_TEST_CASE(variables_of_a_library_that_was_loaded_later) {
   BOOST_TEST(found_in(locals, p.id, w) == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(whether_an_address_is_of_a_variable) {
+  puppet p;
+  const loaded_module module;
+  const void* in_program = nullptr;
+  const void* in_library = nullptr;
+  p.does([&] {
+    in_program = &own_zeroed;
+    in_library = module.own_variable();
+  });
+  const auto elsewhere = std::make_unique<void*>();
+  thread_locals locals;
+  locals.refresh();
+  for (const void* const at : {in_program, in_library}) {
+    BOOST_TEST(locals.holds(p.id, at));
+    BOOST_TEST(!locals.holds(::pthread_self(), at));
+  }
+  BOOST_TEST(locals.holds(::pthread_self(), &own_zeroed));
+  BOOST_TEST(!locals.holds(p.id, &own_zeroed));
+  BOOST_TEST(!locals.holds(p.id, elsewhere.get()));
+  BOOST_TEST(!locals.holds(::pthread_self(), &locals));
+}
+
 /// Copies of one library, each of which counts as another: the table of the thread grows.
 BOOST_AUTO_TEST_CASE(variables_of_many_libraries) {
   std::vector<std::unique_ptr<hidden_word>> words;

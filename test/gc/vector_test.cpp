@@ -19,6 +19,8 @@ namespace {
 namespace gc = heddle::gc;
 using heddle::testing::collect_until;
 using heddle::testing::far_below;
+using heddle::testing::has_died;
+using heddle::testing::holds;
 
 struct node {
   gc::ptr<node> next;
@@ -142,12 +144,14 @@ BOOST_AUTO_TEST_CASE(keeps_its_elements_and_not_those_that_were) {
     v->pop_back();
     v->erase(v->begin());
   });
-  BOOST_TEST(collect_until([&] { return popped.expired() && erased.expired(); }));
-  BOOST_TEST(!kept.expired());
-  for (int i = 0; i < 98; ++i) BOOST_REQUIRE((*v)[i]->value == i + 1);
+  BOOST_TEST(collect_until([&] { return has_died(popped) && has_died(erased); }));
+  BOOST_TEST(!has_died(kept));
+  far_below([&] {
+    for (int i = 0; i < 98; ++i) BOOST_REQUIRE((*v)[i]->value == i + 1);
+  });
   far_below([&] { cleared = v->front(), v->clear(); });
   BOOST_TEST(v->capacity() >= 98u);
-  BOOST_TEST(collect_until([&] { return cleared.expired() && kept.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(cleared) && has_died(kept); }));
 }
 
 BOOST_AUTO_TEST_CASE(an_address_of_an_element_outlives_a_growth) {

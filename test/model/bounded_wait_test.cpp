@@ -13,6 +13,7 @@
 #include "heddle/this_fiber.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
@@ -21,12 +22,10 @@ using heddle::detail::thread_mutex;
 using heddle::detail::wait_bounds;
 using heddle::detail::wait_state;
 
-constexpr model::options threads{.executions = 30'000, .early_timeouts = 2};
-constexpr model::options fibers{.executions = 3'000, .max_steps = 60'000, .early_timeouts = 2, .warm_up = true};
+constexpr model::options threads = openings::threads_for(30'000);
+constexpr model::options fibers = openings::fibers_for(3'000);
 
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
 /// Gives numbers to those who wait, each to exactly one.
@@ -173,12 +172,8 @@ void fiber_is_stopped_asleep() {
   model::check(!slept, "it slept on");
 }
 
-void right(const model::options& o, void (*scenario)()) { model::expect_ok(o, scenario); }
-void wrong(model::plant bug, const model::options& o, void (*scenario)(), const char* text = "") {
-  model::options with_bug = o;
-  with_bug.planted = bug;
-  model::expect_bug(with_bug, scenario, text);
-}
+using openings::right;
+using openings::wrong;
 
 }  // namespace
 

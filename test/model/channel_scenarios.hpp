@@ -12,17 +12,16 @@
 #include "heddle/detail/wait.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
 using heddle::channel;
 
-constexpr model::options threads{.executions = 15'000, .early_timeouts = 2};
-constexpr model::options fibers{.executions = 2'000, .max_steps = 60'000, .early_timeouts = 2, .warm_up = true};
+constexpr model::options threads = openings::threads_for(15'000);
+constexpr model::options fibers = openings::fibers_for(2'000);
 
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
 using number = std::unique_ptr<model::data<int>>;
@@ -68,11 +67,7 @@ struct touchy {
 };
 
 using scenario = void (*)();
-void right(const model::options& o, scenario s) { model::expect_ok(o, s); }
-void wrong(model::plant bug, const model::options& o, scenario s, const char* text = "") {
-  model::options with_bug = o;
-  with_bug.planted = bug;
-  model::expect_bug(with_bug, s, text);
-}
+using openings::right;
+using openings::wrong;
 
 }  // namespace

@@ -22,6 +22,8 @@ const gd::type_description description{"object", object::bytes, 16, gd::scanning
 gd::type_handle handle{&description};
 const gd::type_description large{"large object", 600'000, 16, gd::scanning::precise, 2, offsets, nullptr};
 gd::type_handle handle_of_large{&large};
+const gd::type_description wide{"wide object", 2 * object::bytes, 16, gd::scanning::precise, 2, offsets, nullptr};
+gd::type_handle handle_of_wide{&wide};
 
 heddle::detail::atomic<int> any{0};  // made before all executions
 
@@ -50,6 +52,16 @@ std::vector<void*> reachable() {
   return found;
 }
 
+/// As marker::visit_if_allocated() does it. Between the look-up and the bits others act; the bits must still be those
+/// of the block that was found.
+void look_up(const void* p) {
+  const gd::block found = gd::the_regions.find(reinterpret_cast<std::uintptr_t>(p));
+  others_may_act();
+  if (!found || !found.is_allocated()) return;
+  const gd::block now = gd::the_regions.find(reinterpret_cast<std::uintptr_t>(p));
+  model::check(now.of == found.of && now.start == found.start, "a span was made anew between look-up and bits");
+}
+
 /// Whether the newest value of its mark says so.
 bool is_marked(void* p) {
   const gd::block b = gd::the_regions.find(reinterpret_cast<std::uintptr_t>(p));
@@ -64,6 +76,7 @@ stack& mine() { return stacks.at(model::current_thread()); }
 
 object* make() { return begin(gd::allocate(handle)); }
 object* make_large() { return begin(gd::allocate(handle_of_large)); }
+object* make_wide() { return begin(gd::allocate(handle_of_wide)); }
 
 object* use(void* p) {
   auto* const o = static_cast<object*>(p);
@@ -71,10 +84,19 @@ object* use(void* p) {
   return o;
 }
 
+void sweep_all() {
+  for (std::size_t k = 1, n = gd::the_kinds.count(); k != n; ++k)
+    while (gd::the_heap.sweep_one(gd::the_kinds[k])) {
+    }
+}
+
 void expect_empty_heap() {
   stacks = {};
   globals = {};
-  for (int i = 0; i != 2; ++i) gd::the_collector.cycle();
+  for (int i = 0; i != 2; ++i) {
+    gd::the_collector.cycle();
+    sweep_all();
+  }
   model::check(gd::the_heap.in_spans() == 0, "what is dead is still there after two cycles");
 }
 
@@ -84,7 +106,7 @@ namespace heddle::gc::detail {
 
 using namespace collected;
 
-void visit_roots(marker& m) noexcept {
+void visit_roots(marker& m, leak_look* look) noexcept {
   for (void* const& g : globals) {
     m.visit(g);
     others_may_act();
@@ -93,7 +115,11 @@ void visit_roots(marker& m) noexcept {
     while (is_inside(i)) heddle::detail::platform::yield_thread();
     const stack seen = stacks[i];
     m.words(&seen, &seen + 1);
+    if (seen.stale != nullptr) look_up(seen.stale);
   }
+  if (look == nullptr) return;
+  look->reach_all();
+  check_marks(1, 0);  // all that can be reached has been
 }
 
 missed_mark check_marks(std::size_t, std::uint64_t) noexcept {

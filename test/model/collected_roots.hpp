@@ -26,7 +26,8 @@ struct object {
 /// What a thread has at hand. An address that is in use is in one of these, or in a global, whenever others may act.
 struct stack {
   std::array<void*, 3> objects{};
-  void* cell = nullptr;  ///< a weak or ephemeron cell: is kept, and keeps nothing of itself
+  void* cell = nullptr;         ///< a weak or ephemeron cell: is kept, and keeps nothing of itself
+  const void* stale = nullptr;  ///< a word that looks like an address, perhaps of what has died long ago
 };
 
 inline constexpr std::size_t most_threads = 5;
@@ -41,8 +42,12 @@ void others_may_act();
 object* make();
 /// The same with a span of its own.
 object* make_large();
+/// Of another type: two in a span, which has as many pages.
+object* make_wide();
 /// The object lives: fails if its memory has been taken.
 object* use(void* p);
+/// Sweeps what a cycle has left unswept, if it has. Of the thread that runs alone.
+void sweep_all();
 /// The block of a dead object is not in the heap any more. Of the thread that runs alone: two cycles find all that is
 /// dead.
 void expect_empty_heap();

@@ -7,8 +7,10 @@
 #include "barrier/thread_end.hpp"
 #include "barrier/words.hpp"
 #include "cycle/fork.hpp"
+#include "cycle/misplaced.hpp"
 #include "model/model.hpp"
 #include "roots/globals.hpp"
+#include "roots/registers.hpp"
 #include "roots/threads.hpp"
 
 namespace heddle::gc::detail {
@@ -57,6 +59,8 @@ thread_registration::thread_registration() noexcept : handle_(), number_(no_poin
 thread_registration::~thread_registration() = default;
 void leave_out(const void*, std::size_t) noexcept {}
 void heed_forks() noexcept {}
+void forget_vectors() noexcept {}
+void look_for_misplaced() noexcept {}
 
 }  // namespace heddle::gc::detail
 

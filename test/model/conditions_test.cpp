@@ -14,26 +14,21 @@
 #include "heddle/run.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
 using std::chrono::nanoseconds;
 using lock = std::unique_lock<heddle::mutex>;
 
-constexpr model::options threads{.executions = 20'000, .early_timeouts = 2};
-constexpr model::options fibers{.executions = 2'000, .max_steps = 60'000, .early_timeouts = 2, .warm_up = true};
+constexpr model::options threads = openings::threads_for(20'000);
+constexpr model::options fibers = openings::fibers_for(2'000);
 
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
-void right(const model::options& o, void (*scenario)()) { model::expect_ok(o, scenario); }
-void wrong(model::plant bug, const model::options& o, void (*scenario)(), const char* text = "") {
-  model::options with_bug = o;
-  with_bug.planted = bug;
-  model::expect_bug(with_bug, scenario, text);
-}
+using openings::right;
+using openings::wrong;
 
 // --- condition variables -----------------------------------------------------------------------------------------
 

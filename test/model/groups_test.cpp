@@ -12,6 +12,7 @@
 #include "heddle/wait_group.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
@@ -20,13 +21,11 @@ using heddle::detail::no_deadline;
 using heddle::detail::stop_cause;
 using heddle::detail::stop_token;
 
-constexpr model::options threads{.executions = 20'000, .early_timeouts = 2};
-constexpr model::options fibers{.executions = 2'000, .max_steps = 60'000, .early_timeouts = 2, .warm_up = true};
+constexpr model::options threads = openings::threads_for(20'000);
+constexpr model::options fibers = openings::fibers_for(2'000);
 constexpr model::options in_time{.executions = 2'000, .max_steps = 60'000, .warm_up = true};  // nobody oversleeps
 
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
 template <class F>
@@ -233,12 +232,8 @@ void parent_stop_meets_the_life_of_a_child_group() {
   });
 }
 
-void right(const model::options& o, void (*scenario)()) { model::expect_ok(o, scenario); }
-void wrong(model::plant bug, const model::options& o, void (*scenario)(), const char* text = "") {
-  model::options with_bug = o;
-  with_bug.planted = bug;
-  model::expect_bug(with_bug, scenario, text);
-}
+using openings::right;
+using openings::wrong;
 
 }  // namespace
 

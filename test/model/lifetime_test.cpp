@@ -204,9 +204,7 @@ void releases_too_many() {
 }
 
 void wrong(model::plant bug, void (*f)(), const char* text = "") {
-  model::options o = by_chance_times(60'000);
-  o.planted = bug;
-  model::expect_bug(o, f, text);
+  openings::wrong(bug, by_chance_times(60'000), f, text);
 }
 
 }  // namespace

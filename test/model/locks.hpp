@@ -11,22 +11,15 @@
 #include "heddle/detail/wait.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace locks {
 
-inline constexpr model::options threads{.executions = 30'000, .early_timeouts = 2};
-inline constexpr model::options every{.strategy = model::strategy::exhaustive,
-                                      .executions = 30'000,
-                                      .stale_reads = 1,
-                                      .weak_failures = 1,
-                                      .spurious_wakes = 1,
-                                      .early_timeouts = 1};
-inline constexpr model::options fibers{.executions = 2'000, .max_steps = 60'000, .early_timeouts = 2, .warm_up = true};
+inline constexpr model::options threads = openings::threads_for(30'000);
+inline constexpr model::options every = openings::every_order_for(30'000);
+inline constexpr model::options fibers = openings::fibers_for(2'000);
 
-/// The product's own statics are made before the first execution, not by one of its threads.
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 inline constexpr auto soon =
     std::chrono::microseconds(3);  // some looks at the clock, which take up to a microsecond each
 
@@ -87,9 +80,7 @@ inline void right(void (*scenario)()) {
 }
 inline void right(const model::options& o, void (*scenario)()) { model::expect_ok(o, scenario); }
 inline void wrong(model::plant bug, void (*scenario)(), const char* text = "") {
-  model::options with_bug = threads;
-  with_bug.planted = bug;
-  model::expect_bug(with_bug, scenario, text);
+  openings::wrong(bug, threads, scenario, text);
 }
 
 }  // namespace locks

@@ -11,6 +11,7 @@
 
 #include "heddle/blocking.hpp"
 #include "heddle/channel.hpp"
+#include "heddle/detail/blocked_section.hpp"
 #include "heddle/fiber.hpp"
 #include "heddle/mutex.hpp"
 #include "heddle/run.hpp"
@@ -334,6 +335,11 @@ void hogs() {
     }
     heddle::blocking([&] { platform::preempt_point(); });
     all.use();
+    {
+      const heddle::detail::blocked_section lent;
+      platform::preempt_point();
+    }
+    all.use();
   };
   for (int i = 0; i != 2; ++i)
     heddle::go([&] {
@@ -433,8 +439,7 @@ void wrong(model::plant bug, unsigned procs, bool monitor, void (*f)(), const ch
   model::options o = by_chance;
   o.executions = 60'000;
   o.early_timeouts = early_timeouts_for(f);
-  o.planted = bug;
-  model::expect_bug(o, in_runtime(procs, monitor, f), text);
+  openings::wrong(bug, o, in_runtime(procs, monitor, f), text);
 }
 
 }  // namespace

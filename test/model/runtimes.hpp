@@ -9,6 +9,7 @@
 #include "heddle/fiber.hpp"
 #include "heddle/run.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace runtimes {
 
@@ -30,10 +31,7 @@ inline heddle::options with(unsigned procs, bool monitor) {
   return o;
 }
 
-/// The product's own statics are made before the first execution, not by one of its threads.
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 
 inline void nothing_left() {
   const heddle::statistics s = heddle::stats();

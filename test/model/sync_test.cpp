@@ -16,6 +16,7 @@
 #include "heddle/wait_group.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
@@ -26,10 +27,7 @@ constexpr model::options every{.strategy = model::strategy::exhaustive,
                                .weak_failures = 1,
                                .spurious_wakes = 1};
 
-/// The product's own statics are made before the first execution, not by one of its threads.
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
 using scenario = void (*)();
@@ -37,11 +35,7 @@ void right(scenario s) {
   model::expect_ok(random, s);
   model::expect_ok(every, s);
 }
-void wrong(model::plant bug, scenario s, const char* text = "") {
-  model::options o = random;
-  o.planted = bug;
-  model::expect_bug(o, s, text);
-}
+void wrong(model::plant bug, scenario s, const char* text = "") { openings::wrong(bug, random, s, text); }
 
 /// Two or three threads count under a lock.
 template <class Mutex, int Threads>

@@ -16,23 +16,17 @@
 #include "heddle/wait_group.hpp"
 #include "model/data.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr model::options threads{.executions = 20'000, .early_timeouts = 2};
-constexpr model::options fibers{.executions = 2'000, .max_steps = 60'000, .early_timeouts = 2, .warm_up = true};
-constexpr model::options every{.strategy = model::strategy::exhaustive,
-                               .executions = 20'000,
-                               .stale_reads = 1,
-                               .weak_failures = 1,
-                               .spurious_wakes = 1,
-                               .early_timeouts = 1};
+constexpr model::options threads = openings::threads_for(20'000);
+constexpr model::options fibers = openings::fibers_for(2'000);
+constexpr model::options every = openings::every_order_for(20'000);
 
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
 void right(void (*scenario)()) {
@@ -40,10 +34,7 @@ void right(void (*scenario)()) {
   model::expect_ok(every, scenario);
 }
 void wrong(model::plant bug, void (*scenario)(), const char* text = "") {
-  model::options with_bug = threads;
-  with_bug.executions = 200'000;  // one of them is found in one of ten thousand
-  with_bug.planted = bug;
-  model::expect_bug(with_bug, scenario, text);
+  openings::wrong(bug, openings::threads_for(200'000), scenario, text);  // one of them is found in one of ten thousand
 }
 
 // --- once --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 
 #include "heddle/detail/wait.hpp"
 #include "model/expect.hpp"
+#include "openings.hpp"
 
 namespace {
 
@@ -16,9 +17,7 @@ using queue = examples::work_queue<int>;
 
 constexpr model::options threads{.executions = 20'000};
 
-struct warm_up {
-  warm_up() { heddle::detail::running_processors(); }
-};
+using openings::warm_up;
 BOOST_TEST_GLOBAL_FIXTURE(warm_up);
 
 /// What is processed.
@@ -171,9 +170,7 @@ void shut_down_meets_drain() {
 
 void right(void (*scenario)()) { model::expect_ok(threads, scenario); }
 void wrong(model::plant bug, void (*scenario)(), const char* text = "") {
-  model::options o = threads;
-  o.planted = bug;
-  model::expect_bug(o, scenario, text);
+  openings::wrong(bug, threads, scenario, text);
 }
 
 }  // namespace

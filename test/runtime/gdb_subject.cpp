@@ -6,6 +6,11 @@
 //
 // The argument says who stops, in stop_here() or by abort() for a core: the fiber that runs; a thread that is no fiber;
 // or that thread in the midst of a call that is inlined into a function, which is a SIGTRAP in any case.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +19,7 @@
 #include <mutex>
 #include <thread>
 
+#include "heddle/detail/polled.hpp"
 #include "heddle/heddle.hpp"
 
 using namespace std::chrono_literals;
@@ -46,6 +52,38 @@ std::atomic<bool> hog_runs{false}, over{false};
   heddle::this_fiber::sleep_for(1h);
   std::printf("%d\n", knot);
   return knot;
+}
+
+/// Waits at a descriptor, which has that number, for input or for room. Neither comes.
+[[gnu::noinline]] int waits_at_a_descriptor(int fd, int number, heddle::detail::poll_side side) {
+  const heddle::detail::polled at(::dup2(fd, number));
+  heddle::detail::polled::use now(at);
+  now.blocked(side, now.readiness(side));
+  const auto how = now.wait(side, {});
+  std::printf("%d\n", static_cast<int>(how));
+  return number;
+}
+/// The end of a connection over loopback that was accepted; the other stays open.
+int accepted() {
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  auto* const address = reinterpret_cast<sockaddr*>(&at);
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0), far = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (::bind(listener, address, size) != 0 || ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, address, &size) != 0 || ::connect(far, address, size) != 0)
+    std::abort();
+  return ::accept(listener, nullptr, nullptr);
+}
+/// The end of a pipe that is written to, and is full.
+int full_pipe() {
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_NONBLOCK) != 0) std::abort();
+  const char some[4096] = {};
+  while (::write(ends[1], some, sizeof some) > 0) {
+  }
+  return ends[1];
 }
 
 /// Calls a function that waits, with a known value in each register that a function must keep.
@@ -138,6 +176,9 @@ extern "C" [[gnu::noinline]] void stop_here() {
     return 46;
   });
   heddle::spawn({.name = "deaf"}, [] { return sleeps_deaf(45); }).detach();
+  using heddle::detail::poll_side;
+  heddle::go({.name = "reader"}, [] { waits_at_a_descriptor(accepted(), 77, poll_side::read); });
+  heddle::go({.name = "writer"}, [] { waits_at_a_descriptor(full_pipe(), 78, poll_side::write); });
   for (int i = 0; i < 50; ++i) heddle::this_fiber::yield();  // until all of them wait
   heddle::channel<int> hog_ends;
   heddle::go({.name = "hog"}, [&] {
@@ -151,7 +192,7 @@ extern "C" [[gnu::noinline]] void stop_here() {
   const int sum = warp.join() + weft.join() + weaver.join() + dreamer.join() + keeper.join();
   std::printf("%d\n", sum);
   std::fflush(stdout);
-  std::_Exit(0);  // a fiber still sleeps
+  std::_Exit(0);  // some still wait
 }
 
 int main(int argc, char** argv) {

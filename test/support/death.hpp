@@ -47,6 +47,14 @@ death death_of(F&& f) {
   return how;
 }
 
+/// For a child that ends by std::exit(): takes the stack for signals from the calling thread. It is memory of Boost.Test,
+/// which frees it in a static destructor while the kernel still has it; a signal of the collector would run there.
+inline void leave_signal_stack_of_harness() {
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  ::sigaltstack(&none, nullptr);
+}
+
 /// The same for a program of its own, run with one argument.
 inline death death_of_program(const char* path, const char* argument) {
   return death_of([&] {

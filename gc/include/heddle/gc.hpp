@@ -9,6 +9,7 @@
 #include "heddle/gc/ephemeron_map.hpp"
 #include "heddle/gc/hash_map.hpp"
 #include "heddle/gc/layout.hpp"
+#include "heddle/gc/leaked_fibers.hpp"
 #include "heddle/gc/make.hpp"
 #include "heddle/gc/metrics.hpp"
 #include "heddle/gc/ptr.hpp"

@@ -21,6 +21,8 @@ inline constexpr std::uint8_t unknown = 4;  ///< the thread has no mutator yet
 /// With `marking`: stacks are being scanned. A stack that has not been may be the only one to hold an address, and give
 /// it to an object that has been gone through, or to a stack that has been scanned: so new values are told of, too.
 inline constexpr std::uint8_t inserting = 8;
+/// For debugging, for ever: each store is looked at.
+inline constexpr std::uint8_t watched = 16;
 }  // namespace armed_bits
 
 /// The words of a thread that its fast paths and the collector share.
@@ -31,7 +33,7 @@ inline constexpr std::uint8_t inserting = 8;
 struct mutator_state {
   atomic<std::uint8_t> armed{armed_bits::unknown};
   atomic<std::uint8_t> critical{0};
-  /// Not 0: `inserting` or `unknown` is in `armed`, or is about to be.
+  /// Not 0: `inserting`, `unknown` or `watched` is in `armed`, or is about to be.
   atomic<std::uint8_t> inserts{1};
 
   /// Returns the bits to heed from here to leave().

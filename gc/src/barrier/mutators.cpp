@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "barrier/mutators.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -37,6 +39,9 @@ void sleep_briefly() noexcept {
 }
 #endif
 
+/// Set before the first thread is told to call it.
+constinit mutators::slot_watch watch_of_slots = nullptr;
+
 handover<shade_buffer>& full_buffers() noexcept {
   static immortal<handover<shade_buffer>> e;
   return e.value;
@@ -72,8 +77,7 @@ void mutators::recycle(shade_buffer& b) noexcept {
   empty_buffers().put(b);
 }
 
-void mutators::push(mutator& m, const void* p) noexcept {
-  if (p == nullptr || !m.told.add(p)) return;
+void mutators::push_new(mutator& m, const void* p) noexcept {
   if (m.shades == nullptr && (m.shades = get_empty()) == nullptr) end_without_memory("note what it must keep");
   m.shades->addresses[m.shades->count++] = p;
   if (m.shades->count != shade_buffer::capacity) return;
@@ -83,10 +87,17 @@ void mutators::push(mutator& m, const void* p) noexcept {
 }
 
 void mutators::drop_marked(shade_buffer& b) noexcept {
+  constexpr std::size_t at_once = 30;  // the words of marks are fetched together
+  std::array<block, at_once> of;
   std::size_t kept = 0;
-  for (std::size_t i = 0; i != b.count; ++i) {
-    const block of = the_regions.find(reinterpret_cast<std::uintptr_t>(b.addresses[i]));
-    if (of && !of.is_marked()) b.addresses[kept++] = b.addresses[i];
+  for (std::size_t i = 0; i < b.count; i += at_once) {
+    const std::size_t n = std::min(at_once, b.count - i);
+    for (std::size_t k = 0; k != n; ++k) {
+      of[k] = the_regions.find(reinterpret_cast<std::uintptr_t>(b.addresses[i + k]));
+      if (of[k]) __builtin_prefetch(&of[k].mark_word());
+    }
+    for (std::size_t k = 0; k != n; ++k)
+      if (of[k] && !of[k].is_marked()) b.addresses[kept++] = b.addresses[i + k];
   }
   b.count = kept;
 }
@@ -166,7 +177,8 @@ void mutators::open(mutator& m, std::uint8_t armed) noexcept {
     return m.state->armed.store(armed, std::memory_order_release);
   // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
   m.state->armed.store(armed, HEDDLE_PLANTED(gc_opens_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
-  m.state->inserts.store((armed & armed_bits::inserting) != 0 ? 1 : 0, std::memory_order_relaxed);
+  m.state->inserts.store((armed & (armed_bits::inserting | armed_bits::watched)) != 0 ? 1 : 0,
+                         std::memory_order_relaxed);
   // seq_cst, both: a sleeper is counted before it looks once more, so it sees the mutator open, or is seen.
   opened_.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) != 0 && !HEDDLE_PLANTED(gc_open_wakes_nobody))
@@ -244,6 +256,15 @@ std::uint8_t critical_call::enter_slowly() noexcept {
   }
 }
 
+void mutators::watch(slot_watch w) noexcept {
+  watch_of_slots = w;
+  {
+    const thread_lock hold(lock_);
+    armed_ |= armed_bits::watched;
+  }
+  for_each_excluded(armed(), [](mutator&) {});
+}
+
 // --- the barrier ----------------------------------------------------------------------------------------------------
 
 namespace {
@@ -264,20 +285,53 @@ void shade(const void* p) noexcept {
   if (inside.inserting() && !HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), p);
 }
 
-void forget_told(void** slot) noexcept {
+/// Whether the slot lies in the frame of the function that has called the present one, or in one close above: a
+/// temporary, most times. Above a fiber's stack 64 bytes are its record, and above a thread's there is more: with what
+/// two calls push in between, no word of the heap is as near.
+[[gnu::always_inline]] inline bool in_near_frame(const void* slot) noexcept {
+  constexpr std::uintptr_t near = 96;
+  return reinterpret_cast<std::uintptr_t>(slot) - reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) < near;
+}
+
+[[gnu::noinline]] void forget_told(void** slot) noexcept {
+  if (in_near_frame(slot)) return;
   const critical_call inside;
   if (!inside.marking()) return;
   const void* const old = __atomic_load_n(slot, __ATOMIC_RELAXED);
   if (old != nullptr && !on_own_stack(inside.self(), slot)) mutators::push(inside.self(), old);
 }
 
-void store_told(void** slot, void* value) noexcept {
+namespace {
+
+/// True: the store is to be looked at.
+[[gnu::always_inline]] inline bool tell_and_store(void** slot, void* value) noexcept {
   const critical_call inside;
   if (inside.marking()) {
     if (!HEDDLE_PLANTED(gc_old_not_shaded)) mutators::push(inside.self(), __atomic_load_n(slot, __ATOMIC_RELAXED));
     if (inside.inserting() && !HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), value);
   }
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);  // release: as in store()
+  return inside.watched();
 }
+
+[[gnu::always_inline]] inline bool shade_first(const void* value) noexcept {
+  const critical_call inside;
+  if (inside.inserting() && !HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), value);
+  return inside.watched();
+}
+
+}  // namespace
+
+void store_told(void** slot, void* value) noexcept {
+  if (tell_and_store(slot, value)) [[unlikely]]
+    watch_of_slots(slot, value, __builtin_return_address(0));
+}
+
+void store_first_told(void** slot, void* value) noexcept {
+  if (shade_first(value)) [[unlikely]]
+    watch_of_slots(slot, value, __builtin_return_address(0));
+}
+
+void store_root_told(void** slot, void* value) noexcept { tell_and_store(slot, value); }
 
 }  // namespace heddle::gc::detail

@@ -27,12 +27,12 @@ class mutators {
   template <class F>
   void for_each_excluded(std::uint8_t armed, F f) noexcept {
     const heddle::detail::thread_lock hold(lock_);
-    armed_ = armed;
-    close(armed);
+    armed_ = armed | (armed_ & armed_bits::watched);
+    close(armed_);
     for (mutator* m = first_; m != nullptr; m = m->next) {
       await(*m);
       f(*m);
-      open(*m, armed);
+      open(*m, armed_);
     }
   }
   /// The bits that mutators heed now.
@@ -49,6 +49,11 @@ class mutators {
   /// thread is stopped meanwhile.
   void keep_out(const thread_registration& t) noexcept;
   void let_in(const thread_registration& t) noexcept;
+
+  /// Has w called for each address that a thread stores by a gc::ptr from now on, when the thread is in no function of
+  /// the collector: where, and by what code. Once; O(threads).
+  using slot_watch = void (*)(void** slot, void* value, const void* code) noexcept;
+  void watch(slot_watch w) noexcept;
 
   /// The calling thread's mutator is closed: waits until it is opened, or a moment.
   void wait_until_open() noexcept;
@@ -73,7 +78,9 @@ class mutators {
   }
   static void recycle(shade_buffer& b) noexcept;
   /// Tells of p. Inside.
-  static void push(mutator& m, const void* p) noexcept;
+  static void push(mutator& m, const void* p) noexcept {
+    if (p != nullptr && m.told.add(p)) push_new(m, p);
+  }
   /// Gives the mutator's buffer to the marker, if there is anything in it. Inside, or excluded.
   static bool hand_over(mutator& m) noexcept;
 
@@ -84,6 +91,7 @@ class mutators {
   void forget_others() noexcept;
 
  private:
+  static void push_new(mutator& m, const void* p) noexcept;
   static std::size_t count_queued() noexcept;
   static shade_buffer* take_queued() noexcept;
   static shade_buffer* take_listed() noexcept;
@@ -119,6 +127,7 @@ class critical_call {
   critical_call& operator=(const critical_call&) = delete;
 
   bool marking() const noexcept { return (bits_ & armed_bits::marking) != 0; }
+  bool watched() const noexcept { return (bits_ & armed_bits::watched) != 0; }
   bool inserting() const noexcept { return (bits_ & armed_bits::inserting) != 0; }
   static mutator& self() noexcept { return *this_mutator(); }
 

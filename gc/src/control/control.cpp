@@ -32,7 +32,7 @@ wait_values values_of(const detail::wait_histogram& h) noexcept {
 
 }  // namespace
 
-void collect() { detail::the_collector.collect(); }
+void collect() { detail::the_collector.collect_and_look(); }
 
 std::size_t set_limit(std::size_t bytes) noexcept { return detail::the_pacer().set_limit(bytes); }
 

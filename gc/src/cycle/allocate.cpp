@@ -9,7 +9,10 @@
 #include "cycle/collector.hpp"
 #include "cycle/fork.hpp"
 #include "cycle/help.hpp"
+#include "cycle/misplaced.hpp"
+#include "heddle/this_fiber.hpp"
 #include "pace/options.hpp"
+#include "reclaim/back_pressure.hpp"
 #include "roots/globals.hpp"
 
 namespace heddle::gc::detail {
@@ -52,13 +55,16 @@ void pay_for_marking() noexcept {
 /// Called when the thread is in no function of the collector any more.
 void heed_pace(bool is_due) noexcept {
   if (!is_due) return;
+  if (await_endings(the_collector.totals().live)) do_not_count_time();
   the_collector.start();
   the_collector.request();
 }
 
-/// Allocation waits if it is too far ahead of the collector.
+/// Allocation waits if it is too far ahead of the collector. As long as there is something to mark, the thread does
+/// that.
 void heed_debt() noexcept {
   if (!the_pacer().overdrawn()) return;
+  while (the_pacer().overdrawn() && help_to_end()) heddle::this_fiber::yield();
   the_collector.wait_while_overdrawn();
   do_not_count_time();
 }
@@ -111,6 +117,7 @@ bool begin_heap() noexcept {
     heed_forks();
     leave_out(&the_regions, sizeof the_regions);
     leave_out(&the_collector, sizeof the_collector);
+    if (the_options().misplaced) look_for_misplaced();
     return true;
   }();
   return began;
@@ -184,8 +191,21 @@ void destroyed(void* object) noexcept {
 
 // --- cells ----------------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// Whether the object that p points into is being destroyed. Its destructor is not to run any more then: that costs
+/// objects which are whole no lock.
+bool is_ending(const void* p) noexcept {
+  std::uint64_t mask = 0;
+  const bit_word* const w = constructed_word(p, mask);
+  return w != nullptr && (w->load(std::memory_order_relaxed) & mask) == 0 && the_endings().is_ending(p);
+}
+
+}  // namespace
+
 weak_cell* make_weak(const void* p) {
   if (!begin_heap()) throw std::bad_alloc();
+  if (is_ending(p)) p = nullptr;
   auto* const c = static_cast<weak_cell*>(allocate_slowly(the_weak_cells.weak_kind(), sizeof(weak_cell)));
   // release: so that the object is seen with its address, as in store(); acquire half in load(), of the cell's address.
   __atomic_store_n(&c->target, const_cast<void*>(p), __ATOMIC_RELEASE);

@@ -11,6 +11,7 @@
 #include "barrier/waits.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/fork.hpp"
+#include "cycle/leaks.hpp"
 #include "cycle/promptness.hpp"
 #include "cycle/roots.hpp"
 #include "heap/immortal.hpp"
@@ -76,6 +77,14 @@ void collector::wait_until(std::uint64_t cycle) noexcept {
 
 void collector::collect() noexcept { wait_until(requests_.next()); }
 
+void collector::collect_and_look() noexcept {
+  look_next();
+  collect();
+  if (!the_leaks().has_unsure()) return;
+  look_next();
+  collect();
+}
+
 void collector::wait_while_overdrawn() noexcept {
   // In this order: a cycle that ends in between has made room, and no other one is due.
   const std::uint64_t cycle = requests_.present_or_next();
@@ -116,6 +125,7 @@ cycle_figures collector::last() noexcept {
 // --- a cycle --------------------------------------------------------------------------------------------------------
 
 void collector::sweep_all(bool rests) noexcept {
+  if (HEDDLE_PLANTED(gc_marks_unswept) || HEDDLE_PLANTED(gc_frees_while_marking)) return;
   constexpr std::size_t slice = 100;  // spans: some 10 us
   std::size_t swept = 0;
   for (std::size_t k = 1, n = the_kinds.count(); k != n; ++k)
@@ -133,8 +143,8 @@ void collector::go_through_all() noexcept {
 
 /// True: nothing waits here.
 bool collector::mark_a_slice() noexcept {
-  // Steps: some 60 us if each object is fetched from memory, or 10.
-  const std::size_t slice = is_to_rest() ? 350 : 2000;
+  // Steps: some 60 us if each object is fetched from memory, or 3.
+  const std::size_t slice = is_to_rest() ? 100 : 2000;
   const nanoseconds_t begin = platform::now();
   const std::size_t before = marker_.marked_bytes();
   const bool done = marker_.drain(slice);
@@ -148,7 +158,9 @@ bool collector::mark_a_slice() noexcept {
 
 /// If all processors run fibers, most of the work is left to those that allocate: the kernel would take a processor
 /// from them for milliseconds.
-bool collector::is_to_rest() noexcept { return heddle::detail::processors_busy() && !requests_.is_urgent(); }
+bool collector::is_to_rest() noexcept {
+  return heddle::detail::processors_busy() && !requests_.is_urgent() && !the_pacer().overdrawn();
+}
 
 void collector::rest() noexcept {
   if (!is_to_rest()) return;
@@ -185,6 +197,25 @@ void collector::mark_all(cycle_figures& c) noexcept {
   }
 }
 
+/// A cycle that begins after the call of look_next() sees what that has stored.
+bool collector::is_to_look() noexcept {
+  if (marker_.leaves_trail()) return false;
+  return look_.exchange(false, std::memory_order_seq_cst) || the_options().leaks;  // seq_cst: after begin_cycle()
+}
+
+/// While stacks are being scanned: marks all that can be reached from what has been, and from destructors that are due.
+void collector::reach_all() noexcept {
+  the_endings().visit_roots(marker_);
+  go_through_all();
+  if (HEDDLE_PLANTED(gc_reaches_without_buffers)) return;
+  for (;;) {
+    while (empty_buffers(armed_bits::marking | armed_bits::inserting)) {
+    }
+    if (marker_.pending.empty() || marker_.pending.watching()) return;
+    marker_.go_through_ephemerons();
+  }
+}
+
 /// The marks are final. A fault in them means that a living object is about to be freed: the program cannot go on.
 void collector::check(std::uint64_t cycle) noexcept {
   constexpr std::size_t one_in = 1000;
@@ -210,7 +241,9 @@ void collector::cycle() noexcept {
   });
   marker_.leave_trail(trail_.load(std::memory_order_relaxed));
   if (HEDDLE_PLANTED(gc_inserts_until_roots)) the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
-  visit_roots(marker_);
+  leak_search leaks(*this);
+  const bool looks = is_to_look();
+  visit_roots(marker_, looks ? &leaks : nullptr);
   marker_.reach_from("a destructor that is due");
   the_endings().visit_roots(marker_);
   // Each stack has been scanned: what it holds is marked, or was read out of an object since. From now on it is enough
@@ -237,6 +270,7 @@ void collector::cycle() noexcept {
   c.sweep = platform::now();
   c.marked = marked();
   c.live = the_heap.live();
+  if (looks) leaks.end();
   report(c);
 }
 

@@ -58,7 +58,13 @@ class collector {
   void request() noexcept { requests_.request(); }
   /// Returns after a cycle that has begun after the call has ended. Blocks the fiber, or the plain thread.
   void collect() noexcept;
-  /// The same; in `t` stands afterwards how objects have been reached.
+  /// The same, and looks for fibers that wait for ever: the_leaks() has them afterwards. Another cycle if it has to.
+  void collect_and_look() noexcept;
+  /// A cycle that begins after the call looks.
+  void look_next() noexcept {
+    look_.store(true, std::memory_order_seq_cst);  // seq_cst: before the look at a cycle's number; see is_to_look()
+  }
+  /// The same as collect(); in `t` stands afterwards how objects have been reached.
   void collect_with(trail& t) noexcept;
   /// Too much has been allocated: returns when the cycle that is under way, or one that is due, has ended. Blocks the
   /// same.
@@ -79,6 +85,8 @@ class collector {
   void after_fork_in_child() noexcept;
 
  private:
+  friend class leak_search;
+
   static void main(void* self) noexcept;
   bool ensure_thread() noexcept;
   void wait_until(std::uint64_t cycle) noexcept;
@@ -91,6 +99,8 @@ class collector {
   bool is_to_rest() noexcept;
   void rest() noexcept;
   void mark_all(cycle_figures& c) noexcept;
+  bool is_to_look() noexcept;
+  void reach_all() noexcept;
   void check(std::uint64_t cycle) noexcept;
   void report(const cycle_figures& c) noexcept;
 
@@ -102,6 +112,7 @@ class collector {
   cycle_totals totals_ HEDDLE_GUARDED_BY(lock_);
   cycle_requests requests_;
   atomic<trail*> trail_{nullptr};
+  atomic<bool> look_{false};       // the next cycle looks for leaks
   atomic<std::size_t> helped_{0};  // objects marked by helpers in this cycle
   union {
     marker marker_;  // never destroyed

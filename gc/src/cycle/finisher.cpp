@@ -6,7 +6,9 @@
 #include <new>
 
 #include "heddle/detail/start.hpp"
+#include "heddle/detail/wait.hpp"
 #include "reclaim/endings.hpp"
+#include "reclaim/last_words.hpp"
 
 namespace heddle::gc::detail {
 
@@ -21,6 +23,7 @@ void finisher::wake() noexcept {
 }
 
 void finisher::run_all(void* self) noexcept {
+  name_endings_that_terminate();
   static_cast<finisher*>(self)->at_work_.run([] { return the_endings().run_one(); },
                                              [] { return the_endings().due() != 0; });
 }
@@ -41,6 +44,7 @@ void finisher::wake_thread() noexcept {
 
 void finisher::main(void* self) noexcept {
   auto& f = *static_cast<finisher*>(self);
+  f.thread_mark_ = heddle::detail::caller();
   for (;;) {
     f.wanted_.await();
     f.wanted_.clear();
@@ -48,9 +52,14 @@ void finisher::main(void* self) noexcept {
   }
 }
 
+void finisher::before_fork() noexcept { forks_in_ending_ = the_endings().runs_here(); }
+
 void finisher::after_fork_in_child() noexcept {
+  the_endings().after_fork_in_child(forks_in_ending_);
+  if (!forks_in_ending_) at_work_.give_up();
+  if (thread_mark_ == heddle::detail::caller()) return;  // the thread itself has forked
   has_thread_ = false;
-  at_work_.give_up();
+  thread_mark_ = nullptr;
   wanted_.after_fork_in_child();
 }
 

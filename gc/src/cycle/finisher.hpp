@@ -15,7 +15,10 @@ class finisher {
   constexpr finisher() noexcept = default;
   /// Something may be due. From the collector's thread.
   void wake() noexcept;
-  /// In a child: nobody is at it, and there is no thread.
+  /// By the thread that forks, one at a time.
+  void before_fork() noexcept;
+  /// In a child: nobody is at it, and there is no thread, unless a destructor or a cleanup has forked. Then the fiber
+  /// or the thread that runs it goes on there.
   void after_fork_in_child() noexcept;
 
  private:
@@ -25,6 +28,8 @@ class finisher {
 
   bool has_thread_ = false;
   heddle::detail::platform::thread thread_;
+  bool forks_in_ending_ = false;
+  const void* thread_mark_ = nullptr;   // the thread's caller(); written by it
   at_work at_work_;                     // a fiber, or the thread
   heddle::detail::helper_call wanted_;  // the thread is to be
 };

@@ -8,6 +8,7 @@
 #include "cycle/collector.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/fork.hpp"
+#include "cycle/leaks.hpp"
 #include "heddle/detail/fiber_roots.hpp"
 
 namespace heddle::gc::detail {
@@ -15,6 +16,7 @@ namespace {
 
 void before() noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
   the_collector.cycle_lock().lock();
+  the_finisher.before_fork();
   the_endings().lock().lock();
   the_kinds.lock().lock();
   the_mutators.stop_all();
@@ -36,6 +38,7 @@ void after_in_child() noexcept {
   release_locks();
   the_collector.after_fork_in_child();
   the_finisher.after_fork_in_child();
+  the_leaks().after_fork_in_child();
 }
 
 }  // namespace

@@ -7,4 +7,8 @@ namespace heddle::gc::detail {
 /// at most. In no function of the collector. Not while stacks are scanned: the share is closed then.
 void help_to_mark() noexcept;
 
+/// The calling thread may not allocate before the cycle has ended: it marks for a tenth of a millisecond at most.
+/// False: there was nothing to mark.
+bool help_to_end() noexcept;
+
 }  // namespace heddle::gc::detail

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "heap/immortal.hpp"
+#include "roots/exceptions.hpp"
 #include "roots/globals.hpp"
 #include "roots/registered.hpp"
 #include "roots/stacks.hpp"
@@ -32,7 +33,7 @@ void visit_static_roots(marker& m) noexcept {
 
 }  // namespace
 
-void visit_roots(marker& m) noexcept {
+void visit_roots(marker& m, leak_look* look) noexcept {
   visit_static_roots(m);
   try {
     if (!locals().is_current()) locals().refresh();
@@ -40,9 +41,12 @@ void visit_roots(marker& m) noexcept {
     std::fputs("heddle: out of memory: the collector cannot learn where thread-local variables are\n", stderr);
     std::abort();
   }
+  if (look != nullptr) scan_exceptions(m);  // what they lead to is reached, whoever waits
   if (m.leaves_trail()) m.drain();  // a caller of explain() has the address on its stack: other reasons come first
   m.reach_from("a stack, a register, a thread-local variable or what a fiber begins with");
-  scan_stacks(m, scan_locals);
+  scan_stacks(m, scan_locals, look);
+  m.reach_from("an exception");
+  scan_exceptions(m);
 }
 
 }  // namespace heddle::gc::detail

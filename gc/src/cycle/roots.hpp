@@ -2,11 +2,12 @@
 #pragma once
 
 #include "mark/marker.hpp"
+#include "roots/leak_look.hpp"
 
 namespace heddle::gc::detail {
 
 /// Marks the objects to which roots lead: registered ones, globals, thread-locals, stacks. Each stack at a time of its
-/// own.
-void visit_roots(marker& m) noexcept;
+/// own. `look`: see scan_stacks().
+void visit_roots(marker& m, leak_look* look = nullptr) noexcept;
 
 }  // namespace heddle::gc::detail

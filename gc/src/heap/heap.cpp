@@ -155,7 +155,12 @@ span* heap::take(const kind& k) noexcept {
       if (is_swept) return s;
     }
     if (s == nullptr) break;
-    if (sweep(*s, c) != s->capacity) return s;
+    const std::size_t live = sweep(*s, c);
+    if (live == 0 && HEDDLE_PLANTED(gc_frees_while_marking)) {
+      free(*s, c);
+      continue;
+    }
+    if (live != s->capacity) return s;
     const thread_lock hold(c.lock);
     s->in_cache = false;
     c.full.push(*s);

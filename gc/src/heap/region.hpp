@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "heap/kind.hpp"
 
@@ -85,6 +86,12 @@ class region_table {
     if (index >= k.capacity) return {};
     return {r, &k, first * region::words_per_page * 64 + index,
             reinterpret_cast<char*>(p - offset + index * std::size_t{k.size})};
+  }
+  /// All that the heap has ever had lies in [first, first + second).
+  std::pair<std::uintptr_t, std::uintptr_t> bounds() const noexcept {
+    // acquire: so that the extent is no older, as in find(); release half in reach().
+    const std::uintptr_t least = least_.load(std::memory_order_acquire);
+    return {least, extent_.load(std::memory_order_relaxed)};
   }
   /// The span of the page that p lies in, or null.
   span* span_of(const void* p) const noexcept;

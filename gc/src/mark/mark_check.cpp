@@ -29,7 +29,9 @@ void check_span(const span& s, missed_mark& m) noexcept {
   const heddle::detail::thread_lock hold(c.lock);
   if (s.in_cache) return;
   for (std::size_t w = 0; w != s.words(); ++w) {
-    std::uint64_t bits = s.marks()[w].load(std::memory_order_relaxed);
+    // A block that a thread gave back when it ended may have got a mark meanwhile: its old words do not count.
+    std::uint64_t bits =
+        s.marks()[w].load(std::memory_order_relaxed) & s.allocated()[w].load(std::memory_order_relaxed);
     for (; bits != 0 && m.of == nullptr; bits &= bits - 1) {
       const char* const object = s.block_at(w * 64 + static_cast<std::size_t>(std::countr_zero(bits)));
       find_missed(*s.of, object, s.block_bytes, m);

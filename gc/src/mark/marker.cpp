@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "barrier/mutators.hpp"
+#include "mark/word_filter.hpp"
 
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -42,12 +43,33 @@ void marker::words(const void* from, const void* to) noexcept {
   const auto* const end = static_cast<const char*>(to);
   if (RUNNING_ON_VALGRIND) [[unlikely]]
     for (; p < end; p += sizeof(void*)) visit_if_allocated(initialised(word_at(p)));
-  for (; p < end; p += sizeof(void*)) visit_if_allocated(word_at(p));
+  static const word_filter filter = best_word_filter();
+  std::uintptr_t met[filtered_at_once];
+  while (end - p >= std::ptrdiff_t{sizeof(void*)}) {
+    const std::size_t count = std::min(static_cast<std::size_t>(end - p) / sizeof(void*), filtered_at_once);
+    // A region that is added meanwhile has new objects only, which are marked.
+    const auto [least, extent] = the_regions.bounds();
+    const std::size_t found = filter(p, count, least, extent, met);
+    for (std::size_t i = 0; i != found; ++i) visit_if_allocated(reinterpret_cast<const void*>(met[i]));
+    p += count * sizeof(void*);
+  }
 }
 
 void marker::visit_all(const shade_buffer& b) noexcept {
   reach_from("a store while the collector marked");
-  for (std::size_t i = 0; i != b.count; ++i) visit_if_allocated(b.addresses[i]);
+  constexpr std::size_t at_once = 30;  // their words of bits are fetched together
+  std::array<block, at_once> of;
+  for (std::size_t i = 0; i < b.count; i += at_once) {
+    const std::size_t n = std::min(at_once, b.count - i);
+    for (std::size_t k = 0; k != n; ++k) {
+      of[k] = the_regions.find(reinterpret_cast<std::uintptr_t>(b.addresses[i + k]));
+      if (!of[k]) continue;
+      __builtin_prefetch(&of[k].mark_word());
+      __builtin_prefetch(&of[k].allocated_word());
+    }
+    for (std::size_t k = 0; k != n; ++k)
+      if (of[k] && !of[k].is_marked() && of[k].is_allocated()) mark(of[k]);
+  }
 }
 
 bool marker::drain(std::size_t steps) noexcept {
@@ -61,13 +83,18 @@ bool marker::drain(std::size_t steps) noexcept {
       __builtin_prefetch(reinterpret_cast<const void*>(i & ((item{1} << kind_shift) - 1)));
       window_[(head + count++) % window] = i;
     }
-    if (count == 0) return true;
+    if (count == 0) {
+      if (met_count_ == 0) break;
+      mark_met();
+      continue;
+    }
     const item i = window_[head];
     head = (head + 1) % window;
     --count;
     scan(i);
   }
   while (count != 0) push(window_[(head + --count) % window]);
+  settle();
   return waiting_.empty();
 }
 
@@ -134,11 +161,25 @@ void marker::give_packet() noexcept {
   work_share::put(p);
 }
 
+void marker::give_older_half() noexcept {
+  work_packet& p = make_packet();
+  p.count = waiting_.take_older_half(p.items, work_packet::capacity);
+  work_share::put(p);
+}
+
 void marker::offer() noexcept {
-  while (the_work_share.wants_more() && waiting_.has_more_than(2 * work_packet::capacity)) give_packet();
+  while (the_work_share.wants_more() && waiting_.has_more_than(kept))
+    waiting_.has_more_than(2 * work_packet::capacity) ? give_packet() : give_older_half();
+}
+
+void marker::settle() noexcept {
+  mark_met();
+  set_marks();
+  word_ = nullptr;  // what is known of it is old at the next time
 }
 
 void marker::give_all() noexcept {
+  settle();  // a buffer may have been gone through since drain()
   while (!waiting_.empty()) give_packet();
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "mark/work_stack.hpp"
 
+#include <algorithm>
+
 namespace heddle::gc::detail {
 
 namespace collected_pages = heddle::detail::collected_pages;
@@ -26,6 +28,15 @@ void work_stack::retreat() noexcept {
   spare_ = p;
   at_ = top_ == nullptr ? nullptr : top_->words + piece::capacity;
   left_ = 0;
+}
+
+std::size_t work_stack::take_older_half(std::uint64_t* to, std::size_t n) noexcept {
+  const auto words = static_cast<std::size_t>(at_ - top_->words);
+  n = std::min(n, words / 2);
+  std::copy_n(top_->words, n, to);
+  at_ = std::copy(top_->words + n, at_, top_->words);
+  left_ += n;
+  return n;
 }
 
 void work_stack::trim() noexcept { shrink_to(kept_pieces); }

@@ -39,6 +39,9 @@ class work_stack {
     while (got != n && !empty()) to[got++] = pop();
     return got;
   }
+  /// Takes the older half of the words in the piece on top, n at most, and returns how many. There is more than one
+  /// word.
+  std::size_t take_older_half(std::uint64_t* to, std::size_t n) noexcept;
   /// Whether there are more words than n; n is less than a piece has.
   bool has_more_than(std::size_t n) const noexcept {
     return at_ != nullptr && (top_->below != nullptr || piece::capacity - left_ > n);

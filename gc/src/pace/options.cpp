@@ -25,6 +25,8 @@ constexpr key keys[] = {
     {"stress", 0, any, [](options& o, std::size_t v) { o.stress = v; }},
     {"off", 0, 1, [](options& o, std::size_t v) { o.percent = v != 0 ? 0 : 100; }},
     {"check", 0, 1, [](options& o, std::size_t v) { o.check = v != 0; }},
+    {"leaks", 0, 1, [](options& o, std::size_t v) { o.leaks = v != 0; }},
+    {"misplaced", 0, 1, [](options& o, std::size_t v) { o.misplaced = v != 0; }},
     {"trace", 0, 1, [](options& o, std::size_t v) { o.trace = v != 0; }},
 };
 

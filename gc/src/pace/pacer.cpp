@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "heap/immortal.hpp"
+#include "heddle/detail/wait.hpp"
 #include "pace/options.hpp"
 
 namespace heddle::gc::detail {
@@ -43,7 +44,9 @@ std::size_t pacer::runway(std::size_t room) const noexcept {
 
 void pacer::begin_cycle() noexcept {
   const std::size_t allocated = allocated_.load(std::memory_order_relaxed);
-  const std::size_t room = most_.load(std::memory_order_relaxed) / 5 * 4;
+  const std::size_t most = most_.load(std::memory_order_relaxed);
+  // The collector needs help only shortly before allocation would wait, if it has a processor for itself.
+  const std::size_t room = heddle::detail::processors_busy() ? most / 5 * 4 : most;
   began_at_.store(allocated, std::memory_order_relaxed);
   runway_.store(room > allocated ? std::max(room - allocated, room / 16) : room / 16, std::memory_order_relaxed);
   // As much as in the last cycle, and at first a quarter of what there is.

@@ -7,6 +7,8 @@
 #include <new>
 
 #include "heap/immortal.hpp"
+#include "heddle/detail/wait.hpp"
+#include "roots/registers.hpp"
 
 namespace heddle::gc::detail {
 
@@ -43,7 +45,7 @@ endings& the_endings() noexcept {
 }
 
 void ending::run() const noexcept {
-  if (of == nullptr) return f(argument);
+  if (is_cleanup()) return f(argument);
   const std::size_t n = of->is_array ? length_of(object, bytes) : 1;
   for (std::size_t i = n; i-- != 0;) of->destroy(object + i * of->element);
 }
@@ -89,7 +91,7 @@ void endings::find_dead_cleanups() noexcept {
       continue;
     }
     try {
-      queue_.push_back({nullptr, nullptr, 0, i->second.f, i->second.argument});
+      queue_.push_back({b.of, nullptr, 0, i->second.f, i->second.argument});
     } catch (const std::bad_alloc&) {
       b.mark();  // for another cycle
       ++i;
@@ -106,6 +108,7 @@ void endings::find_dead(marker& m) noexcept {
   for (std::size_t k = 1, n = the_kinds.count(); k != n; ++k)
     if (the_kinds[k].destroy != nullptr) find_dead_of(the_kinds[k], m);
   find_dead_objects(first, m);
+  due_.store(queue_.size(), std::memory_order_relaxed);
 }
 
 void endings::visit_roots(marker& m) noexcept {
@@ -136,10 +139,16 @@ bool endings::run_one() noexcept {
     if (queue_.empty()) return false;
     running_ = e = queue_.front();
     queue_.pop_front();
+    due_.store(queue_.size(), std::memory_order_relaxed);
   }
+  // relaxed: only this fiber or thread finds itself in the word.
+  runner_.store(heddle::detail::caller(), std::memory_order_relaxed);
   e.run();
+  runner_.store(nullptr, std::memory_order_relaxed);
+  forget_vectors();  // the thread of endings sleeps next
   const thread_lock hold(lock_);
-  ++(e.of != nullptr ? run_.destructors_run : run_.cleanups_run);
+  ++(e.is_cleanup() ? run_.cleanups_run : run_.destructors_run);
+  ended_.store(run_.destructors_run + run_.cleanups_run, std::memory_order_relaxed);
   running_ = {};
   return true;
 }
@@ -147,8 +156,20 @@ bool endings::run_one() noexcept {
 ending_counts endings::counts() noexcept {
   const thread_lock hold(lock_);
   ending_counts c = run_;
-  for (const ending& e : queue_) ++(e.of != nullptr ? c.destructors_due : c.cleanups_due);
+  for (const ending& e : queue_) ++(e.is_cleanup() ? c.cleanups_due : c.destructors_due);
   return c;
+}
+
+bool endings::runs_here() const noexcept { return runner_.load(std::memory_order_relaxed) == heddle::detail::caller(); }
+
+bool endings::is_ending(const void* p) noexcept {
+  const thread_lock hold(lock_);
+  const char* const at = static_cast<const char*>(p);
+  return running_.object != nullptr && running_.object <= at && at < running_.object + running_.bytes;
+}
+
+void endings::after_fork_in_child(bool goes_on) noexcept {
+  runner_.store(goes_on ? heddle::detail::caller() : nullptr, std::memory_order_relaxed);
 }
 
 std::size_t endings::due() noexcept {

@@ -14,11 +14,12 @@ namespace heddle::gc::detail {
 
 /// A destructor or a cleanup that is due.
 struct ending {
-  const kind* of = nullptr;  ///< null: a cleanup
-  char* object = nullptr;    ///< kept until the destructor has run
-  std::size_t bytes = 0;     ///< of its block
-  void (*f)(void*) = nullptr;
+  const kind* of = nullptr;    ///< the kind of the dead object
+  char* object = nullptr;      ///< kept until the destructor has run; null: a cleanup
+  std::size_t bytes = 0;       ///< of its block
+  void (*f)(void*) = nullptr;  ///< a cleanup's
   void* argument = nullptr;
+  bool is_cleanup() const noexcept { return f != nullptr; }
   void run() const noexcept;
 };
 
@@ -50,6 +51,18 @@ class endings {
   /// How many. Not the one that is running: in a child of a fork nobody is at it, and its object stays.
   std::size_t due() noexcept;
   ending_counts counts() noexcept;
+  /// How many are due, and how many have ended so far: without the lock, as they were a moment ago.
+  std::size_t due_lately() const noexcept { return due_.load(std::memory_order_relaxed); }
+  std::size_t ended_lately() const noexcept { return ended_.load(std::memory_order_relaxed); }
+  /// Whether the caller is inside of an ending: the fiber or the plain thread that runs it.
+  bool runs_here() const noexcept;
+  /// Whether the destructor of the object at, or around, p is running. From any thread.
+  bool is_ending(const void* p) noexcept;
+  /// In a child of a fork: an ending that another thread ran has no end, and its runner's name may be a new thread's.
+  /// `goes_on`: the caller's runs_here() before; a fiber is not one any more in the child.
+  void after_fork_in_child(bool goes_on) noexcept;
+  /// Inside of an ending: the one that runs.
+  const ending& running_here() const noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS { return running_; }
 
   heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
 
@@ -65,7 +78,10 @@ class endings {
 
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::endings};
   std::deque<ending> queue_ HEDDLE_GUARDED_BY(lock_);
-  ending running_ HEDDLE_GUARDED_BY(lock_);
+  ending running_ HEDDLE_GUARDED_BY(lock_);  // its runner, who writes it, reads it without the lock
+  atomic<std::size_t> due_{0};               // the length of the queue; changes under the lock
+  atomic<std::size_t> ended_{0};             // the same
+  atomic<const void*> runner_{nullptr};      // its caller(); null: none runs
   std::unordered_map<std::uint64_t, watched> watched_ HEDDLE_GUARDED_BY(lock_);
   std::uint64_t next_number_ HEDDLE_GUARDED_BY(lock_) = 1;
   ending_counts run_ HEDDLE_GUARDED_BY(lock_);  // the dues are counted in counts()

@@ -88,6 +88,20 @@ void scan_globals(root_sink& sink) noexcept {
   ::dl_iterate_phdr(scan_library, &all);
 }
 
+bool is_global(const void* p) noexcept {
+  auto wanted = reinterpret_cast<std::uintptr_t>(p);
+  const auto holds = [](dl_phdr_info* library, std::size_t, void* context) noexcept {
+    const std::uintptr_t at = *static_cast<std::uintptr_t*>(context);
+    for (int i = 0; i != library->dlpi_phnum; ++i) {
+      const auto& header = library->dlpi_phdr[i];
+      const bool changes = header.p_type == PT_LOAD && (header.p_flags & PF_W) != 0;
+      if (changes && at - (library->dlpi_addr + header.p_vaddr) < header.p_memsz) return 1;
+    }
+    return 0;
+  };
+  return ::dl_iterate_phdr(holds, &wanted) != 0;
+}
+
 void leave_out(const void* variable, std::size_t bytes) noexcept {
   if (named.count != named.all.size()) named.all[named.count++] = {variable, bytes};
 }

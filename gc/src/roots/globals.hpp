@@ -27,4 +27,7 @@ void scan_globals(root_sink& sink) noexcept;
 /// At most eight, before the first scan.
 void leave_out(const void* variable, std::size_t bytes) noexcept;
 
+/// Whether p lies in such a variable. Takes the loader's lock.
+bool is_global(const void* p) noexcept;
+
 }  // namespace heddle::gc::detail

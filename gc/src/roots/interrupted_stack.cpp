@@ -31,7 +31,7 @@ void scan_interrupted_fiber(const suspension& s, root_sink& sink) noexcept {
   if (s.found().kind != heddle::detail::interrupted_kind::fiber) return;
   relay to(sink);
   with_fake_frames all(sink, s.fake_stack());
-  scan_registers(s.registers(), all);
+  if (suspension::has_registers) scan_registers(s.registers(), all);
   heddle::detail::visit_interrupted_fiber(to, *s.found().running, s.stack_pointer());
   heddle::detail::visit_caught_exceptions(to, s.found().caught);
 }
@@ -48,7 +48,7 @@ bool scan_interrupted_thread(const suspension& s, const thread_registration& t, 
   } else if (!heddle::detail::visit_forked_stack(to, pointer)) {
     return false;
   }
-  scan_registers(s.registers(), all);
+  if (suspension::has_registers) scan_registers(s.registers(), all);
   heddle::detail::visit_caught_exceptions(to, t.caught());
   return true;
 }

@@ -30,4 +30,18 @@ void scan_registers(const ucontext_t& context, root_sink& sink) noexcept {
   sink.words(area + legacy_area, area + (says.xstate_size & ~std::uint32_t{7}));
 }
 
+void forget_vectors() noexcept {
+  if (!__builtin_cpu_supports("avx")) return;  // made before 2011: an object may be found dead later
+  asm volatile("vzeroall"
+               :
+               :
+               : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+                 "xmm12", "xmm13", "xmm14", "xmm15");
+  if (!__builtin_cpu_supports("avx512f")) return;
+  asm volatile(
+      ".irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31\n\t"
+      "vpxorq %zmm\\n, %zmm\\n, %zmm\\n\n\t"
+      ".endr");
+}
+
 }  // namespace heddle::gc::detail

@@ -11,4 +11,8 @@ namespace heddle::gc::detail {
 /// it.
 void scan_registers(const ucontext_t& context, root_sink& sink) noexcept;
 
+/// Zeroes the caller's vector registers. A call need not keep them, so nobody misses them; but what the last function
+/// to use them has left stays there while the thread sleeps, and would keep objects.
+void forget_vectors() noexcept;
+
 }  // namespace heddle::gc::detail

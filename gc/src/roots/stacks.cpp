@@ -28,6 +28,7 @@ class scan {
  public:
   scan(root_sink& sink, of_stopped_thread also) noexcept : sink_(sink), relay_(sink), fibers_(relay_), also_(also) {}
 
+  /// All but what is put off.
   void run() noexcept {
     constexpr unsigned patient = 4;  // passes that let a claimed fiber go on
     for (unsigned pass = 0;; ++pass) {
@@ -43,7 +44,32 @@ class scan {
     }
   }
 
+  /// The same, but fibers whose objects are not reached by anything else come last.
+  void run(leak_look& look) noexcept {
+    fibers_.put_off_by(&look);
+    run();
+    if (goes_on_until_settled(look)) {
+      look.begin_last_pass();
+      fibers_.scan_suspended(false);
+    }
+    fibers_.put_off_by(nullptr);
+    run();
+  }
+
  private:
+  /// Scans what is put off as far as it is reached. True: nothing reaches those that are left. False: none is left, or
+  /// they were too many, one behind the other.
+  bool goes_on_until_settled(leak_look& look) noexcept {
+    constexpr unsigned most = 100;
+    for (unsigned round = 0; fibers_.put_off() != 0 && round != most; ++round) {
+      const std::uint64_t before = fibers_.progress();
+      look.reach_all();
+      run();
+      if (fibers_.progress() == before) return true;
+    }
+    return false;
+  }
+
   void scan_running() noexcept {
     fibers_.for_each_running([](void* self, int thread) { static_cast<scan*>(self)->scan_machine(thread); }, this);
   }
@@ -103,6 +129,9 @@ constinit suspension scan::stopped_;
 
 }  // namespace
 
-void scan_stacks(root_sink& sink, of_stopped_thread also) noexcept { scan(sink, also).run(); }
+void scan_stacks(root_sink& sink, of_stopped_thread also, leak_look* look) noexcept {
+  scan s(sink, also);
+  look != nullptr ? s.run(*look) : s.run();
+}
 
 }  // namespace heddle::gc::detail

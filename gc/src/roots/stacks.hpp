@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "roots/leak_look.hpp"
 #include "roots/sink.hpp"
 
 namespace heddle::gc::detail {
@@ -18,6 +19,8 @@ using of_stopped_thread = bool (*)(root_sink& sink, pthread_t thread);
 /// on meanwhile. Fibers and threads that begin meanwhile are scanned too, unless a scanned one has begun them.
 /// For the collector's thread, which is never scanned itself; one at a time. O(fibers + bytes of stacks in use); a
 /// running fiber stands still for as long as its stack is scanned, and some 20 us.
-void scan_stacks(root_sink& sink, of_stopped_thread also = nullptr) noexcept;
+/// `look`: which fibers are put off until nothing else is left; it is asked some hundred times at most to mark what has
+/// been reached. In the end they are scanned, too.
+void scan_stacks(root_sink& sink, of_stopped_thread also = nullptr, leak_look* look = nullptr) noexcept;
 
 }  // namespace heddle::gc::detail

@@ -24,6 +24,26 @@ namespace {
 constexpr platform::nanoseconds_t second = 1'000'000'000;
 constexpr platform::nanoseconds_t patience = 3 * second;  // then it is said that a thread does not answer
 
+// ThreadSanitizer keeps a signal back until the thread comes to its next atomic operation or call of the C library. It
+// calls the handler there, on the stack that the thread is on, with the registers of the moment when the signal came.
+// So:
+// - The stack is scanned from below the handler's own frame, in which the registers of its callers are.
+// - A thread that sleeps in a system call of heddle's own must come out of it: SA_RESTART is not set.
+// - The signal may be kept for a fiber that has been left meanwhile: it is sent again while no answer comes.
+#ifdef HEDDLE_TSAN
+constexpr int handler_flags = SA_SIGINFO;
+constexpr platform::nanoseconds_t until_asked_again = second / 1000;
+constexpr bool is_sent_again = true;
+
+[[gnu::noinline]] std::uintptr_t below_caller() noexcept {
+  return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+}
+#else
+constexpr int handler_flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO;
+constexpr platform::nanoseconds_t until_asked_again = second / 4;
+constexpr bool is_sent_again = false;
+#endif
+
 void complain(int thread) noexcept {
   static std::atomic<bool> said{false};
   if (said.exchange(true, std::memory_order_relaxed)) return;
@@ -33,7 +53,8 @@ void complain(int thread) noexcept {
                thread, suspension::signal_number());
 }
 
-bool lives(int thread) noexcept { return ::syscall(SYS_tgkill, ::getpid(), thread, 0) == 0; }
+/// False: there is no such thread. 0 is no signal.
+bool send(int thread, int signal) noexcept { return ::syscall(SYS_tgkill, ::getpid(), thread, signal) == 0; }
 
 }  // namespace
 
@@ -54,6 +75,12 @@ void suspension::handle(int, siginfo_t*, void* context) noexcept {
 void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
   const std::uint32_t request = asked_word - asked;
   registers_ = &context;
+#ifdef HEDDLE_TSAN
+  __builtin_unwind_init();  // has the registers of callers be stored in this frame
+  stack_pointer_ = below_caller() & ~std::uintptr_t{15};
+#else
+  stack_pointer_ = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
+#endif
   fake_stack_ = heddle::detail::current_fake_stack();
   found_ = {heddle::detail::interrupted_kind::busy, nullptr, nullptr};
   if (!in_critical()) found_ = heddle::detail::what_is_interrupted(stack_pointer());
@@ -72,7 +99,7 @@ void suspension::meet(ucontext_t& context, std::uint32_t asked_word) noexcept {
 int suspension::take_signal() noexcept {
   struct sigaction ours {};
   ours.sa_sigaction = handle;
-  ours.sa_flags = SA_RESTART | SA_ONSTACK | SA_SIGINFO;
+  ours.sa_flags = handler_flags;
   ::sigfillset(&ours.sa_mask);
   for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT}) ::sigdelset(&ours.sa_mask, fault);
   for (int number = SIGRTMAX - 2; number >= SIGRTMIN; --number) {
@@ -105,13 +132,13 @@ answer suspension::stop(int thread) noexcept {
   thread_.store(thread, std::memory_order_relaxed);
   word_.store(request + asked,
               std::memory_order_release);  // release: so that the thread is seen; acquire half in handle()
-  const bool sent = ::syscall(SYS_tgkill, ::getpid(), thread, signal_number()) == 0;
+  const bool sent = send(thread, signal_number());
   const platform::nanoseconds_t since = platform::now();
   bool there = sent;
   // acquire: so that found_ is seen; release half in meet().
   while (there && word_.load(std::memory_order_acquire) == request + asked) {
-    platform::futex_wait(word_, request + asked, platform::now() + second / 4);
-    there = lives(thread);
+    platform::futex_wait(word_, request + asked, platform::now() + until_asked_again);
+    there = send(thread, is_sent_again ? signal_number() : 0);
     if (platform::now() - since > patience) complain(thread);
   }
   switch (word_.load(std::memory_order_acquire) % phases) {  // acquire: as above

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "heddle/detail/fiber_roots.hpp"
+#include "heddle/detail/platform.hpp"
 
 namespace heddle::gc::detail {
 
@@ -39,13 +40,17 @@ class suspension {
   /// The thread goes on.
   void release() noexcept;
 
+  /// Whether what the thread had in registers is in registers(), or on its stack from stack_pointer() up.
+#ifdef HEDDLE_TSAN
+  static constexpr bool has_registers = false;
+#else
+  static constexpr bool has_registers = true;
+#endif
   /// While it is stopped: what has been interrupted, and the registers.
   const heddle::detail::interrupted& found() const noexcept { return found_; }
   const ucontext_t& registers() const noexcept { return *registers_; }
   void* fake_stack() const noexcept { return fake_stack_; }  ///< see fake_frames.hpp
-  std::uintptr_t stack_pointer() const noexcept {
-    return static_cast<std::uintptr_t>(registers_->uc_mcontext.gregs[REG_RSP]);
-  }
+  std::uintptr_t stack_pointer() const noexcept { return stack_pointer_; }
   int thread() const noexcept { return thread_.load(std::memory_order_relaxed); }
 
   /// The signal that is used; 0 if the program has taken all. Installs the handler at the first call.
@@ -64,6 +69,7 @@ class suspension {
   std::atomic<int> thread_{0};
   heddle::detail::interrupted found_{};
   const ucontext_t* registers_ = nullptr;
+  std::uintptr_t stack_pointer_ = 0;
   void* fake_stack_ = nullptr;
   suspension* next_ = nullptr;
   bool listed_ = false;

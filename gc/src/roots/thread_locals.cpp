@@ -123,18 +123,9 @@ thread_locals::count_of_changes thread_locals::changes() noexcept {
 
 bool thread_locals::is_current() const noexcept { return changes() == seen_; }
 
-bool thread_locals::scan(root_sink& sink, pthread_t thread) const noexcept {
-  const std::uintptr_t at = thread;
-  const auto* const from = reinterpret_cast<const void*>(at - below_);
-  if (sure_)
-    sink.words(from, reinterpret_cast<const void*>(at + layout_.bytes));  // there as long as the thread is
-  else
-    tell_copied(sink, from, below_ + layout_.bytes);
-  scan_later_keys(sink, at);
-  return scan_blocks(sink, at);
-}
-
-bool thread_locals::scan_blocks(root_sink& sink, std::uintptr_t at) const noexcept {
+/// f(address, bytes) for each block of variables that is not below the thread pointer. False: the table was moving.
+template <class F>
+bool thread_locals::for_each_block(std::uintptr_t at, F f) const noexcept {
   std::array<table_entry, 64> some;
   // The table from its number of entries on. Memory may end before the array does.
   std::uintptr_t table = word_at(at + layout_.table) - sizeof(table_entry);
@@ -145,7 +136,7 @@ bool thread_locals::scan_blocks(root_sink& sink, std::uintptr_t at) const noexce
     for (std::size_t i = first == 0 ? 2 : 0; i < got && first + i < end; ++i) {
       const std::uintptr_t block = some[i].block;
       if (block == 0 || block == no_block || at - block <= below_) continue;  // the last: they have been told of
-      tell_copied(sink, reinterpret_cast<const void*>(block), block_bytes_[first + i - 1]);
+      f(block, block_bytes_[first + i - 1]);
     }
     first += got;
     if (first >= end) return true;
@@ -153,6 +144,28 @@ bool thread_locals::scan_blocks(root_sink& sink, std::uintptr_t at) const noexce
     got = try_copy(some.data(), next, sizeof some) / sizeof(table_entry);
     if (got == 0) return false;
   }
+}
+
+bool thread_locals::scan(root_sink& sink, pthread_t thread) const noexcept {
+  const std::uintptr_t at = thread;
+  const auto* const from = reinterpret_cast<const void*>(at - below_);
+  if (sure_)
+    sink.words(from, reinterpret_cast<const void*>(at + layout_.bytes));  // there as long as the thread is
+  else
+    tell_copied(sink, from, below_ + layout_.bytes);
+  scan_later_keys(sink, at);
+  return for_each_block(at, [&sink](std::uintptr_t block, std::size_t bytes) {
+    tell_copied(sink, reinterpret_cast<const void*>(block), bytes);
+  });
+}
+
+bool thread_locals::holds(pthread_t thread, const void* p) const noexcept {
+  const std::uintptr_t at = thread;
+  const auto wanted = reinterpret_cast<std::uintptr_t>(p);
+  if (wanted - (at - below_) < below_ + layout_.bytes) return true;
+  bool found = false;
+  for_each_block(at, [&](std::uintptr_t block, std::size_t bytes) { found |= wanted - block < bytes; });
+  return found;
 }
 
 void thread_locals::scan_later_keys(root_sink& sink, std::uintptr_t at) const noexcept {

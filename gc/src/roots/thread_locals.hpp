@@ -46,6 +46,9 @@ class thread_locals {
   /// on, and try again. O(bytes of its variables); 1.2 us for 4 KiB, one call of the kernel, and one for each block.
   bool scan(root_sink& sink, pthread_t thread) const noexcept;
 
+  /// Whether p lies in a variable of `thread`, which lives: as far as is known from the last refresh().
+  bool holds(pthread_t thread, const void* p) const noexcept;
+
  private:
   /// Where things are in a thread's descriptor.
   struct descriptor {
@@ -62,7 +65,8 @@ class thread_locals {
 
   void ask_library() noexcept;
   static count_of_changes changes() noexcept;
-  bool scan_blocks(root_sink& sink, std::uintptr_t at) const noexcept;
+  template <class F>
+  bool for_each_block(std::uintptr_t at, F f) const noexcept;
   void scan_later_keys(root_sink& sink, std::uintptr_t at) const noexcept;
 
   bool asked_ = false;

@@ -59,6 +59,9 @@ struct statistics {
   std::size_t timers = 0;           ///< sleepers
   std::size_t stacks = 0;           ///< made, in use or kept for reuse
   std::size_t segments = 0;         ///< further segments of stacks that grow, made likewise
+  std::size_t descriptors = 0;      ///< whose events the kernel reports, of the process
+  std::size_t polls = 0;            ///< how often the kernel was asked for events
+  std::size_t events = 0;           ///< of descriptors, that it has reported then
 };
 
 namespace detail {

@@ -87,7 +87,7 @@ class condition_variable {
   void wait(std::unique_lock<mutex>& lock) {
     detail::waiter self;
     departure d{this, &held(lock), &self};
-    self.park(announce_and_let_go, &d);
+    self.park(announce_and_let_go, detail::as_argument<detail::wait_argument::first_word>(d));
     d.held->lock();
   }
   /// Waits until pred(), which is called with the lock held.
@@ -149,6 +149,16 @@ class condition_variable {
     return pred();
   }
 
+  /// Waits within bounds that the caller, an operation of several waits, has made of its own limits. True: notified. A
+  /// deadline that has passed is no reason not to unlock: who waits in a loop lets others in.
+  bool wait_within(std::unique_lock<mutex>& lock, const detail::wait_bounds& bounds) {
+    mutex& m = held(lock);
+    detail::bounded_waiter self(bounds);
+    const bool notified = sleep(self, m);
+    m.lock();
+    return notified;
+  }
+
  private:
   friend class condition_variable_any;
 
@@ -156,14 +166,6 @@ class condition_variable {
     if (!lock.owns_lock()) [[unlikely]]
       waits_without_lock();
     return *lock.mutex();
-  }
-  /// True: notified. A deadline that has passed is no reason not to unlock: who waits in a loop lets others in.
-  bool wait_within(std::unique_lock<mutex>& lock, const detail::wait_bounds& bounds) {
-    mutex& m = held(lock);
-    detail::bounded_waiter self(bounds);
-    const bool notified = sleep(self, m);
-    m.lock();
-    return notified;
   }
   template <class Clock, class Duration>
   bool waits_until(std::unique_lock<mutex>& lock, const std::chrono::time_point<Clock, Duration>& t,
@@ -175,7 +177,8 @@ class condition_variable {
            !(bound.final || detail::reached(t));
   }
 
-  /// What the commit function of a waiter needs. On the stack of the waiter.
+  /// The argument of a waiter's commit function, on the stack of the waiter. It begins as wait_argument::first_word
+  /// says.
   struct departure {
     condition_variable* from;
     mutex* held;

@@ -190,6 +190,14 @@ class timed_mutex : private mutex {
     return try_lock() || detail::within(t, [this](const auto& bounds) { return lock_within(bounds); });
   }
 
+  /// Locks within bounds that the caller, an operation of several waits, has made of its own limits.
+  [[nodiscard]] bool try_lock_within(const detail::wait_bounds& bounds) noexcept {
+    if (try_lock()) return true;
+    if (bounds.stop != nullptr || bounds.deadline != detail::no_deadline) return lock_within(bounds);
+    lock();
+    return true;
+  }
+
   /// Unlocks, as mutex::unlock() does.
   void unlock() noexcept {
     std::uint32_t expected = locked;

@@ -14,6 +14,7 @@ using examples::json;
 using examples::parse_json;
 using heddle::testing::collect_until;
 using heddle::testing::far_below;
+using heddle::testing::has_died;
 
 constexpr const char* document =
     R"({"users": [{"name": "ada", "age": 36.5}, {"name": "a\nb\"", "admin": true}], "none": null, "empty": []})";
@@ -50,12 +51,12 @@ BOOST_AUTO_TEST_CASE(a_value_keeps_what_it_is_in_until_it_is_detached) {
     other = d->at("users")->at(1);
   });
   gc::collect();
-  BOOST_TEST(!whole.expired());
+  BOOST_TEST(!has_died(whole));
   far_below([&] {
     BOOST_TEST((ada->parent->parent->at("users")->children.size() == 2));
     ada->detach();
   });
-  BOOST_TEST(collect_until([&] { return whole.expired() && other.expired(); }));
+  BOOST_TEST(collect_until([&] { return has_died(whole) && has_died(other); }));
   BOOST_TEST((ada->at("name")->text == "ada" && ada->path().empty()));
 }
 

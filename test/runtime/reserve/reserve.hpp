@@ -28,7 +28,7 @@ constexpr std::ptrdiff_t step = 300;
   return at;
 }
 
-/// What `what` leaves untouched of the reserve when it is called at the limit.
+/// The bytes of the reserve that `what` leaves untouched when it is called at the limit, or some bytes above.
 template <void (*what)()>
 [[gnu::noinline]] std::size_t left_of_reserve(char* bottom, char* limit) {
   if (stack_pointer() < limit || stack_pointer() > limit + 2 * step) return 0;  // not where it is to be
@@ -49,25 +49,26 @@ template <void (*what)()>
 }
 
 template <void (*what)()>
-std::size_t on_small_stack() {
+std::size_t on_small_stack(std::size_t above) {
   const detail::stack& first = *detail::this_machine()->current->memory;
-  return at_limit<what>(first.bottom + 8, first.limit);  // above the canary
+  return at_limit<what>(first.bottom + 8, first.limit + above);  // above the canary
 }
 
 inline std::size_t least_left = 10'000;
 
 inline void nothing() {}
 
-/// Calls `what` at the limit of a small stack, so many times, each after `prepare`, which has more room.
+/// Calls `what` at the limit of a small stack or so many bytes above, so many times, each after `prepare`, which has
+/// more room.
 template <void (*what)(), void (*prepare)() = nothing>
-void check(const char* name, int times = 1) {
+void check_above(const char* name, int times, std::size_t above) {
   for (int i = 0; i != times; ++i) {
     std::size_t left = 0;
     bool begun = false;
     auto small = heddle::spawn({.stack_size = 2048}, [&] {
       begun = true;
       prepare();
-      left = on_small_stack<what>();
+      left = on_small_stack<what>(above);
     });
     while (!begun) heddle::this_fiber::yield();  // else it would run on the stack of its joiner
     small.join();
@@ -86,11 +87,26 @@ auto soon(F f) {
   });
 }
 
+/// The same at the limit.
+template <void (*what)(), void (*prepare)() = nothing>
+void check(const char* name, int times = 1) {
+  check_above<what, prepare>(name, times, 0);
+}
+
+/// The same for an entry that looks for so much room itself: at the limit, where it has to go elsewhere, and from where
+/// it just fits.
+template <void (*what)(), void (*prepare)() = nothing>
+void check_with_room(const char* name, std::size_t room) {
+  check<what, prepare>(name);
+  for (std::size_t frames = 0; frames <= 512; frames += 16) check_above<what, prepare>(name, 1, room + frames);
+}
+
 // What there is to measure, a file each. Called on a fiber, again and again.
 void runtime();
 void locks();
 void conditions();
 void channels();
 void groups();
+void sockets();
 
 }  // namespace heddle::testing::reserve

@@ -79,6 +79,7 @@ void measure(unsigned procs) {
           conditions();
           channels();
           groups();
+          sockets();
         }
       },
       {.procs = procs, .preempt = false});

@@ -21,6 +21,7 @@
 #include "support/crew.hpp"
 #include "support/leak_check.hpp"
 #include "support/scale.hpp"
+#include "sync/examples/queue_promises.hpp"
 
 namespace {
 
@@ -33,67 +34,33 @@ using heddle::testing::with_crew;
 using clock = std::chrono::steady_clock;
 using queue = examples::work_queue<std::string>;
 
-/// All keys that wait, in their order; each is done at once.
-std::vector<std::string> drain(queue& q) {
-  std::vector<std::string> keys;
-  while (q.size() != 0) keys.push_back(*q.get());
-  return keys;
-}
-
-using keys = std::vector<std::string>;
-
 }  // namespace
 
 BOOST_FIXTURE_TEST_SUITE(work_queue, heddle::testing::leak_check)
 
 BOOST_AUTO_TEST_CASE(first_come_first_served_and_each_once) {
   queue q;
-  for (const char* k : {"c", "a", "c", "b", "a"}) BOOST_TEST(q.add(k));
-  BOOST_TEST(q.size() == 3U);
-  BOOST_TEST(drain(q) == (keys{"c", "a", "b"}), boost::test_tools::per_element());
+  queue_promises::first_come_first_served_and_each_once(q);
 }
 
 BOOST_AUTO_TEST_CASE(added_while_processed_waits_again_once_when_done) {
   queue q;
-  q.add("a");
-  auto item = q.get();
-  q.add("b");
-  for (int i = 0; i < 3; ++i) q.add("a");
-  BOOST_TEST(q.size() == 1U);  // only b
-  item.done();
-  BOOST_TEST(drain(q) == (keys{"b", "a"}), boost::test_tools::per_element());
+  queue_promises::added_while_processed_waits_again_once_when_done(q);
 }
 
 BOOST_AUTO_TEST_CASE(a_key_that_is_done_may_come_again) {
   queue q;
-  for (int i = 0; i < 3; ++i) {
-    q.add("a");
-    BOOST_TEST(drain(q) == keys{"a"}, boost::test_tools::per_element());
-  }
+  queue_promises::a_key_that_is_done_may_come_again(q);
 }
 
 BOOST_AUTO_TEST_CASE(an_item_moves_with_its_right) {
   queue q;
-  q.add("a");
-  q.add("b");
-  auto first = q.get();
-  auto second = std::move(first);
-  BOOST_TEST(!first);
-  BOOST_TEST(second->size() == 1U);
-  q.add("a");
-  second = q.get();  // so a is done
-  BOOST_TEST(*second == "b");
-  BOOST_TEST(q.size() == 1U);
+  queue_promises::an_item_moves_with_its_right(q);
 }
 
 BOOST_AUTO_TEST_CASE(shut_down_hands_out_the_rest_and_then_nothing) {
   queue q;
-  q.add("a");
-  q.shut_down();
-  BOOST_TEST(q.shutting_down());
-  BOOST_TEST(!q.add("b"));
-  BOOST_TEST(*q.get() == "a");
-  BOOST_TEST(!q.get());
+  queue_promises::shut_down_hands_out_the_rest_and_then_nothing(q);
 }
 
 BOOST_AUTO_TEST_CASE(shut_down_wakes_all_who_wait) {

@@ -11,21 +11,23 @@ namespace heddle::detail {
 /// What a lock may be taken under: only locks of a lower rank are held by then. Checked at run time in Debug builds and
 /// under the sanitizers (HEDDLE_LOCK_RANKS).
 enum class lock_rank : std::uint32_t {
-  life = 0,       ///< a runtime starts or ends: before any other, since user code that runs under one may do it
-  cycle = 1,      ///< a cycle of the collector: held by its thread, or by a thread that forks
-  primitive = 2,  ///< inside a mutex, channel ...: held while its waiter parks or is woken; several by address
-  scheduler = 3,  ///< scheduler::lock_
-  handoff = 4,    ///< machine::handoff
-  registry = 5,   ///< scheduler::pools_lock_; the threads that the collector knows, the tables of its heap
-  endings = 6,    ///< what is to be run for dead objects
-  kinds = 7,      ///< the types of the collected heap
-  mutators = 8,   ///< the threads that use it
-  pool = 9,       ///< stacks, control blocks, timers: under it only memory is asked for
-  checks = 10,    ///< what the allocator knows of blocks when it checks every call; several in the order of classes
-  mcaches = 11,   ///< the mcaches that no thread owns; the collected spans of a kind
-  mcentral = 12,  ///< the spans of one class that nobody owns; several in the order of classes
-  mheap = 13,     ///< pages, and the table of huge blocks: under it nothing is locked
-  lists = 14,     ///< what a collector goes through: under it nothing is locked either; several while a thread forks
+  life = 0,        ///< a runtime starts or ends: before any other, since user code that runs under one may do it
+  cycle = 1,       ///< a cycle of the collector: held by its thread, or by a thread that forks
+  primitive = 2,   ///< inside a mutex, channel ...: held while its waiter parks or is woken; several by address
+  descriptor = 3,  ///< what is known of a file descriptor: taken too while a fiber that parks holds one of those above
+  scheduler = 4,   ///< scheduler::lock_
+  handoff = 5,     ///< machine::handoff
+  registry = 6,    ///< scheduler::pools_lock_; the threads that the collector knows, the tables of its heap
+  endings = 7,     ///< what is to be run for dead objects
+  kinds = 8,       ///< the types of the collected heap
+  mutators = 9,    ///< the threads that use it
+  poller = 10,     ///< the descriptors that are watched, and free slots for them
+  pool = 11,       ///< stacks, control blocks, timers: under it only memory is asked for
+  checks = 12,     ///< what the allocator knows of blocks when it checks every call; several in the order of classes
+  mcaches = 13,    ///< the mcaches that no thread owns; the collected spans of a kind
+  mcentral = 14,   ///< the spans of one class that nobody owns; several in the order of classes
+  mheap = 15,      ///< pages, and the table of huge blocks: under it nothing is locked
+  lists = 16,      ///< what a collector goes through: under it nothing is locked either; several while a thread forks
 };
 
 /// The lock below all others: guards the few words inside a primitive for some tens of nanoseconds.

@@ -15,6 +15,9 @@ namespace heddle::gc {
 /// time of the call has been found dead: weak references to it give null, its destructor is queued, and if it has none
 /// its memory is free. It does not wait for destructors and cleanups to run.
 ///
+/// The cycle looks for fibers that wait for ever (leaked_fibers.hpp). If it finds one that was not found before,
+/// another cycle follows, to be sure.
+///
 /// An address left on a stack or in a register by something that is over counts as a pointer: a test that expects an
 /// object to be dead makes it in a function of its own.
 ///
@@ -38,8 +41,9 @@ HEDDLE_EXPORT std::size_t set_limit(std::size_t bytes) noexcept;
 /// objects. Less: less memory, more work. More than 10,000 counts as 10,000; 0: cycles only by collect() and the limit.
 /// From the end of the next cycle on.
 ///
-/// A fiber or thread that allocates while a cycle is behind helps to mark, some tens of microseconds at a time. It
-/// waits for the cycle when a quarter more has been allocated than there was room for.
+/// A fiber or thread that allocates while a cycle is behind helps to mark, some tens of microseconds at a time. When
+/// a quarter more has been allocated than there was room for, it marks as long as there is something to mark, and then
+/// waits for the end of the cycle.
 ///
 /// Returns the value from before. O(1). From fibers and plain threads.
 HEDDLE_EXPORT unsigned set_percent(unsigned percent) noexcept;

@@ -74,7 +74,7 @@ class root {
  private:
   static void* erase(element_type* p) noexcept { return const_cast<void*>(static_cast<const volatile void*>(p)); }
   root& set(void* p) noexcept {
-    detail::store(&cell_.address, p);
+    detail::store<detail::store_root_told>(&cell_.address, p);
     if (p == nullptr || is_listed_) return *this;
     is_listed_ = true;
     detail::add_root(cell_);
@@ -83,7 +83,7 @@ class root {
   }
   void* take() noexcept {
     void* const p = detail::load(&cell_.address);
-    if (p != nullptr) detail::store(&cell_.address, nullptr);
+    if (p != nullptr) detail::store<detail::store_root_told>(&cell_.address, nullptr);
     return p;
   }
 

@@ -22,8 +22,8 @@ namespace heddle::gc {
 /// by a root.
 ///
 /// Unlike std::weak_ptr, it may be made from any pointer into an object; that nothing points to the object any more
-/// shows when the collector has found out, not at once. Before its destructor runs, lock() gives null already: nobody
-/// brings an object back to life.
+/// shows when the collector has found out, not at once. Before its destructor runs, lock() gives null already, and one
+/// that is made from the object while its destructor runs refers to nothing: nobody brings an object back to life.
 ///
 /// As with gc::ptr, no two threads may use one weak at a time unless all only read. Different ones may refer to one
 /// object. O(1). From fibers and plain threads.

@@ -42,12 +42,23 @@ class HEDDLE_EXPORT bounded_waiter : public waiter {
 
   /// Suspends the caller, as waiter::park() does, until the wait has ended; returns what ended it.
   wait_state park(void (*commit)(void*), void* arg) noexcept;
+  /// Of one that is parked: the argument of its commit; null if a deadline or a stop request may end the wait.
+  void* argument_if_unbounded() const noexcept {
+    return alarm_.deadline == no_deadline && !subscribed_ ? argument_ : nullptr;
+  }
   /// Before another park().
   void rearm(const wait_bounds& b) {
     if (subscribed_) unsubscribe();
     state_.store(wait_state::open, std::memory_order_relaxed);
     if (b.stop != nullptr && b.stop->stop_possible()) subscribe(*b.stop);
   }
+
+ protected:
+  /// park() for one that queues itself: queue(arg) runs when the fiber is off its stack, and calls falls_asleep()
+  /// under the lock of its queue. Not on a plain thread.
+  wait_state park_by(void (*queue)(void*), void* arg) noexcept;
+  /// False: the wait has ended before it could begin, so nobody will wake the sleeper.
+  bool falls_asleep() noexcept;
 
  private:
   struct stop_request {
@@ -66,7 +77,6 @@ class HEDDLE_EXPORT bounded_waiter : public waiter {
   }
   void stop() noexcept;
   static void suspended(void* self);
-  bool falls_asleep() noexcept;
   void park_thread() noexcept;
   wait_state settle() noexcept;
 

@@ -23,6 +23,24 @@ class word_visitor {
   ~word_visitor() = default;
 };
 
+/// Has a scan put off fibers that wait for what nothing has reached.
+class wait_judge {
+ public:
+  /// Whether a primitive at `place`, any number, lies in an object of the collector's that nothing has reached.
+  virtual bool is_unreached(const void* place) noexcept = 0;
+  /// f, which waits there, is put off. It stands still during the call, so id_of() and such may be asked.
+  virtual void note_put_off(const fiber& f, const void* place) noexcept = 0;
+
+ protected:
+  ~wait_judge() = default;
+};
+HEDDLE_EXPORT std::uint64_t id_of(const fiber& f) noexcept;
+/// Null if it has none.
+HEDDLE_EXPORT const char* name_of(const fiber& f) noexcept;
+/// Addresses in the functions in which a suspended fiber stands, the innermost first, at most so many; returns how
+/// many. The unwinder may take locks of the dynamic linker.
+HEDDLE_EXPORT std::size_t frames_of(const fiber& f, void** to, std::size_t most) noexcept;
+
 /// What a signal handler has interrupted.
 enum class interrupted_kind : std::uint8_t {
   plain_thread,  ///< a thread that runs no fibers
@@ -42,6 +60,10 @@ HEDDLE_EXPORT interrupted what_is_interrupted(std::uintptr_t stack_pointer) noex
 /// Whether p lies on the stack that the calling fiber runs on: for a stack that grows, in its present segment. False on
 /// a plain thread.
 HEDDLE_EXPORT bool on_stack_of_fiber(const void* p) noexcept;
+
+/// Whether p lies in memory of fibers: on any stack, in use or not, or in a closure; or in an exception that the caller
+/// has caught. For debugging: O(fibers), under locks of the pools.
+HEDDLE_EXPORT bool is_memory_of_fibers(const void* p) noexcept;
 
 /// The calling thread's word for the collector: whether its stack has been scanned, see mark_thread().
 HEDDLE_EXPORT std::atomic<std::uint8_t>& thread_scan_mark() noexcept;
@@ -85,6 +107,15 @@ class HEDDLE_EXPORT fiber_roots {
   /// has been scanned; else it is passed over. True if no fiber is left, and none can have been made meanwhile by one
   /// that was not scanned. O(fibers), and a heavy barrier for 256 that are to be scanned, or for each one if firmly.
   bool scan_suspended(bool firmly) noexcept;
+  /// From now on scan_suspended() passes over fibers that wait, without bounds, only for objects that `judge` says are
+  /// unreached: they count as put off, neither as scanned nor as left. One that is resumed is scanned as any other.
+  /// Null: no more, so that all that were put off are left.
+  void put_off_by(wait_judge* judge) noexcept { judge_ = judge; }
+  /// How many the last scan_suspended() has put off.
+  std::size_t put_off() const noexcept { return put_off_; }
+  /// Changes with each fiber that is scanned, and with each that has run unscanned since scan_suspended() last began.
+  /// If it is the same after two calls that both were true, no fiber that is put off has run since the first began.
+  std::uint64_t progress() const noexcept { return (std::uint64_t{turns_} << 32) + scanned_; }
   /// Calls f(argument, thread) for each kernel thread that runs a fiber which has not been scanned.
   void for_each_running(void (*f)(void* argument, int thread), void* argument) noexcept;
   /// Whether there is still something to do for a fiber, which may run.
@@ -101,8 +132,13 @@ class HEDDLE_EXPORT fiber_roots {
   struct batch;
   bool scan(batch& b, bool firmly) noexcept;
   bool nothing_unscanned_runs() noexcept;
+  bool puts_off(const fiber& f) noexcept;
 
   word_visitor& visitor_;
+  wait_judge* judge_ = nullptr;
+  std::size_t put_off_ = 0;
+  std::uint32_t scanned_ = 0;
+  std::uint32_t turns_ = 0;  // unscanned ones, when the last pass began
   std::uint8_t epoch_;
 };
 

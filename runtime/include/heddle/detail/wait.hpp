@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "heddle/detail/platform.hpp"
@@ -9,6 +10,7 @@ namespace heddle::detail {
 
 class fiber;
 class machine;
+class scheduler;
 
 /// How far a wait has got, and what ended it. Only a wait with bounds (bounded_wait.hpp) goes through these states; of
 /// those who would end it, each by a compare-exchange, exactly one does.
@@ -31,6 +33,35 @@ inline bool end_wait(atomic<wait_state>& state, wait_state how) noexcept {
   return HEDDLE_PLANTED(two_end_a_wait) && seen == wait_state::signalled;
 }
 
+/// How a commit's argument tells a collector, a report or a debugger what its fiber waits at. An address as it is: the
+/// primitive, if it lies in the collector's memory; else nothing. The address of an object on the fiber's stack, and
+/// one of these beyond it:
+enum class wait_argument : std::uintptr_t {
+  first_word = 1,  ///< the object begins with the address of the primitive
+  several = 2,     ///< with a wait_places
+  unbounded = 3,   ///< it is a bounded_waiter, and its own commit's argument tells, if it has no bounds
+  descriptor = 4,  ///< it is a descriptor_wait
+};
+/// A wait for a file descriptor: its number, and what is to become possible there.
+struct descriptor_wait {
+  enum class aim : std::uint32_t { read, write, close };  ///< close: when the operations of others are over
+  std::int32_t number;
+  aim to;
+};
+/// The primitives of one that waits at several: pointers to objects that begin with their addresses.
+struct wait_places {
+  const void* const* const* first;
+  std::size_t count;
+};
+template <wait_argument How, class T>
+void* as_argument(T& object) noexcept {
+  return reinterpret_cast<char*>(&object) + static_cast<std::uintptr_t>(How);
+}
+template <wait_argument How, class T>
+T& from_argument(void* argument) noexcept {
+  return *reinterpret_cast<T*>(static_cast<char*>(argument) - static_cast<std::uintptr_t>(How));
+}
+
 /// One blocked fiber or plain thread: what every blocking primitive queues, whoever it blocks.
 /// It lives on the stack of the blocked one.
 ///
@@ -47,12 +78,16 @@ class HEDDLE_EXPORT waiter {
   waiter(const waiter&) = delete;
   waiter& operator=(const waiter&) = delete;
 
-  /// Suspends the caller until wake(). Blocks the fiber only, or the plain thread.
+  /// Suspends the caller until wake(). Blocks the fiber only, or the plain thread. `arg`: see wait_argument.
   void park(void (*commit)(void*), void* arg) noexcept;
   /// Makes the parked one runnable; from any fiber or thread. O(1), never suspends, may hold a thread_mutex.
   void wake() noexcept;
   /// The same for the runtime itself, inside on `m`.
   void wake_inside(machine& m) noexcept;
+  /// The same, behind all others of its processor.
+  void wake_last_inside(machine& m) noexcept;
+  /// The same of a fiber, by the global queue: for a machine that may be given a processor at this moment.
+  void wake_globally(scheduler& s) noexcept;
   /// Whether the caller, who holds the lock of the queue, is the one who ends this wait, and so must wake(). Always
   /// true of a wait without bounds.
   bool claim() noexcept { return !bounded_ || end_wait(state_, wait_state::signalled); }
@@ -89,5 +124,7 @@ HEDDLE_EXPORT unsigned running_processors() noexcept;
 /// Whether the running runtime has a processor for each that the process may use, and all are at work: another thread
 /// would take one from them.
 HEDDLE_EXPORT bool processors_busy() noexcept;
+/// Whether a processor of the running runtime has nothing to do: then the others lose nothing by a thread that blocks.
+HEDDLE_EXPORT bool processor_idle() noexcept;
 
 }  // namespace heddle::detail

@@ -162,7 +162,11 @@ class HEDDLE_EXPORT selection {
   [[gnu::noinline]] void shuffle() noexcept;
   select_case* ready() noexcept;
   select_case* leave() noexcept;
-  static void commit(void* self) noexcept { static_cast<selection*>(self)->unlock(); }
+  static void commit(void* self) noexcept {
+    static_assert(offsetof(selection, order_) == offsetof(wait_places, first) &&
+                  offsetof(selection, size_) == offsetof(wait_places, count) && offsetof(select_case, channel_) == 0);
+    from_argument<wait_argument::several, selection>(self).unlock();
+  }
 
   template <class Attempt>
   select_case* try_all(Attempt& attempt, select_lock& lock) {
@@ -177,7 +181,8 @@ class HEDDLE_EXPORT selection {
     queue(sleeper);
     lock.release();
     // Without a channel there is no lock that would keep the select from returning while the commit still reads it.
-    return size_ != 0 ? sleeper.park(commit, this) : sleeper.park([](void*) {}, nullptr);
+    return size_ != 0 ? sleeper.park(commit, as_argument<wait_argument::several>(*this))
+                      : sleeper.park([](void*) {}, nullptr);
   }
   /// After a claim: false if nothing came of it. Throws what a send() would throw.
   static bool settled(select_case& done) {
@@ -189,7 +194,7 @@ class HEDDLE_EXPORT selection {
     return true;
   }
 
-  select_case** order_;
+  select_case** order_;  // it and the next: as in wait_places
   std::size_t size_ = 0;
   bool repeated_ = false;  // written by lock(): whether a channel stands in several cases
 };

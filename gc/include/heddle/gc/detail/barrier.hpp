@@ -39,9 +39,12 @@ namespace heddle::gc::detail {
 /// Tells the collector of p, which may be null, a value that has been stored, if it scans stacks. Makes the calling
 /// thread known to it.
 HEDDLE_EXPORT void shade(const void* p) noexcept;
-/// store() and forget() call these in an armed thread.
+/// store(), store_first() and forget() call these in an armed thread.
 HEDDLE_EXPORT void store_told(void** slot, void* value) noexcept;
+HEDDLE_EXPORT void store_first_told(void** slot, void* value) noexcept;
 HEDDLE_EXPORT void forget_told(void** slot) noexcept;
+/// As store_told(), of a gc::root: its slot may lie anywhere.
+HEDDLE_EXPORT void store_root_told(void** slot, void* value) noexcept;
 
 /// Whether stores must be told of: the collector marks, or does not know the thread yet. Reads the first byte of the
 /// thread-local variable heddle_gc_words (gc/src/barrier/words.hpp). In assembly, so that no compiler keeps the byte's
@@ -86,9 +89,10 @@ inline bool inserts() noexcept {
 
 /// Stores into a slot that has a value. release: so that an object's contents are seen with its address; acquire half
 /// in load().
+template <void (*Told)(void**, void*) noexcept = store_told>
 inline void store(void** slot, void* value) noexcept {
   if (armed()) [[unlikely]]
-    return store_told(slot, value);
+    return Told(slot, value);
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
   if (armed() && !HEDDLE_PLANTED(gc_tests_before_only)) [[unlikely]]
     shade(value);
@@ -98,7 +102,7 @@ inline void store(void** slot, void* value) noexcept {
 inline void store_first(void** slot, void* value) noexcept {
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
   if (value != nullptr && inserts()) [[unlikely]]
-    shade(value);
+    store_first_told(slot, value);
 }
 /// A slot's life ends. It keeps its bits.
 inline void forget(void** slot) noexcept {

@@ -48,6 +48,7 @@ struct options {
   plant planted = plant::none;   ///< the bug to plant in the product
   bool warm_up = false;          ///< one plain execution before all others: fills the pools that outlive it
   bool isolate = true;           ///< run in a child process
+  bool same_again = true;        ///< a seed leads to its bug again; false: the bug uses memory after its end
 };
 
 struct result {

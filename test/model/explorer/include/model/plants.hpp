@@ -37,14 +37,45 @@ enum class plant : std::uint8_t {
   timekeeper_stays,           ///< an earlier timer does not replace the one the timekeeper waits for
   timekeeper_stays_late,      ///< one that found all processors busy still counts as the one that keeps the time
   pinned_keeps_processor,     ///< a fiber that waits inside blocking() keeps its processor
+  lender_looks_once,          ///< a fiber that lends its processor does not look for what others have queued meanwhile
+  lender_forgets_time,        ///< it leaves its timers to nobody
+  rejoins_uncounted,          ///< one that has a processor again still counts as one without
   leaver_forgets,             ///< a machine that is dismissed does not look for work that it would have done itself
   revoke_without_barrier,     ///< the monitor reads `inside` without the heavy barrier
+
+  // runtime/src/poll
+  poll_begins_on_closed,       ///< an operation begins on a descriptor that is closed
+  poll_closes_watched,         ///< a descriptor is closed before the kernel's queue lets go of it
+  poll_keeps_generation,       ///< the next user of a slot has the generation of the one before
+  poll_close_wakes_nobody,     ///< close() leaves those that wait to themselves
+  poll_second_close_hurries,   ///< a second close() returns while the first one waits
+  poll_one_closer_is_known,    ///< of several that close, the end of the last operation wakes one
+  poll_clears_new_event,       ///< an operation that found nothing wipes out an event that has come since
+  poll_believes_old_event,     ///< an event is given to whoever has the slot now
+  poll_forgets_the_end,        ///< the end behind the data is forgotten when those have been read
+  poll_keeps_the_rest,         ///< a reader that leaves something does not tell the next one
+  poll_waits_on_closed,        ///< a wait begins though the descriptor was closed meanwhile
+  poll_waits_without_look,     ///< a wait begins though an event has come meanwhile
+  poll_alarm_rings_once,       ///< an alarm that rings too early does not ring again
+  poll_alarm_stays_late,       ///< an earlier deadline does not move it
+  poll_leaver_stays_queued,    ///< a waiter whose wait was stopped stays in the queue
+  poller_released_relaxed,     ///< the next one that polls need not see what the last one has left
+  poller_hides,                ///< whoever wakes a machine need not see that it polls
+  rouse_relaxed,               ///< a machine that begins to poll need not see that it was woken
+  lender_leaves_poller,        ///< a processor is lent though nobody else polls
+  monitor_leaves_poller,       ///< the monitor leaves it to machines to poll, though all are busy
+  poller_not_interrupted,      ///< whoever wakes a machine that polls does not interrupt it
+  poller_sleeps_though_woken,  ///< a machine sleeps in the poller without a look whether it was woken
+  leaver_heeds_dead_alarms,  ///< it has alarms looked after that ring for nobody, and that machine is dismissed in turn
+  leaver_leaves_poller,      ///< a machine that is dismissed while it polls tells nobody
 
   // runtime/src/machine.hpp, monitor.cpp
   enter_ignores_revoked,    ///< a machine does not look whether its processor has been taken
   leave_without_release,    ///< the next owner of a processor need not see what the last one did to it
   sleeps_on_held_calls,     ///< the monitor goes to sleep though a call is held
   deep_sleep_without_look,  ///< the monitor sleeps without a deadline although a processor has begun to work
+  nap_relaxed,              ///< it looks whether a call was ever announced before its nap is seen
+  first_call_relaxed,       ///< the first announced call looks at the nap before it is seen itself
 
   // runtime/src/late.hpp
   late_keeps_limit,  ///< on the way back to a segment a late machine leaves whatever the slot holds, mark or not
@@ -133,6 +164,14 @@ enum class plant : std::uint8_t {
   room_not_told,              ///< a select that waits for room in a channel is not told of it
   fires_though_reset,         ///< a timer whose deadline was changed while it woke fires for the old one
 
+  // runtime/net/src/memory
+  memory_end_overtakes,         ///< the end of a stream arrives before bytes that were sent before it
+  memory_room_not_told,         ///< a writer is not told that the peer has read
+  memory_close_misses_writers,  ///< close() wakes the readers only
+  memory_deadline_not_told,     ///< one that waits is not told that its deadline was moved
+  memory_backlog_not_told,      ///< one that connects is not told that another was accepted
+  memory_reset_not_told,        ///< one that waits is not told of a reset
+
   // alloc
   watch_without_look,         ///< a full span is watched without a look whether others have freed some of it
   watch_kept,                 ///< who frees a block of a watched span leaves it watched
@@ -174,26 +213,29 @@ enum class plant : std::uint8_t {
   gc_open_looks_early,        ///< whoever lets threads in looks for sleepers before it does so
 
   // gc: the cycle
-  gc_tests_before_only,      ///< a thread that stores does not test once more after the store
-  gc_old_not_shaded,         ///< a store tells of the new value only
-  gc_new_not_shaded,         ///< of the old value only
-  gc_helper_looks_early,     ///< a helper does not look once more whether the share is open
-  gc_helper_leaves_relaxed,  ///< the collector does not see what a helper that has left has marked
-  gc_close_awaits_nobody,    ///< the collector closes the share, and does not wait for those that are at it
-  gc_told_stay,              ///< a thread does not tell of what it has told of in the cycle before
-  gc_inserts_late,           ///< a thread tells of first values when it is let in, not when it is kept out
-  gc_inserts_until_roots,    ///< new values are told of until roots are visited, and not meanwhile
-  gc_weak_not_shaded,        ///< an address out of a weak cell is not told of
-  gc_word_not_marked,        ///< blocks that an armed thread takes are not marked
-  gc_large_not_marked,       ///< nor is a large one
-  gc_not_blackened,          ///< nor those that it had at hand when it was armed
-  gc_marks_swept_spans,      ///< an armed thread marks blocks of spans that were swept for the next cycle
-  gc_caches_not_flushed,     ///< threads keep spans when they become unswept
-  gc_given_as_swept,         ///< a span that a thread gives back unswept goes to the swept ones
-  gc_one_round_only,         ///< the threads' buffers are emptied once
-  gc_last_round_believed,    ///< the marks are final although the last round has found something
-  gc_weak_looks_not,         ///< a thread reads a weak cell while it is decided what dies
-  gc_decided_early,          ///< the last round is not protected from weak cells
+  gc_tests_before_only,        ///< a thread that stores does not test once more after the store
+  gc_old_not_shaded,           ///< a store tells of the new value only
+  gc_new_not_shaded,           ///< of the old value only
+  gc_helper_looks_early,       ///< a helper does not look once more whether the share is open
+  gc_helper_leaves_relaxed,    ///< the collector does not see what a helper that has left has marked
+  gc_close_awaits_nobody,      ///< the collector closes the share, and does not wait for those that are at it
+  gc_told_stay,                ///< a thread does not tell of what it has told of in the cycle before
+  gc_inserts_late,             ///< a thread tells of first values when it is let in, not when it is kept out
+  gc_inserts_until_roots,      ///< new values are told of until roots are visited, and not meanwhile
+  gc_weak_not_shaded,          ///< an address out of a weak cell is not told of
+  gc_word_not_marked,          ///< blocks that an armed thread takes are not marked
+  gc_large_not_marked,         ///< nor is a large one
+  gc_not_blackened,            ///< nor those that it had at hand when it was armed
+  gc_marks_swept_spans,        ///< an armed thread marks blocks of spans that were swept for the next cycle
+  gc_caches_not_flushed,       ///< threads keep spans when they become unswept
+  gc_given_as_swept,           ///< a span that a thread gives back unswept goes to the swept ones
+  gc_marks_unswept,            ///< the collector begins to mark though spans are unswept
+  gc_frees_while_marking,      ///< so it does, and a thread that sweeps such a span takes an empty one back
+  gc_one_round_only,           ///< the threads' buffers are emptied once
+  gc_last_round_believed,      ///< the marks are final although the last round has found something
+  gc_weak_looks_not,           ///< a thread reads a weak cell while it is decided what dies
+  gc_reaches_without_buffers,  ///< a look for leaks does not ask what threads have told of
+  gc_decided_early,            ///< the last round is not protected from weak cells
 
   // gc: those who wait for cycles, what is to run because objects have died
   gc_request_wakes_nobody,  ///< the collector's thread is not told of a request
@@ -201,6 +243,12 @@ enum class plant : std::uint8_t {
   gc_woken_looks_not,       ///< a thread that was woken does not look whether it was its cycle
   gc_stops_without_look,    ///< whoever ran what was due does not look once more
   gc_two_at_work,           ///< it goes on though another has begun
+
+  // runtime/net: asio
+  inbox_put_relaxed,           ///< the owner of an inbox need not see what the sender of a command did before
+  inbox_taken_in_two_steps,    ///< the owner reads the list and then empties it
+  inbox_called_by_first_look,  ///< a sender calls the owner if the inbox was empty when it first looked
+  cancel_holds_nothing,        ///< an errand may go while the command that is to cancel it is under way
 };
 
 /// The bug planted in the running exploration.

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/test/unit_test.hpp>
+
+#include "heddle/io/file.hpp"
+#include "heddle/run.hpp"
+#include "net/temporary.hpp"
+
+namespace heddle::testing {
+
+/// Before all tests: lets the process make what it keeps for files, which no test leaves behind then.
+struct file_ring_in_use {
+  file_ring_in_use() {
+    const temporary_folder folder;
+    // One processor is never idle while a fiber runs, so the fiber does not block its thread.
+    heddle::run([&] { io::file::open(folder.path("f"), O_RDWR | O_CREAT).sync(); }, {.procs = 1});
+  }
+};
+
+BOOST_TEST_GLOBAL_FIXTURE(file_ring_in_use);
+
+}  // namespace heddle::testing
