@@ -76,6 +76,11 @@ PROBLEMS = [
     Problem("fiber/shared_mutex", "a lock for readers and writers, lock and unlock, ns", {
         "read_1_ns": "1 reader", "read_2_ns": "2 readers", "read_8_ns": "8 readers",
         "mixed_8_ns": "8 fibers, one time in 10 to write"}, [OURS, "go", "std_thread"], "all", {}),
+    Problem("fiber/sleepers", "a million sleepers", {
+        "sleep_cpu_ns": "processor time, ns a sleep", "late_50_us": "processors half busy: late by, us",
+        "late_99_us": "99 %"}, [OURS, "go"], "all", {}),
+    Problem("fiber/cold_reads", "64 fibers read 4 KiB each that is not in memory, ns a read", {
+        "read_ns": "wall time", "read_cpu_ns": "processor time"}, [OURS, "heddle_calls", "go", "std_thread"], "all", {}),
     Problem("fiber/parked", "a million parked fibers", {
         "bytes": "bytes each", "create_ns": "create, ns each", "wake_ns": "wake all, ns each"},
             [OURS, "heddle_64k", SEGMENTED, SMALL, "boost_fiber", "go", "std_thread"], "most", MOST),
@@ -110,7 +115,7 @@ def procs_of(problem, asked, full):
 
 def unit_of(metric):
     metric = metric.rstrip("0123456789").rstrip("_")  # of a series
-    for suffix, unit in (("_ns", "ns"), ("_ms", "ms"), ("_s", "s"), ("_mib", "MiB"), ("bytes", "B")):
+    for suffix, unit in (("_ns", "ns"), ("_us", "us"), ("_ms", "ms"), ("_s", "s"), ("_mib", "MiB"), ("bytes", "B")):
         if metric.endswith(suffix):
             return unit
     return ""

@@ -14,6 +14,7 @@ import compare
 import digest
 import gc_main
 import machine
+import net_main
 import option_types
 import plots
 import results
@@ -26,7 +27,8 @@ FEWEST_ROUNDS = 5
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog="perf/run", description="Builds heddle's benchmarks and measures them beside their contenders.",
-        epilog="`perf/run alloc` compares allocators, `perf/run gc` collectors; their --help says how. perf/run also knows "
+        epilog="`perf/run alloc` compares allocators, `perf/run gc` collectors, `perf/run echo` and `perf/run http` "
+               "servers, `perf/run libraries` C libraries; their --help says how. perf/run also knows "
                "--no-install: list missing packages and exit with 3 instead of installing them.")
     parser.add_argument("--only", type=option_types.regular_expression, default=re.compile(""), metavar="REGEX",
                         help="what to measure, by problem/contender as --list prints them (searched, not anchored)")
@@ -141,6 +143,8 @@ def main(arguments):
         return alloc_main.main(arguments[1:])
     if arguments[:1] == ["gc"]:
         return gc_main.main(arguments[1:])
+    if arguments[:1] in (["echo"], ["http"], ["libraries"]):
+        return net_main.main(arguments[0], arguments[1:])
     options = parse(arguments)
     if options.list:
         print("\n".join(f"{p.name}/{c}" for p, contenders in options.chosen for c in contenders))
