@@ -5,11 +5,14 @@ import dataclasses
 from catalog import OURS, Problem
 
 MANUAL = ("heddle_malloc", "jemalloc", "glibc")  # malloc and free by hand
-COUNTED = "shared_ptr"
+SHARED = "shared_ptr"
+COUNTED = (SHARED, "intrusive_ptr")  # counts, on the malloc that is preloaded
 GO = "go"
-CONTENDERS = (OURS, *MANUAL, COUNTED, "boehm", GO, "java")
-NOT_IN_JAVA = CONTENDERS[:-1]
-COLLECTORS = (OURS, "boehm", GO, "java")
+JAVA = ("java", "java_shenandoah", "java_zgc")
+CONTENDERS = (OURS, *MANUAL, *COUNTED, "boehm", "boehm_generational", GO, *JAVA)
+NOT_IN_JAVA = tuple(c for c in CONTENDERS if c not in JAVA)
+COLLECTORS = (OURS, "boehm", "boehm_generational", GO, *JAVA)
+NOT_QUICK = ("intrusive_ptr", "boehm_generational", *JAVA[1:])
 
 QUANTILES = {"p50": "50 %", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %", "worst": "worst"}
 OUTSIDE = {"cpu_s": "user+sys, s", "memory_mib": "peak memory, MiB"}
@@ -85,7 +88,8 @@ PROBLEMS = [
 def matching(pattern, scale):
     """(problem, contenders) of what --only matches and this scale measures."""
     for one in PROBLEMS:
-        chosen = [c for c in one.contenders if pattern.search(f"{one.name}/{c}")]
+        chosen = [c for c in one.contenders
+                  if pattern.search(f"{one.name}/{c}") and not (scale == "quick" and c in NOT_QUICK)]
         if chosen and scale in one.work:
             yield one, chosen
 

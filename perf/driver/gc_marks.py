@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
-"""What heddle's collector is asked for, in figures, and whether it gives it."""
+"""What heddle's ways to reclaim memory are asked for, in figures, and whether they give it."""
 import dataclasses
 
 from catalog import OURS
-from gc_catalog import GO, MANUAL
+from gc_catalog import MANUAL
 from tables import number
 
 
@@ -12,14 +12,14 @@ class Mark:
     problem: str
     metric: str
     title: str
-    of: str  # "go", "manual": times its figure; "": the figure itself
+    against: str  # whose figure is multiplied: a contender; "manual": the best malloc of the row; "": nobody's, the bound counts
     bound: float
     procs: int | None = None  # None: all that were measured
     least: bool = False  # the bound is the least that is asked for, else the most
+    contender: str = OURS
 
     def asked(self):
-        whose = {"go": " of Go's", "manual": " of manual free's"}.get(self.of, "")
-        return f"{'>=' if self.least else '<='} {self.bound:g}{whose}"
+        return f"{'>=' if self.least else '<='} {self.bound:g}{' of it' if self.against else ''}"
 
 
 MARKS = [
@@ -41,49 +41,50 @@ MARKS = [
 ]
 
 
-def manual_median(results, mark, procs):
-    """The figure of the malloc that is best in this row, or None."""
-    values = [results.median(mark.problem, procs, contender, mark.metric) for contender in MANUAL]
+def figure_of(results, mark, procs, contender):
+    """The median of a contender, or of the malloc that is best in this row; None: not measured."""
+    values = [results.median(mark.problem, procs, one, mark.metric)
+              for one in (MANUAL if contender == "manual" else (contender,))]
     values = [value for value in values if value is not None]
     return (max if mark.least else min)(values) if values else None
 
 
 def evaluate(results, mark, procs):
-    """{"heddle", "go", "manual", "of_go", "of_manual", "reached"} of a mark; None: not measured."""
-    ours = results.median(mark.problem, procs, OURS, mark.metric)
-    row = {"heddle": ours, "go": results.median(mark.problem, procs, GO, mark.metric),
-           "manual": manual_median(results, mark, procs)}
-    for name in ("go", "manual"):
-        row[f"of_{name}"] = ours / row[name] if ours is not None and row[name] else None
-    value = row[f"of_{mark.of}"] if mark.of else ours
-    row["reached"] = None if value is None else value >= mark.bound if mark.least else value <= mark.bound
-    return row
+    """{"contender", "figure", "against", "its_figure", "ratio", "reached"} of a mark; None: not measured."""
+    figure = figure_of(results, mark, procs, mark.contender)
+    other = figure_of(results, mark, procs, mark.against) if mark.against else None
+    ratio = figure / other if figure is not None and other else None
+    value = ratio if mark.against else figure
+    reached = None if value is None else value >= mark.bound if mark.least else value <= mark.bound
+    return {"contender": mark.contender, "figure": figure, "against": mark.against or None, "its_figure": other,
+            "ratio": ratio, "reached": reached}
 
 
 def evaluated(results):
-    """(mark, procs, row) of each mark whose problem was measured."""
+    """(mark, procs, row) of each mark whose problem was measured with the contender that it is about."""
     for mark in MARKS:
-        for procs in sorted({key[1] for key in results.samples if key[0] == mark.problem and key[3] == mark.metric}):
+        for procs in sorted({key[1] for key in results.samples
+                             if key[0] == mark.problem and key[2] == mark.contender and key[3] == mark.metric}):
             if mark.procs in (None, procs):
                 yield mark, procs, evaluate(results, mark, procs)
 
 
 def cell(value):
-    return "-" if value is None else number(value)
+    return "-" if value is None else value if isinstance(value, str) else number(value)
 
 
 def lines(results):
     """The table of the marks; empty if none was measured."""
-    table = [["P", "mark", "heddle", "Go", "manual free", "x Go", "x manual", "asked", "reached"]]
+    table = [["P", "mark", "contender", "figure", "against", "its figure", "ratio", "asked", "reached"]]
     for mark, procs, row in evaluated(results):
-        values = [cell(row[name]) for name in ("heddle", "go", "manual", "of_go", "of_manual")]
+        values = [cell(row[name]) for name in ("contender", "figure", "against", "its_figure", "ratio")]
         reached = {None: "-", True: "yes", False: "NO"}[row["reached"]]
         table.append([str(procs), mark.title, *values, mark.asked(), reached])
     if len(table) == 1:
         return []
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return ["marks (manual free: the best malloc of the row)", *(
-        "  " + "  ".join(text.ljust(width) if i in (0, 1, 7, 8) else text.rjust(width)
+    return ["marks (manual: the best malloc of the row, freed by hand)", *(
+        "  " + "  ".join(text.rjust(width) if i in (3, 5, 6) else text.ljust(width)
                          for i, (text, width) in enumerate(zip(row, widths))).rstrip() for row in table)]
 
 

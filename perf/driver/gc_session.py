@@ -21,7 +21,7 @@ class Session:
         self.results.courses = {}  # (problem, procs, contender) -> Course of the first round
         known = allocators.known(options.build, [])
         self.preloads = {"heddle_malloc": known[catalog.OURS], "jemalloc": known["jemalloc"], "glibc": known["glibc"],
-                         gc_catalog.COUNTED: known["jemalloc"]}
+                         **dict.fromkeys(gc_catalog.COUNTED, known["jemalloc"])}
         self.absent = self.absent_contenders()
         self.turn = Turn(options.lock)
         self.plan = [(p, self.built(p, contenders), catalog.procs_of(p, options.procs, options.scale == "full"))
