@@ -228,6 +228,25 @@ void outlives_its_runtime() {
   model::check(count() == 0, "a descriptor is left open");
 }
 
+/// The first descriptor that is waited for, beside machines that look whether there is one. In a child, so that the
+/// queue is opened in each execution.
+template <bool Monitor>
+void opens_while_others_look() {
+  heddle::detail::poller& p = heddle::detail::poller::instance();
+  p.before_fork();
+  p.after_fork_in_child();
+  heddle::run(
+      [] {
+        const polled d(make());
+        const int fd = d.descriptor();
+        auto reader = heddle::spawn([&] { return receive_some(d, 1); });
+        model::thread peer([fd] { send(fd, 1); });
+        model::check(reader.join() == 1, "no byte");
+      },
+      runtimes::with(2, Monitor));
+  runtimes::nothing_left();
+}
+
 /// All wait for descriptors, and the others who could wake them are no threads of this process: no deadlock.
 void waits_long() {
   const polled d(make());
@@ -273,6 +292,10 @@ BOOST_AUTO_TEST_CASE(two_runtimes) {
   o.early_timeouts = 0;
   model::expect_ok(o, outlives_its_runtime);
 }
+BOOST_AUTO_TEST_CASE(opened) { model::expect_ok(runtimes::by_chance_times(3000), opens_while_others_look<false>); }
+BOOST_AUTO_TEST_CASE(opened_beside_a_monitor) {
+  model::expect_ok(runtimes::by_chance_times(2000), opens_while_others_look<true>);
+}
 BOOST_AUTO_TEST_CASE(no_deadlock) { right(1000, 2, true, waits_long); }
 BOOST_AUTO_TEST_CASE(deadlock_is_reported) {
   model::options o = runtimes::by_chance;
@@ -294,6 +317,11 @@ BOOST_AUTO_TEST_CASE(leaver_leaves_poller) {
 }
 BOOST_AUTO_TEST_CASE(poller_hides) { wrong(model::plant::poller_hides, 1, false, wakes_a_machine_that_polls); }
 BOOST_AUTO_TEST_CASE(rouse_relaxed) { wrong(model::plant::rouse_relaxed, 1, false, wakes_a_machine_that_polls); }
+BOOST_AUTO_TEST_CASE(poller_opened_relaxed) {
+  model::options o = runtimes::by_chance;
+  o.planted = model::plant::poller_opened_relaxed;
+  model::expect_bug(o, opens_while_others_look<false>, "data race");
+}
 BOOST_AUTO_TEST_CASE(poller_released_relaxed) {
   wrong(model::plant::poller_released_relaxed, 2, false, wakes_a_machine_that_polls, "data race");
 }

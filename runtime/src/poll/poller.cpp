@@ -88,7 +88,11 @@ int poller::watch(int fd, std::uint64_t tag) noexcept {
     open_ = true;
   }
   const int error = queue_.add(fd, tag);
-  if (error == 0) watched_.fetch_add(1, std::memory_order_relaxed);
+  // release: so that whoever polls sees the queue as it was opened; acquire half in in_use(). The relaxed subtraction
+  // in unwatch() does not come between them: it reads and writes at once.
+  if (error == 0)
+    watched_.fetch_add(1,
+                       HEDDLE_PLANTED(poller_opened_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   return error;
 }
 

@@ -25,7 +25,10 @@ class poller {
   static poller& instance() noexcept;
 
   /// Whether there is a descriptor to poll for.
-  bool in_use() const noexcept { return watched_.load(std::memory_order_relaxed) != 0; }
+  bool in_use() const noexcept {
+    // acquire: so that the queue is seen as it was opened; release half in watch().
+    return watched_.load(std::memory_order_acquire) != 0;
+  }
   bool take() noexcept {
     std::uint32_t expected = 0;
     // acquire: so that the list of events is seen as its last holder left it; release half in release().

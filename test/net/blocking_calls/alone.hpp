@@ -2,12 +2,16 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 
 #include "heddle/heddle.hpp"
+#include "support/scale.hpp"
 
 namespace blocking_calls_test {
 
@@ -27,6 +31,20 @@ bool others_run_during(F f) {
   const bool during = ran;
   other.join();
   return during;
+}
+
+/// f(wait), a call that ends by itself after so long. Whether another fiber has run during one of them. The thread that
+/// takes the processor may begin later than a short wait ends; so each is four times as long as the one before.
+template <class F>
+bool others_run_during_waits(F f) {
+  for (std::chrono::milliseconds wait{5}; wait < heddle::testing::late; wait *= 4)
+    if (others_run_during([&] { f(wait); })) return true;
+  return false;
+}
+
+inline timeval as_timeval(std::chrono::milliseconds wait) { return {wait.count() / 1000, wait.count() % 1000 * 1'000}; }
+inline timespec as_timespec(std::chrono::milliseconds wait) {
+  return {wait.count() / 1000, wait.count() % 1000 * 1'000'000};
 }
 
 /// Two descriptors that belong together.

@@ -73,9 +73,9 @@ void for_each_of_sockets(F f) {
   for (const auto& take : of_sockets) f(take);
 }
 
-void set_timeout(int fd) {
-  const timeval short_time{0, 20'000};
-  BOOST_TEST_REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof short_time) == 0);
+void set_timeout(int fd, std::chrono::milliseconds wait) {
+  const timeval time = as_timeval(wait);
+  BOOST_TEST_REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) == 0);
 }
 
 }  // namespace
@@ -151,9 +151,9 @@ BOOST_AUTO_TEST_CASE(with_a_timeout_of_the_socket) {
   alone([] {
     for_each_of_sockets([](const taker& take) {
       const ends e = ends::of_sockets();
-      set_timeout(e.left());
       char to[64];
-      BOOST_TEST(others_run_during([&] {
+      BOOST_TEST(others_run_during_waits([&](auto wait) {
+        set_timeout(e.left(), wait);
         BOOST_TEST(take(e.left(), to) == -1);
         BOOST_TEST(errno == EAGAIN);
       }));

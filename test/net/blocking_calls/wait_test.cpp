@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <vector>
@@ -29,8 +30,8 @@ using namespace blocking_calls_test;
 /// does, which is checked to have named fd if that is 1.
 using waiter = std::function<int(int fd, int milliseconds)>;
 
-const timespec* as_timespec(int milliseconds, timespec& t) {
-  t = {milliseconds / 1000, milliseconds % 1000 * 1'000'000L};
+const timespec* timeout_of(int milliseconds, timespec& t) {
+  t = as_timespec(std::chrono::milliseconds(milliseconds));
   return milliseconds < 0 ? nullptr : &t;
 }
 
@@ -74,15 +75,15 @@ const waiter waiters[] = {
     },
     [](int fd, int ms) {
       timespec t;
-      return by_poll([&](pollfd* p, nfds_t n) { return ::ppoll(p, n, as_timespec(ms, t), nullptr); }, fd);
+      return by_poll([&](pollfd* p, nfds_t n) { return ::ppoll(p, n, timeout_of(ms, t), nullptr); }, fd);
     },
     [](int fd, int ms) {
       timespec t;
-      const auto f = [&](pollfd* p, nfds_t n) { return __ppoll_chk(p, n, as_timespec(ms, t), nullptr, n * sizeof *p); };
+      const auto f = [&](pollfd* p, nfds_t n) { return __ppoll_chk(p, n, timeout_of(ms, t), nullptr, n * sizeof *p); };
       return by_poll(f, fd);
     },
     [](int fd, int ms) {
-      timeval t{ms / 1000, ms % 1000 * 1000L};
+      timeval t = as_timeval(std::chrono::milliseconds(ms));
       const auto f = [&](int n, fd_set* in, fd_set* out, fd_set* except) {
         return ::select(n, in, out, except, ms < 0 ? nullptr : &t);
       };
@@ -91,7 +92,7 @@ const waiter waiters[] = {
     [](int fd, int ms) {
       timespec t;
       const auto f = [&](int n, fd_set* in, fd_set* out, fd_set* except) {
-        return ::pselect(n, in, out, except, as_timespec(ms, t), nullptr);
+        return ::pselect(n, in, out, except, timeout_of(ms, t), nullptr);
       };
       return by_select(f, fd);
     },
@@ -101,7 +102,7 @@ const waiter waiters[] = {
     },
     [](int fd, int ms) {
       timespec t;
-      const auto f = [&](int all, epoll_event* e) { return ::epoll_pwait2(all, e, 1, as_timespec(ms, t), nullptr); };
+      const auto f = [&](int all, epoll_event* e) { return ::epoll_pwait2(all, e, 1, timeout_of(ms, t), nullptr); };
       return by_epoll(f, fd);
     },
 };
@@ -141,7 +142,8 @@ BOOST_AUTO_TEST_CASE(in_vain) {
   alone([] {
     for (const auto& wait : waiters) {
       const ends p = ends::of_pipe();
-      BOOST_TEST(others_run_during([&] { BOOST_TEST(wait(p.left(), 100) == 0); }));
+      BOOST_TEST(
+          others_run_during_waits([&](auto time) { BOOST_TEST(wait(p.left(), static_cast<int>(time.count())) == 0); }));
       BOOST_TEST(!others_run_during([&] { BOOST_TEST(wait(p.left(), 0) == 0); }));
     }
   });
@@ -149,22 +151,34 @@ BOOST_AUTO_TEST_CASE(in_vain) {
 
 BOOST_AUTO_TEST_CASE(for_nothing_but_time) {
   alone([] {
-    const timespec t{0, 5'000'000};
-    const std::function<void()> sleepers[] = {
-        [] { BOOST_TEST(::poll(nullptr, 0, 5) == 0); },
-        [&] { BOOST_TEST(::ppoll(nullptr, 0, &t, nullptr) == 0); },
-        [] {
-          timeval left{0, 5'000};
+    using std::chrono::milliseconds;
+    const std::function<void(milliseconds)> sleepers[] = {
+        [](milliseconds wait) { BOOST_TEST(::poll(nullptr, 0, static_cast<int>(wait.count())) == 0); },
+        [](milliseconds wait) {
+          const timespec t = as_timespec(wait);
+          BOOST_TEST(::ppoll(nullptr, 0, &t, nullptr) == 0);
+        },
+        [](milliseconds wait) {
+          timeval left = as_timeval(wait);
           BOOST_TEST(::select(0, nullptr, nullptr, nullptr, &left) == 0);
           BOOST_TEST((left.tv_sec == 0 && left.tv_usec == 0));  // as Linux has it
         },
-        [&] { BOOST_TEST(::pselect(0, nullptr, nullptr, nullptr, &t, nullptr) == 0); },
-        [&] { BOOST_TEST(::nanosleep(&t, nullptr) == 0); },
-        [&] { BOOST_TEST(::clock_nanosleep(CLOCK_MONOTONIC, 0, &t, nullptr) == 0); },
-        [] { BOOST_TEST(::usleep(5'000) == 0); },
-        [] { BOOST_TEST(::sleep(1) == 0u); },
+        [](milliseconds wait) {
+          const timespec t = as_timespec(wait);
+          BOOST_TEST(::pselect(0, nullptr, nullptr, nullptr, &t, nullptr) == 0);
+        },
+        [](milliseconds wait) {
+          const timespec t = as_timespec(wait);
+          BOOST_TEST(::nanosleep(&t, nullptr) == 0);
+        },
+        [](milliseconds wait) {
+          const timespec t = as_timespec(wait);
+          BOOST_TEST(::clock_nanosleep(CLOCK_MONOTONIC, 0, &t, nullptr) == 0);
+        },
+        [](milliseconds wait) { BOOST_TEST(::usleep(static_cast<useconds_t>(wait.count() * 1'000)) == 0); },
+        [](milliseconds wait) { BOOST_TEST(::sleep(std::max(1u, static_cast<unsigned>(wait.count() / 1000))) == 0u); },
     };
-    for (const auto& f : sleepers) BOOST_TEST(others_run_during(f));
+    for (const auto& f : sleepers) BOOST_TEST(others_run_during_waits(f));
     BOOST_TEST(!others_run_during([] {
       BOOST_TEST(::usleep(0) == 0);
       BOOST_TEST(::sleep(0) == 0u);

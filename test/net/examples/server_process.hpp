@@ -8,10 +8,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -53,23 +57,31 @@ class process {
   process(std::vector<std::string> words, const std::filesystem::path& log) {
     std::promise<pid_t> started;
     std::future<pid_t> number = started.get_future();
-    keeper_ = std::thread([words = std::move(words), log = log.string(), started = std::move(started)]() mutable {
-      const pid_t child = start(words, log);
-      started.set_value(child);
-      int status = 0;
-      while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-      }
-    });
+    runs_ = std::make_shared<std::atomic<bool>>(true);
+    keeper_ = std::thread(
+        [words = std::move(words), log = log.string(), started = std::move(started), runs = runs_]() mutable {
+          const pid_t child = start(words, log);
+          started.set_value(child);
+          int status = 0;
+          while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+          }
+          *runs = false;
+        });
     number_ = number.get();
   }
-  process(process&& other) noexcept : keeper_(std::move(other.keeper_)), number_(std::exchange(other.number_, -1)) {}
+  process(process&& other) noexcept
+      : keeper_(std::move(other.keeper_)), number_(std::exchange(other.number_, -1)), runs_(std::move(other.runs_)) {}
   process& operator=(process&& other) noexcept {
     end(SIGKILL);
     keeper_ = std::move(other.keeper_);
     number_ = std::exchange(other.number_, -1);
+    runs_ = std::move(other.runs_);
     return *this;
   }
   ~process() { end(SIGKILL); }
+
+  /// Whether it has begun and has not ended by itself.
+  bool runs() const noexcept { return runs_ != nullptr && *runs_; }
 
   void signal(int number) const {
     // Only the keeper reaps it, and ends then: so the number is nobody else's.
@@ -101,6 +113,7 @@ class process {
 
   std::thread keeper_;
   pid_t number_ = -1;
+  std::shared_ptr<std::atomic<bool>> runs_;
 };
 
 /// A port on which nobody listens now.
@@ -141,11 +154,21 @@ class redis_server {
   }
 
  private:
+  /// Whether it has begun, and says that it listens: a connection might be to another process, which had the port
+  /// first.
   bool runs() {
+    const std::filesystem::path log = folder_.path() / "log";
+    std::filesystem::remove(log);
     process_ = process({"redis-server", "--port", std::to_string(where_.port()), "--bind", "127.0.0.1", "--save", "",
                         "--appendonly", "no", "--dir", folder_.path().string()},
-                       folder_.path() / "log");
-    return listens(where_, 500);
+                       log);
+    for (int i = 0; i != 2000 && process_.runs(); ++i) {
+      std::ostringstream said;
+      said << std::ifstream(log).rdbuf();
+      if (said.str().find("Ready to accept connections") != std::string::npos) return true;
+      heddle::blocking([] { std::this_thread::sleep_for(std::chrono::milliseconds(10)); });
+    }
+    return false;
   }
 
   temporary_folder folder_;

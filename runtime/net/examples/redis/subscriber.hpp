@@ -68,22 +68,30 @@ class subscriber {
  private:
   void run() {
     keep_connected(
-        options_, stop_.get_token(), [this](connection& c) { serve(c); },
-        [this](const char*) {
-          const std::lock_guard hold(lock_);
-          current_ = nullptr;
-          confirmed_.clear();
-        });
+        options_, stop_.get_token(), [this](connection& c) { serve(c); }, [](const char*) {});
     messages_.close();
   }
 
-  void serve(connection& c) {
-    {
-      const std::lock_guard hold(lock_);
-      current_ = &c;
-      ++connections_;
-      for (const std::string& channel : wanted_) tell("SUBSCRIBE", channel);
+  /// Nobody has the connection any more when it is destroyed.
+  struct current_connection {
+    current_connection(subscriber& s, connection& c) : s_(s) {
+      const std::lock_guard hold(s_.lock_);
+      s_.current_ = &c;
+      ++s_.connections_;
+      for (const std::string& channel : s_.wanted_) s_.tell("SUBSCRIBE", channel);
     }
+    current_connection(const current_connection&) = delete;
+    current_connection& operator=(const current_connection&) = delete;
+    ~current_connection() {
+      const std::lock_guard hold(s_.lock_);
+      s_.current_ = nullptr;
+      s_.confirmed_.clear();
+    }
+    subscriber& s_;
+  };
+
+  void serve(connection& c) {
+    const current_connection current(*this, c);
     for (;;) {
       const reply r = c.read(stop_.get_token());
       if (r.is_error()) throw error(std::string(r.text()));

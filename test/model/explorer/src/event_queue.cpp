@@ -160,9 +160,15 @@ namespace heddle::detail::platform {
 
 using namespace model::descriptors;
 
-int event_queue::open() noexcept { return 0; }
+int event_queue::open() noexcept {
+  open_ = true;
+  return 0;
+}
+void event_queue::close() noexcept { open_ = false; }
+void event_queue::check_open() const noexcept { model::check(open_, "a queue is used that is not open"); }
 
 int event_queue::add(int fd, std::uint64_t tag) noexcept {
+  check_open();
   kernel& k = enter();
   descriptor& d = k.at(fd);
   if (d.file) return EPERM;
@@ -175,6 +181,7 @@ int event_queue::add(int fd, std::uint64_t tag) noexcept {
 }
 
 void event_queue::remove(int fd) noexcept {
+  check_open();
   descriptor& d = enter().at(fd);
   model::check(d.watched, "a descriptor is taken out of the queue that is not in it");
   d.watched = false;
@@ -198,6 +205,7 @@ static int take_due(kernel& k, event* out, int n) noexcept {
 }
 
 int event_queue::wait(event* out, int n, nanoseconds_t deadline) noexcept {
+  check_open();
   model::check(n > 0, "a wait for no event");
   for (;;) {
     kernel& k = enter();
@@ -211,6 +219,7 @@ int event_queue::wait(event* out, int n, nanoseconds_t deadline) noexcept {
 }
 
 void event_queue::interrupt() noexcept {
+  check_open();
   kernel& k = enter();
   k.interrupted = true;
   wake_sleepers(k);

@@ -27,15 +27,20 @@ struct event {
 /// says nothing of one that is not ready any more. What wait() has copied out stays valid whatever becomes of the
 /// descriptor.
 ///
-/// Nothing here orders the program's memory, though system calls do on every processor: who relies on that is found.
+/// Nothing here orders the program's memory, though system calls do on every processor: who relies on that is found. So
+/// is a use that open() has not happened before.
 class event_queue {
  public:
   int open() noexcept;
-  void close() noexcept {}
+  void close() noexcept;
   int add(int fd, std::uint64_t tag) noexcept;
   void remove(int fd) noexcept;
   int wait(event* out, int n, nanoseconds_t deadline) noexcept;
   void interrupt() noexcept;
+
+ private:
+  void check_open() const noexcept;
+  in_turns<bool> open_{false};
 };
 
 /// What a thread that waits for a descriptor by itself is told to look again with.

@@ -59,6 +59,7 @@ enum class plant : std::uint8_t {
   poll_alarm_rings_once,       ///< an alarm that rings too early does not ring again
   poll_alarm_stays_late,       ///< an earlier deadline does not move it
   poll_leaver_stays_queued,    ///< a waiter whose wait was stopped stays in the queue
+  poller_opened_relaxed,       ///< whoever polls need not see that the queue has been opened
   poller_released_relaxed,     ///< the next one that polls need not see what the last one has left
   poller_hides,                ///< whoever wakes a machine need not see that it polls
   rouse_relaxed,               ///< a machine that begins to poll need not see that it was woken
