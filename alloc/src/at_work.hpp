@@ -51,6 +51,7 @@ class at_work {
       if (the_fork_gate.enter(c->work, self(), p)) [[likely]]
         mark_ = &c->work;
     } else {
+      set_up_process();  // no cache has come to this thread, and perhaps to none: forks have to heed guests, too
       is_guest_ = the_fork_gate.enter_as_guest(guest_calls, self(), p);
     }
   }

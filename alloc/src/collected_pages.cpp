@@ -27,6 +27,8 @@ void free(void* first) noexcept {
   if (here) the_mheap.free_span(the_map.span_of(first));  // else they are lost: a fork has not ended in ten seconds
 }
 
+void heed_forks() noexcept { heed_forks_of_heap(); }
+
 void* make_tables(std::size_t bytes) noexcept { return os::map(bytes, page_size); }
 void free_tables(void* at, std::size_t bytes) noexcept { os::unmap(at, bytes); }
 void clear_tables(void* at, std::size_t bytes) noexcept {

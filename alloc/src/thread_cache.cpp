@@ -60,6 +60,7 @@ pthread_key_t end_of_thread = 0;
 
 enum setup : int { not_begun, in_progress, done };
 constinit atomic<int> setup_state{not_begun};
+constinit bool forks_are_heeded = false;  // of the thread that is at it
 
 /// Whether fork() has others wait for stdio before it closes the gate, and whether it does so now.
 constinit bool forks_take_stdio_lock = false;
@@ -125,16 +126,22 @@ void after_fork_in_child() noexcept {
 void take_stdio_lock_at_forks() noexcept { forks_take_stdio_lock = true; }
 
 bool set_up_process() noexcept {
-  // Once; false while another thread is at it. What it calls may allocate.
-  int state = not_begun;
-  // acquire, release: so that who sees `done` sees the key.
-  if (setup_state.compare_exchange_strong(state, in_progress, std::memory_order_acquire, std::memory_order_acquire)) {
-    const bool made = ::pthread_key_create(&end_of_thread, detach_thread) == 0;
-    if (made) ::pthread_atfork(before_fork, after_fork, after_fork_in_child);
-    setup_state.store(made ? done : not_begun, std::memory_order_release);
-    return made;
-  }
-  return state == done;
+  // acquire: so that the key is seen; release half below.
+  int state = setup_state.load(std::memory_order_acquire);
+  if (state != not_begun) return state == done;
+  // Once; false while another thread is at it. What it calls may allocate. acquire: as above.
+  if (!setup_state.compare_exchange_strong(state, in_progress, std::memory_order_acquire, std::memory_order_acquire))
+    return state == done;
+  // Forks first: they are heeded even if there is no key to be had.
+  if (!forks_are_heeded) forks_are_heeded = ::pthread_atfork(before_fork, after_fork, after_fork_in_child) == 0;
+  const bool made = forks_are_heeded && ::pthread_key_create(&end_of_thread, detach_thread) == 0;
+  // release: so that who sees `done` sees the key; acquire halves above.
+  setup_state.store(made ? done : not_begun, std::memory_order_release);
+  return made;
+}
+
+void heed_forks_of_heap() noexcept {
+  while (!set_up_process() && setup_state.load(std::memory_order_relaxed) == in_progress) platform::yield_thread();
 }
 
 mcache* attach_thread() noexcept {

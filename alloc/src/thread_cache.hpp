@@ -23,8 +23,13 @@ extern constinit thread_local std::uint32_t guest_calls;
 /// first to be registered.
 void take_stdio_lock_at_forks() noexcept;
 
-/// Prepares the process for threads that end and for forks, once. False: it cannot be done now. It may allocate.
+/// Prepares the process for threads that end and for forks, once. False: it cannot be done now. It may allocate. Every
+/// call that is at work comes by here, or has a cache for which another has.
 bool set_up_process() noexcept;
+
+/// The same if forks are all that matters: returns when this library's handlers have been registered, or cannot be.
+/// Waits for another thread that is at it.
+void heed_forks_of_heap() noexcept;
 
 /// Gives the calling thread a cache, to be taken back when it ends. Null: no memory, or the thread is ending.
 mcache* attach_thread() noexcept;

@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(built_while_collecting) {
   const collecting all_the_time;
   map m;
   std::uint64_t wrong = 0;
-  for (const timer t(400ms); !t.is_over();) {
+  for (const timer t(400ms); !t.is_over() || all_the_time.cycles() < 3;) {
     gc::ptr<witness> keys[20];
     for (std::uint64_t i = 0; i != 20; ++i) {
       keys[i] = make_witness(i);
@@ -119,7 +119,6 @@ BOOST_AUTO_TEST_CASE(built_while_collecting) {
     }
   }
   BOOST_TEST(wrong == 0u);
-  BOOST_TEST(all_the_time.cycles() > 2u);
 }
 
 /// A value that refers to its key does not keep it, over any number of steps.

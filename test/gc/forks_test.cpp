@@ -16,6 +16,7 @@
 
 #include "dying.hpp"
 #include "heddle/blocking.hpp"
+#include "heddle/gc/metrics.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "support/crew.hpp"
@@ -155,6 +156,21 @@ BOOST_AUTO_TEST_CASE(from_several_at_once) {
       }
     });
   for (std::thread& t : threads) t.join();
+}
+
+/// Another thread, of which the collector need not know, looks at the figures of the types that the child makes.
+BOOST_AUTO_TEST_CASE(while_figures_are_read) {
+  witness* const list = make_list(1000).get();
+  std::atomic<bool> over{false};
+  std::vector<std::thread> readers;
+  for (int t = 0; t != 3; ++t)
+    readers.emplace_back([&] {
+      while (!over) gc::heap_by_type();
+    });
+  for (int i = 0; i != times(400); ++i)
+    BOOST_TEST(holds_in_child([&] { return is_whole_list(make_list(2000)) && is_whole_list(list); }));
+  over = true;
+  for (std::thread& t : readers) t.join();
 }
 
 /// A child of a fiber has no other fibers, but the one that has forked goes on.

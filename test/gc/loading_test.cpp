@@ -53,9 +53,8 @@ BOOST_AUTO_TEST_CASE(libraries_come_and_go_while_collecting) {
   std::thread other([] {
     for (const timer t(400ms); !t.is_over();) load_use_and_close(ROOTS_MODULE_EARLY);
   });
-  for (const timer t(400ms); !t.is_over();) load_use_and_close(ROOTS_MODULE);
+  for (const timer t(400ms); !t.is_over() || all_the_time.cycles() < 3;) load_use_and_close(ROOTS_MODULE);
   other.join();
-  BOOST_TEST(all_the_time.cycles() > 2u);
 }
 
 /// A thread that lives longer than the library, and has had variables of it.

@@ -90,14 +90,13 @@ BOOST_AUTO_TEST_CASE(strays_and_storms_of_its_own_signal) {
     threads.emplace_back([&] {
       while (!over) expect(is_whole_list(make_list(30)));
     });
-  for (const timer t(300ms); !t.is_over();)
+  for (const timer t(300ms); !t.is_over() || all_the_time.cycles() == 0;)
     for (const int number : numbers) {
       for (std::thread& thread : threads) ::pthread_kill(thread.native_handle(), number);
       ::kill(::getpid(), number);
     }
   over = true;
   for (std::thread& t : threads) t.join();
-  BOOST_TEST(all_the_time.cycles() > 0u);
 }
 
 /// The collection waits for a thread that blocks all signals for a while, and then goes on.
@@ -125,7 +124,7 @@ BOOST_AUTO_TEST_CASE(blocked_from_the_start) {
     const pid_t child = ::fork();
     if (child == 0) {
       std::thread([] {  // alarm() would be blocked
-        std::this_thread::sleep_for(10s);
+        std::this_thread::sleep_for(1min);
         ::_exit(2);
       })
           .detach();
@@ -172,7 +171,7 @@ BOOST_AUTO_TEST_CASE(addresses_on_their_way) {
   const collecting all_the_time;
   constexpr std::size_t n = 64;
   std::array<witness*, n + 8> on_stack{};
-  for (const timer t(400ms); !t.is_over();) {
+  for (const timer t(400ms); !t.is_over() || all_the_time.cycles() == 0;) {
     for (std::size_t i = 0; i != n; ++i) on_stack[i] = make_list(i % 3).get();
     for (std::size_t round = 0; round != 20'000; ++round) {
       const std::size_t by = 1 + round % 8;
@@ -183,7 +182,6 @@ BOOST_AUTO_TEST_CASE(addresses_on_their_way) {
     }
     for (std::size_t i = 0; i != n; ++i) expect(is_whole_list(on_stack[i]));
   }
-  BOOST_TEST(all_the_time.cycles() > 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -5,12 +5,19 @@
 #include <utility>
 #include <vector>
 
+#include "barrier/mutators.hpp"
 #include "heap/heap.hpp"
 #include "heddle/gc/metrics.hpp"
 
 namespace heddle::gc {
 
 namespace {
+
+/// A fork waits until the thread is out of it, and leaves no child with the lock held.
+detail::kind_figures figures_of(const detail::kind& k) {
+  const detail::critical_call inside;
+  return detail::the_heap.figures(k);
+}
 
 std::string name_of(const detail::kind& k) {
   std::string name = k.name;
@@ -25,7 +32,7 @@ std::vector<type_values> heap_by_type() {
   std::map<std::string, kind_figures> by_name;  // arrays of a type have a kind for each size
   for (std::size_t i = 1, n = the_kinds.count(); i != n; ++i) {
     const kind& k = the_kinds[i];
-    const kind_figures f = the_heap.figures(k);
+    const kind_figures f = figures_of(k);
     if (f.span_bytes == 0) continue;
     kind_figures& sum = by_name[name_of(k)];
     sum.objects += f.objects;

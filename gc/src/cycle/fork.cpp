@@ -9,6 +9,7 @@
 #include "cycle/finisher.hpp"
 #include "cycle/fork.hpp"
 #include "cycle/leaks.hpp"
+#include "heddle/detail/collected_pages.hpp"
 #include "heddle/detail/fiber_roots.hpp"
 
 namespace heddle::gc::detail {
@@ -44,9 +45,10 @@ void after_in_child() noexcept {
 }  // namespace
 
 void heed_forks() noexcept {
-  // Handlers that are registered later run earlier before a fork: so the allocator, which has registered its own when
-  // the program began, and the runtime, which does so now, still serve a cycle that this waits for.
+  // Handlers that are registered later run earlier before a fork: so the allocator and the runtime, which register
+  // their own now if they have not yet, still serve a cycle that this waits for.
   [[maybe_unused]] static const int once = [] {
+    heddle::detail::collected_pages::heed_forks();
     heddle::detail::heed_forks();
     return ::pthread_atfork(before, after_in_parent, after_in_child);
   }();

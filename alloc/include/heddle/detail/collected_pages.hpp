@@ -17,6 +17,9 @@ namespace heddle::detail::collected_pages {
 HEDDLE_EXPORT void* make(size_class klass, std::size_t pages, bool may_point, bool& zeroed) noexcept;
 /// Takes them back: nobody looks at them any more. `first`: what make() has returned.
 HEDDLE_EXPORT void free(void* first) noexcept;
+/// Has forks find the heap whole, as the first of these functions does anyway. Handlers that the caller gives
+/// pthread_atfork() afterwards run before the heap's do: until then threads at work get what they ask for.
+HEDDLE_EXPORT void heed_forks() noexcept;
 /// Memory without end of life for what a collector writes about its heap: zeroed, of whole pages of the kernel, none of
 /// which costs memory before it is touched. Null: no address space.
 HEDDLE_EXPORT void* make_tables(std::size_t bytes) noexcept;
