@@ -19,11 +19,15 @@
 #include <string>
 #include <thread>
 
+#include "exit_waiting.hpp"
 #include "heddle/heddle.hpp"
 
 namespace {
 
 using namespace std::chrono_literals;
+using exit_subject::go_and_wait;
+using exit_subject::start_thread_that_waits;
+using exit_subject::until_fibers_wait;
 using heddle::this_fiber::sleep_for;
 
 void say(const char* what) { ::dprintf(2, "%s\n", what); }
@@ -36,6 +40,8 @@ heddle::semaphore permits{0};
 std::atomic<bool> stop{false};
 int ends[2];  // of a pipe
 
+std::atomic<bool> destroyed{false};  // the static objects
+
 struct owner {
   std::function<void()> at_end;
   heddle::join_handle<void> worker;
@@ -43,6 +49,7 @@ struct owner {
   ~owner() {
     if (at_end) at_end();
     say("static objects are destroyed");
+    destroyed = true;
   }
 };
 owner global;
@@ -73,14 +80,13 @@ void stop_and_join() {
 }
 /// Fibers that wait for events that never come.
 void leave_waiting() {
-  heddle::go(receive_all);
-  heddle::go([] {
+  go_and_wait(receive_all);
+  go_and_wait([] {
     std::unique_lock hold(lock);
     changed.wait(hold);
   });
-  heddle::go([] { permits.acquire(); });
-  for (int i = 0; i != 10; ++i) heddle::this_fiber::yield();
-  std::this_thread::sleep_for(20ms);
+  go_and_wait([] { permits.acquire(); });
+  until_fibers_wait(3);
 }
 /// In the destructor of a thread-local: the thread of the next machine does the same, and so on without end.
 void start_on_the_next_machine() {
@@ -91,6 +97,11 @@ void start_on_the_next_machine() {
 void sleep_and_say() {
   for (int i = 0; i != 2; ++i) sleep_for(10ms);
   say("the fiber has ended");
+}
+/// The same, when the destructor that has started it is over, however long that takes.
+void sleep_and_say_at_last() {
+  while (!destroyed) sleep_for(1ms);
+  sleep_and_say();
 }
 
 const std::map<std::string, std::function<void()>> ways{
@@ -225,7 +236,7 @@ const std::map<std::string, std::function<void()>> ways{
     {"destructor_starts_fibers",
      [] {
        global.at_end = [] {
-         heddle::go(sleep_and_say);
+         heddle::go(sleep_and_say_at_last);
          heddle::spawn([] { say("joined"); }).join();
        };
      }},
@@ -233,7 +244,7 @@ const std::map<std::string, std::function<void()>> ways{
      [] {
        heddle::go([] {});
        heddle::shutdown();
-       global.at_end = [] { heddle::go(sleep_and_say); };
+       global.at_end = [] { heddle::go(sleep_and_say_at_last); };
      }},
     {"destructor_shuts_down",
      [] {
@@ -369,32 +380,29 @@ const std::map<std::string, std::function<void()>> ways{
        static heddle::channel<int> of_function;
        static const auto of_heap = std::make_unique<heddle::semaphore>(0);
        thread_local heddle::mutex of_this_thread;
-       heddle::go([] { (void)of_function.receive(); });
-       heddle::go([] { of_heap->acquire(); });
+       go_and_wait([] { (void)of_function.receive(); });
+       go_and_wait([] { of_heap->acquire(); });
        std::thread([] {
          of_this_thread.lock();
-         heddle::go([m = &of_this_thread] { m->lock(); });
-         std::this_thread::sleep_for(20ms);
+         go_and_wait([m = &of_this_thread] { m->lock(); });
+         until_fibers_wait(3);
          std::exit(6);
        }).join();
      }},
     {"thread_waits_without_a_runtime",
      [] {
-       std::thread([] { permits.acquire(); }).detach();
-       std::thread([] { (void)requests.receive(); }).detach();
-       std::this_thread::sleep_for(20ms);
+       start_thread_that_waits([] { permits.acquire(); });
+       start_thread_that_waits([] { (void)requests.receive(); });
      }},
     {"exit_in_thread_without_a_runtime",
      [] {
-       std::thread([] { permits.acquire(); }).detach();
-       std::this_thread::sleep_for(20ms);
+       start_thread_that_waits([] { permits.acquire(); });
        std::thread([] { std::exit(6); }).join();
      }},
     {"destroyed_in_use",
      [] {
        auto doomed = std::make_unique<heddle::semaphore>(0);
-       std::thread([s = doomed.get()] { s->acquire(); }).detach();
-       std::this_thread::sleep_for(20ms);
+       start_thread_that_waits([s = doomed.get()] { s->acquire(); });
      }},
     // Other ways.
     {"leave_by_pthread_exit",
@@ -415,7 +423,7 @@ const std::map<std::string, std::function<void()>> ways{
      [] {
        heddle::go([] { sleep_for(20ms); });
        global.at_end = [] {
-         heddle::go(sleep_and_say);
+         heddle::go(sleep_and_say_at_last);
          heddle::spawn([] { say("joined"); }).join();
        };
        ::pthread_exit(nullptr);
@@ -471,7 +479,7 @@ const std::map<std::string, std::function<void()>> ways{
      [] {
        try {
          heddle::run([] {
-           heddle::go([] { sleep_for(1500ms); });
+           heddle::go([] { sleep_for(4s); });  // the word comes after one
            throw std::runtime_error("cannot bind port 80");
          });
        } catch (const std::exception& e) {
@@ -508,6 +516,11 @@ const std::map<std::string, std::function<void()>> ways{
 };
 
 }  // namespace
+
+#ifdef HEDDLE_TSAN
+/// The process may end while another thread ends a runtime, between the end of a machine's thread and its join.
+extern "C" const char* __tsan_default_options() { return "report_thread_leaks=0"; }
+#endif
 
 int main(int, char** arguments) {
 #ifdef HEDDLE_TSAN
