@@ -42,7 +42,7 @@ template <class F>
 bool holds_in_child(F f) {
   const pid_t child = ::fork();
   if (child == 0) {
-    ::alarm(20);
+    ::alarm(60);
     ::_exit(f() ? 0 : 1);
   }
   int status = -1;
@@ -91,7 +91,7 @@ struct forking {
   ~forking() {
     const pid_t child = ::fork();
     if (child == 0) {
-      ::alarm(20);
+      ::alarm(60);
       follower::is_inside = true;
       far_below([] {
         for (int i = 0; i != 50; ++i) gc::make<follower>();

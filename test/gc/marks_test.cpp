@@ -103,7 +103,7 @@ void haunt() {
     while (!over) gc::collect();
   });
   auto* const at = reinterpret_cast<std::uintptr_t*>(&known->plain);
-  for (const timer t(20s); !t.is_over();) {
+  for (const timer t(60s); !t.is_over();) {
     appear(at, masked);
     for (int i = 0; i != 2000; ++i) asm volatile("pause");
     __atomic_store_n(at, 0, __ATOMIC_RELAXED);

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <thread>
 
 #include "heddle/gc.hpp"
@@ -74,5 +75,12 @@ class timer {
  private:
   const std::chrono::steady_clock::time_point end_;
 };
+
+/// Of all threads of the process so far: other processes add nothing to it.
+inline std::chrono::nanoseconds processor_time() {
+  timespec t{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
 
 }  // namespace heddle::testing

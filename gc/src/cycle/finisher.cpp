@@ -9,6 +9,7 @@
 #include "heddle/detail/wait.hpp"
 #include "reclaim/endings.hpp"
 #include "reclaim/last_words.hpp"
+#include "reclaim/runner_watch.hpp"
 
 namespace heddle::gc::detail {
 
@@ -19,6 +20,7 @@ constinit finisher the_finisher;
 void finisher::wake() noexcept {
   if (the_endings().due() == 0) return;
   if (!at_work_.begin()) return;
+  the_runner.forget();
   if (!heddle::detail::start_if_running(run_all, this)) wake_thread();
 }
 

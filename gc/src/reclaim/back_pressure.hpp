@@ -12,8 +12,9 @@ constexpr std::size_t most_endings_due(std::size_t live) noexcept {
 }
 
 /// Returns when no more are due; true: that took a wait. Blocks the fiber, or the plain thread; not one that is inside
-/// of an ending. It gives up when no ending has ended for 100 ms, and nobody waits again until one has: one that never
-/// returns stops nobody else.
+/// of an ending. It gives up when no ending has ended for 100 ms, though its thread slept or computed, and nobody waits
+/// again until one has: one that never returns stops nobody else. While other programs have the processors, so that the
+/// endings' thread could run and does not, it goes on waiting.
 bool await_endings(std::size_t live) noexcept;
 
 }  // namespace heddle::gc::detail

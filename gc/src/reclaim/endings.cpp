@@ -8,6 +8,7 @@
 
 #include "heap/immortal.hpp"
 #include "heddle/detail/wait.hpp"
+#include "reclaim/runner_watch.hpp"
 #include "roots/registers.hpp"
 
 namespace heddle::gc::detail {
@@ -143,6 +144,7 @@ bool endings::run_one() noexcept {
   }
   // relaxed: only this fiber or thread finds itself in the word.
   runner_.store(heddle::detail::caller(), std::memory_order_relaxed);
+  the_runner.note_this_thread();
   e.run();
   runner_.store(nullptr, std::memory_order_relaxed);
   forget_vectors();  // the thread of endings sleeps next
@@ -169,6 +171,7 @@ bool endings::is_ending(const void* p) noexcept {
 }
 
 void endings::after_fork_in_child(bool goes_on) noexcept {
+  the_runner.forget();
   runner_.store(goes_on ? heddle::detail::caller() : nullptr, std::memory_order_relaxed);
 }
 
