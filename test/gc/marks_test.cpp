@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "add_option.hpp"
 #include "dying.hpp"
 #include "heddle/gc.hpp"
 #include "support/crew.hpp"
@@ -120,7 +121,7 @@ std::uintptr_t number_after(const std::string& text, const std::string& words) {
 }
 
 struct checks_all {
-  checks_all() { ::setenv("HEDDLE_GC", "check", 1); }
+  checks_all() { heddle::testing::add_option("check"); }
 };
 BOOST_TEST_GLOBAL_FIXTURE(checks_all);
 

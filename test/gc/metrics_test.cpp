@@ -209,6 +209,8 @@ BOOST_AUTO_TEST_CASE(prometheus_reads_the_same_numbers) {
   const exposition e(gc::prometheus());
   const auto equals = [&](const char* name, double wanted) { BOOST_TEST(e.value(name) == wanted, name); };
   equals("heddle_gc_cycles_total", static_cast<double>(s.cycles));
+  equals("heddle_gc_young_cycles_total", static_cast<double>(s.young_cycles));
+  equals("heddle_gc_promoted_bytes_total", static_cast<double>(s.promoted_bytes));
   BOOST_TEST(std::abs(e.value("heddle_gc_mark_cpu_seconds_total") - static_cast<double>(s.mark_cpu_ns) / 1e9) < 1e-12);
   equals("heddle_gc_allocated_bytes_total", static_cast<double>(s.allocated_bytes));
   equals("heddle_gc_live_bytes", static_cast<double>(s.live_bytes));

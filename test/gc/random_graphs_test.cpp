@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "add_option.hpp"
 #include "heddle/fiber.hpp"
 #include "heddle/gc.hpp"
 #include "heddle/run.hpp"
@@ -128,7 +129,7 @@ std::chrono::seconds asked_for() {
 }
 
 struct checks_all {
-  checks_all() { ::setenv("HEDDLE_GC", "check", 1); }
+  checks_all() { heddle::testing::add_option("check"); }
 };
 BOOST_TEST_GLOBAL_FIXTURE(checks_all);
 

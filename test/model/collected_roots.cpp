@@ -119,10 +119,10 @@ void visit_roots(marker& m, leak_look* look) noexcept {
   }
   if (look == nullptr) return;
   look->reach_all();
-  check_marks(1, 0);  // all that can be reached has been
+  check_marks(1, 0, false);  // all that can be reached has been
 }
 
-missed_mark check_marks(std::size_t, std::uint64_t) noexcept {
+missed_mark check_marks(std::size_t, std::uint64_t, bool) noexcept {
   const std::vector<void*> all = reachable();
   // Whoever has made a span has had this lock since.
   for (std::size_t k = 1, n = the_kinds.count(); k != n; ++k) the_heap.for_each_span(the_kinds[k], [](span&) {});

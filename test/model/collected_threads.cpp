@@ -48,6 +48,20 @@ bool armed() noexcept {
   return is;
 }
 
+bool armed_or_noting() noexcept {
+  const mutator_state& w = words();
+  const bool is = w.armed.load(std::memory_order_relaxed) != 0 || w.notes.load(std::memory_order_relaxed) != 0;
+  moment.load(std::memory_order_relaxed);
+  return is;
+}
+
+bool inserts_or_noting() noexcept {
+  const mutator_state& w = words();
+  const bool is = w.notes.load(std::memory_order_relaxed) != 0 || w.inserts.load(std::memory_order_relaxed) != 0;
+  moment.load(std::memory_order_relaxed);
+  return is;
+}
+
 bool inserts() noexcept {
   const bool is = words().inserts.load(std::memory_order_relaxed) != 0;
   moment.load(std::memory_order_relaxed);

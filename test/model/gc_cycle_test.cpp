@@ -293,12 +293,12 @@ struct begin_heap {
     gd::work_share::recycle(packet);
     gd::work_share::take_aside();
     // A helper finds nothing to do.
-    gd::the_pacer().begin_cycle();
+    gd::the_pacer().begin_cycle(false);
     gd::the_pacer().note(gd::pacer::floor, 0);
     gd::the_work_share.open();
     gd::help_to_mark();
     gd::the_work_share.close();
-    gd::the_pacer().end_marking();
+    gd::the_pacer().end_marking(false);
   }
 };
 BOOST_TEST_GLOBAL_FIXTURE(begin_heap);

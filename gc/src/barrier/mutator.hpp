@@ -31,10 +31,13 @@ inline constexpr std::uint8_t watched = 16;
 /// executes heavy_barrier(), and waits until it has seen `critical` low: from then on nothing is done that an older
 /// value of `armed` has allowed.
 struct mutator_state {
+  // The first three are read by code outside of the library, one by one and in pairs: see armed() in barrier.hpp.
   atomic<std::uint8_t> armed{armed_bits::unknown};
-  atomic<std::uint8_t> critical{0};
+  /// Not 0: stores write cards. Set before the cycle that is the first to leave marks.
+  atomic<std::uint8_t> notes{0};
   /// Not 0: `inserting`, `unknown` or `watched` is in `armed`, or is about to be.
   atomic<std::uint8_t> inserts{1};
+  atomic<std::uint8_t> critical{0};
 
   /// Returns the bits to heed from here to leave().
   std::uint8_t enter() noexcept {

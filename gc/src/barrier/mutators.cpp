@@ -122,6 +122,7 @@ mutator& mutators::begin() noexcept {
   first_ = m;
   ++count_;
   this_mutator() = m;
+  m->state->notes.store(notes_, std::memory_order_relaxed);
   open(*m, armed_);
   return *m;
 }
@@ -159,6 +160,7 @@ void mutators::close(std::uint8_t next) noexcept {
                           std::memory_order_relaxed);
     if ((next & armed_bits::inserting) != 0 && !HEDDLE_PLANTED(gc_inserts_late))
       m->state->inserts.store(1, std::memory_order_relaxed);
+    m->state->notes.store(notes_, std::memory_order_relaxed);
   }
   // The stores above before the loads in await(); light half in mutator_state::enter().
   if (!HEDDLE_PLANTED(gc_closes_without_barrier)) platform::heavy_barrier();
@@ -256,6 +258,11 @@ std::uint8_t critical_call::enter_slowly() noexcept {
   }
 }
 
+void mutators::note_stores(bool note) noexcept {
+  const thread_lock hold(lock_);
+  notes_ = note ? 1 : 0;
+}
+
 void mutators::watch(slot_watch w) noexcept {
   watch_of_slots = w;
   {
@@ -306,6 +313,7 @@ namespace {
 /// True: the store is to be looked at.
 [[gnu::always_inline]] inline bool tell_and_store(void** slot, void* value) noexcept {
   const critical_call inside;
+  note_store(slot);
   if (inside.marking()) {
     if (!HEDDLE_PLANTED(gc_old_not_shaded)) mutators::push(inside.self(), __atomic_load_n(slot, __ATOMIC_RELAXED));
     if (inside.inserting() && !HEDDLE_PLANTED(gc_new_not_shaded)) mutators::push(inside.self(), value);

@@ -35,6 +35,8 @@ class mutators {
       open(*m, armed_);
     }
   }
+  /// Whether stores write cards (heap/cards.hpp) from the next for_each_excluded() on.
+  void note_stores(bool note) noexcept;
   /// The bits that mutators heed now.
   std::uint8_t armed() noexcept {
     const heddle::detail::thread_lock hold(lock_);
@@ -107,6 +109,7 @@ class mutators {
   mutator* first_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   std::size_t count_ HEDDLE_GUARDED_BY(lock_) = 0;
   std::uint8_t armed_ HEDDLE_GUARDED_BY(lock_) = 0;
+  std::uint8_t notes_ HEDDLE_GUARDED_BY(lock_) = 0;
   atomic<std::uint32_t> opened_{0};  // changes when a mutator is opened; closed ones sleep on it
   atomic<std::uint32_t> sleepers_{0};
 };

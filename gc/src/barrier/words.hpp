@@ -13,7 +13,10 @@ mutator*& this_mutator() noexcept;
 }  // namespace heddle::gc::detail
 #else
 
-/// The first byte is read by code outside of the library, see armed() in barrier.hpp.
+/// Read by code outside of the library, by these offsets: see armed() in barrier.hpp.
+static_assert(offsetof(heddle::gc::detail::mutator_state, armed) == 0 &&
+              offsetof(heddle::gc::detail::mutator_state, notes) == 1 &&
+              offsetof(heddle::gc::detail::mutator_state, inserts) == 2);
 extern "C" HEDDLE_EXPORT constinit thread_local heddle::gc::detail::mutator_state heddle_gc_words
     __attribute__((tls_model("initial-exec")));
 

@@ -34,6 +34,10 @@ wait_values values_of(const detail::wait_histogram& h) noexcept {
 
 void collect() { detail::the_collector.collect_and_look(); }
 
+void collect_young() { detail::the_collector.collect_young(); }
+
+bool set_generational(bool on) noexcept { return detail::the_collector.set_generational(on); }
+
 std::size_t set_limit(std::size_t bytes) noexcept { return detail::the_pacer().set_limit(bytes); }
 
 unsigned set_percent(unsigned percent) noexcept {
@@ -45,6 +49,8 @@ statistics_values statistics() noexcept {
   statistics_values s;
   const cycle_totals t = the_collector.totals();
   s.cycles = the_collector.cycles();
+  s.young_cycles = t.young;
+  s.promoted_bytes = the_pacer().promoted_in_all();
   s.live_bytes = t.live;
   s.mark_cpu_ns = t.mark_cpu;
   s.goal_bytes = the_pacer().goal();

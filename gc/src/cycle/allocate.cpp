@@ -80,10 +80,12 @@ void* try_to_allocate(const kind& k, std::size_t bytes, bool& is_due) noexcept {
   return p;
 }
 
-/// A cycle before each n-th allocation.
+/// A cycle before each n-th allocation. With generations three of four are young.
 void stress(std::size_t n) noexcept {
   static atomic<std::size_t> allocations{0};
-  if (allocations.fetch_add(1, std::memory_order_relaxed) % n == n - 1) the_collector.collect();
+  const std::size_t before = allocations.fetch_add(1, std::memory_order_relaxed);
+  if (before % n != n - 1) return;
+  before / n % 4 == 3 ? the_collector.collect() : the_collector.collect_young();
 }
 
 bool over_limit() noexcept {
@@ -118,6 +120,7 @@ bool begin_heap() noexcept {
     leave_out(&the_regions, sizeof the_regions);
     leave_out(&the_collector, sizeof the_collector);
     if (the_options().misplaced) look_for_misplaced();
+    if (the_collector.is_generational()) the_collector.set_generational(true);
     return true;
   }();
   return began;
@@ -232,6 +235,7 @@ void set_value(ephemeron_cell& c, void* value) noexcept { store(&c.value, value)
 
 void* exchange(void** slot, void* value) noexcept {
   const critical_call inside;
+  note_store(slot);
   void* const old = __atomic_exchange_n(slot, value, __ATOMIC_SEQ_CST);  // as std::atomic's
   if (inside.marking()) {
     mutators::push(inside.self(), old);
@@ -243,6 +247,7 @@ void* exchange(void** slot, void* value) noexcept {
 bool compare_exchange(void** slot, void*& expected, void* desired) noexcept {
   const critical_call inside;
   void* const old = expected;
+  note_store(slot);
   // seq_cst, both: as std::atomic's.
   if (!__atomic_compare_exchange_n(slot, &expected, desired, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return false;
   if (inside.marking()) {

@@ -14,8 +14,10 @@
 #include "cycle/leaks.hpp"
 #include "cycle/promptness.hpp"
 #include "cycle/roots.hpp"
+#include "heap/cards.hpp"
 #include "heap/immortal.hpp"
 #include "mark/mark_check.hpp"
+#include "mark/old_objects.hpp"
 #include "pace/options.hpp"
 
 namespace heddle::gc::detail {
@@ -75,7 +77,31 @@ void collector::wait_until(std::uint64_t cycle) noexcept {
   if (ensure_thread()) requests_.wait_until(cycle);
 }
 
-void collector::collect() noexcept { wait_until(requests_.next()); }
+void collector::collect() noexcept {
+  whole_next();
+  wait_until(requests_.next());
+}
+
+void collector::collect_young() noexcept {
+  young_next();
+  wait_until(requests_.next());
+}
+
+bool collector::is_generational() const noexcept {
+  const mode m = mode_.load(std::memory_order_relaxed);
+  return m == mode::by_options ? the_options().generational : m == mode::generational;
+}
+
+bool collector::set_generational(bool on) noexcept {
+  const thread_lock hold(lock_);
+  const bool before = is_generational();
+  if (on && !the_cards.begin()) {
+    std::fputs("heddle: no address space for the cards of generations: each cycle is a whole one\n", stderr);
+    on = false;
+  }
+  mode_.store(on ? mode::generational : mode::mark_sweep, std::memory_order_relaxed);
+  return before;
+}
 
 void collector::collect_and_look() noexcept {
   look_next();
@@ -157,9 +183,9 @@ bool collector::mark_a_slice() noexcept {
 }
 
 /// If all processors run fibers, most of the work is left to those that allocate: the kernel would take a processor
-/// from them for milliseconds.
+/// from them for milliseconds. Not in a young cycle: that takes about one, and what is made meanwhile becomes old.
 bool collector::is_to_rest() noexcept {
-  return heddle::detail::processors_busy() && !requests_.is_urgent() && !the_pacer().overdrawn();
+  return !is_young_ && heddle::detail::processors_busy() && !requests_.is_urgent() && !the_pacer().overdrawn();
 }
 
 void collector::rest() noexcept {
@@ -198,8 +224,8 @@ void collector::mark_all(cycle_figures& c) noexcept {
 }
 
 /// A cycle that begins after the call of look_next() sees what that has stored.
-bool collector::is_to_look() noexcept {
-  if (marker_.leaves_trail()) return false;
+bool collector::is_to_look(bool young) noexcept {
+  if (marker_.leaves_trail() || young) return false;
   return look_.exchange(false, std::memory_order_seq_cst) || the_options().leaks;  // seq_cst: after begin_cycle()
 }
 
@@ -217,12 +243,28 @@ void collector::reach_all() noexcept {
 }
 
 /// The marks are final. A fault in them means that a living object is about to be freed: the program cannot go on.
-void collector::check(std::uint64_t cycle) noexcept {
+void collector::check(const cycle_figures& c) noexcept {
   constexpr std::size_t one_in = 1000;
-  const missed_mark m = check_marks(the_options().check ? 1 : one_in, cycle);
+  const missed_mark m = check_marks(the_options().check ? 1 : one_in, c.number, c.young);
   if (m.of == nullptr) return;
   report_missed(m);
   std::abort();
+}
+
+/// What old objects have got since the last cycle is marked.
+void collector::look_at_old() noexcept {
+  if (HEDDLE_PLANTED(gc_cards_taken_late)) take_cards();
+  const nanoseconds_t begin = platform::now();
+  const std::size_t before = marker_.marked_bytes();
+  look_at_old_objects(marker_);
+  the_pacer().note_marked(marker_.marked_bytes() - before, platform::now() - begin);
+}
+
+/// A cycle that begins after the call of whole_next() sees what that has stored.
+bool collector::is_to_be_young(bool generational, const trail* t) noexcept {
+  const std::uint8_t asked = asked_.exchange(0, std::memory_order_seq_cst);  // seq_cst: after begin_cycle()
+  if (!generational || !marks_stay_ || !stores_are_noted_ || t != nullptr || (asked & asks_whole) != 0) return false;
+  return (asked & asks_young) != 0 || the_pacer().is_young_due();
 }
 
 void collector::cycle() noexcept {
@@ -233,16 +275,22 @@ void collector::cycle() noexcept {
   const nanoseconds_t cpu = cpu_time();
   marker_.begin();
   helped_.store(0, std::memory_order_relaxed);
-  the_pacer().begin_cycle();
-  the_heap.begin_marking();
+  const bool generational = is_generational() && the_cards.has_begun();
+  trail* const t = trail_.load(std::memory_order_relaxed);
+  c.young = is_young_ = is_to_be_young(generational, t);
+  if (marks_stay_ && !c.young && !HEDDLE_PLANTED(gc_whole_leaves_marks)) the_regions.clear_marks();
+  the_mutators.note_stores(generational);
+  the_pacer().begin_cycle(c.young);
+  the_heap.begin_marking(generational);
+  if (marks_stay_ && !HEDDLE_PLANTED(gc_cards_taken_late)) take_cards();
   the_mutators.for_each_excluded(armed_bits::marking | armed_bits::inserting, [](mutator& m) {
     m.blocks.blacken();
     if (!HEDDLE_PLANTED(gc_told_stay)) m.told.clear();
   });
-  marker_.leave_trail(trail_.load(std::memory_order_relaxed));
+  marker_.leave_trail(t);
   if (HEDDLE_PLANTED(gc_inserts_until_roots)) the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
   leak_search leaks(*this);
-  const bool looks = is_to_look();
+  const bool looks = is_to_look(c.young);
   visit_roots(marker_, looks ? &leaks : nullptr);
   marker_.reach_from("a destructor that is due");
   the_endings().visit_roots(marker_);
@@ -250,14 +298,22 @@ void collector::cycle() noexcept {
   // that values which are overwritten are told of.
   the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
   c.roots = platform::now();
+  if (c.young)
+    look_at_old();
+  else if (generational)
+    forget_cards();
   mark_all(c);
   the_weak_cells.clear_dead(marker_);
   the_endings().find_dead(marker_);
   c.cpu = cpu_time() - cpu;
-  check(c.number);
+  check(c);
   marker_.leave_trail(nullptr);
-  the_pacer().end_marking();
-  the_heap.begin_sweep();
+  the_pacer().end_marking(generational);
+  marks_stay_ = generational;
+  // Where the next cycle is a whole one, stores need not be noted until it begins.
+  stores_are_noted_ = generational && (the_pacer().is_young_due() || notes_always_.load(std::memory_order_relaxed));
+  the_mutators.note_stores(stores_are_noted_);
+  the_heap.begin_sweep(c.young, generational);
   the_mutators.for_each_excluded(0, [](mutator& m) {
     if (!HEDDLE_PLANTED(gc_caches_not_flushed)) m.blocks.flush();
     the_pacer().note(std::exchange(m.taken, 0), 0);
@@ -276,18 +332,20 @@ void collector::cycle() noexcept {
 
 void collector::report(const cycle_figures& c) noexcept {
   if (the_options().trace)
-    std::fprintf(stderr,
-                 "gc %llu: roots %.3f ms, mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, marked %zu (%zu by "
-                 "others), live "
-                 "%.1f MiB, goal %.1f MiB, heap %.1f MiB\n",
-                 static_cast<unsigned long long>(c.number), static_cast<double>(c.roots - c.began) / 1e6,
-                 static_cast<double>(c.mark - c.roots) / 1e6, static_cast<double>(c.finish - c.mark) / 1e6, c.rounds,
-                 static_cast<double>(c.sweep - c.finish) / 1e6, c.marked, helped_.load(std::memory_order_relaxed),
-                 static_cast<double>(c.live) / (1 << 20), static_cast<double>(the_pacer().goal()) / (1 << 20),
-                 static_cast<double>(the_heap.in_spans()) / (1 << 20));
+    std::fprintf(
+        stderr,
+        "gc %llu: %sroots %.3f ms, mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, marked %zu (%zu by "
+        "others), live "
+        "%.1f MiB, goal %.1f MiB, heap %.1f MiB\n",
+        static_cast<unsigned long long>(c.number), c.young ? "young, " : "",
+        static_cast<double>(c.roots - c.began) / 1e6, static_cast<double>(c.mark - c.roots) / 1e6,
+        static_cast<double>(c.finish - c.mark) / 1e6, c.rounds, static_cast<double>(c.sweep - c.finish) / 1e6, c.marked,
+        helped_.load(std::memory_order_relaxed), static_cast<double>(c.live) / (1 << 20),
+        static_cast<double>(the_pacer().goal()) / (1 << 20), static_cast<double>(the_heap.in_spans()) / (1 << 20));
   const thread_lock hold(lock_);
   last_ = c;
   totals_.live = c.live;
+  totals_.young += c.young ? 1 : 0;
   totals_.mark_cpu += c.cpu;
 }
 

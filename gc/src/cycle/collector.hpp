@@ -26,10 +26,12 @@ struct cycle_figures {
   heddle::detail::nanoseconds_t cpu = 0;  ///< time of the processor until the marks were final
   std::size_t marked = 0;
   std::size_t live = 0;
+  bool young = false;
 };
 
 /// Of all cycles.
 struct cycle_totals {
+  std::uint64_t young = 0;                     ///< how many were
   std::size_t live = 0;                        ///< after the last one
   heddle::detail::nanoseconds_t mark_cpu = 0;  ///< of the collector's thread, from the first root on
 };
@@ -46,6 +48,10 @@ struct cycle_totals {
 /// 6. Mutators are disarmed, their spans become unswept.
 /// 7. Spans are swept by the collector, and by the threads that allocate.
 ///
+/// With generations marks stay when spans are swept: a marked object is old. A whole cycle clears them first. A young
+/// one does not; after the roots it looks at those pieces of old objects into which something has been stored, and
+/// in 7 only at spans that threads have taken blocks of.
+///
 /// Source: Go's phases; the handshakes one by one are those of Fil-C's collector.
 class collector {
  public:
@@ -56,8 +62,22 @@ class collector {
   void start() noexcept;
   /// A cycle is due. From any thread; never blocks.
   void request() noexcept { requests_.request(); }
-  /// Returns after a cycle that has begun after the call has ended. Blocks the fiber, or the plain thread.
+  /// Returns after a whole cycle that has begun after the call has ended. Blocks the fiber, or the plain thread.
   void collect() noexcept;
+  /// The same with a young cycle, if there are generations and nobody asks for a whole one meanwhile.
+  void collect_young() noexcept;
+  /// A cycle that begins after the call is a whole one; or a young one, if there are generations and nobody asks for a
+  /// whole one.
+  void whole_next() noexcept {
+    asked_.fetch_or(asks_whole, std::memory_order_seq_cst);  // seq_cst: as look_next(); see is_to_be_young()
+  }
+  void young_next() noexcept {
+    notes_always_.store(true, std::memory_order_relaxed);
+    asked_.fetch_or(asks_young, std::memory_order_seq_cst);  // seq_cst: as whole_next()
+  }
+  /// From the next cycle on there are generations, or none. Returns what was set before.
+  bool set_generational(bool on) noexcept;
+  bool is_generational() const noexcept;
   /// The same, and looks for fibers that wait for ever: the_leaks() has them afterwards. Another cycle if it has to.
   void collect_and_look() noexcept;
   /// A cycle that begins after the call looks.
@@ -90,6 +110,8 @@ class collector {
   static void main(void* self) noexcept;
   bool ensure_thread() noexcept;
   void wait_until(std::uint64_t cycle) noexcept;
+  void look_at_old() noexcept;
+  bool is_to_be_young(bool generational, const trail* t) noexcept;
   /// `rests`: in slices, if the processors are busy.
   void sweep_all(bool rests) noexcept;
   bool empty_buffers(std::uint8_t armed) noexcept;
@@ -99,9 +121,9 @@ class collector {
   bool is_to_rest() noexcept;
   void rest() noexcept;
   void mark_all(cycle_figures& c) noexcept;
-  bool is_to_look() noexcept;
+  bool is_to_look(bool young) noexcept;
   void reach_all() noexcept;
-  void check(std::uint64_t cycle) noexcept;
+  void check(const cycle_figures& c) noexcept;
   void report(const cycle_figures& c) noexcept;
 
   heddle::detail::thread_mutex cycle_lock_{heddle::detail::lock_rank::cycle};
@@ -114,6 +136,14 @@ class collector {
   atomic<trail*> trail_{nullptr};
   atomic<bool> look_{false};       // the next cycle looks for leaks
   atomic<std::size_t> helped_{0};  // objects marked by helpers in this cycle
+  static constexpr std::uint8_t asks_whole = 1, asks_young = 2;
+  atomic<std::uint8_t> asked_{0};  // what kinds the next cycle is asked to be of
+  enum class mode : std::uint8_t { by_options, mark_sweep, generational };
+  atomic<mode> mode_{mode::by_options};
+  bool is_young_ = false;             // the present cycle, or the last one
+  bool marks_stay_ = false;           // those of the last cycle
+  bool stores_are_noted_ = false;     // since the last cycle
+  atomic<bool> notes_always_{false};  // somebody asks for young cycles: stores are noted though none is due
   union {
     marker marker_;  // never destroyed
   };

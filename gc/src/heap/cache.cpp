@@ -57,8 +57,7 @@ bool cache::take_word(cache_slot& s, const kind& k, bool marking, std::size_t& t
     if (k.how != walk::none && !s.zero_each && !from.zeroed) zero(s.base, s.size, free);
     // relaxed, both: a thread gets the block's address later, by a store and a load that have an order themselves.
     from.allocated()[w].store(allocated | free, std::memory_order_relaxed);
-    if (marking && the_heap.wants_marks(from) && !HEDDLE_PLANTED(gc_word_not_marked))
-      from.marks()[w].fetch_or(free, std::memory_order_relaxed);
+    if (marking && the_heap.wants_marks(from) && !HEDDLE_PLANTED(gc_word_not_marked)) the_heap.blacken(from, w, free);
     s.free = free;
     s.next_word = static_cast<std::uint16_t>(w + 1);
     taken += static_cast<std::size_t>(std::popcount(free)) * s.size;
@@ -91,8 +90,7 @@ void* cache::make_large(const kind& k, std::size_t bytes, bool marking) noexcept
   span* const s = the_heap.make_large(k, bytes, zeroed);
   if (s == nullptr) return nullptr;
   if (!zeroed && k.how != walk::none) std::memset(s->start, 0, s->bytes());
-  if (marking && the_heap.wants_marks(*s) && !HEDDLE_PLANTED(gc_large_not_marked))
-    s->marks()[0].fetch_or(1, std::memory_order_relaxed);
+  if (marking && the_heap.wants_marks(*s) && !HEDDLE_PLANTED(gc_large_not_marked)) the_heap.blacken(*s, 0, 1);
   s->allocated()[0].store(1, std::memory_order_relaxed);
   char* const p = s->start;
   the_heap.give(*s);
@@ -103,7 +101,7 @@ void cache::blacken() noexcept {
   if (HEDDLE_PLANTED(gc_not_blackened)) return;
   for (std::size_t i = 0; i != used_count_; ++i) {
     const cache_slot& s = slots_[used_[i]];
-    if (s.free != 0) s.from->marks()[s.next_word - 1].fetch_or(s.free, std::memory_order_relaxed);
+    if (s.free != 0) the_heap.blacken(*s.from, s.next_word - 1u, s.free);
   }
 }
 
@@ -115,6 +113,8 @@ void cache::release(cache_slot& s) noexcept {
     bit_word& allocated = s.from->allocated()[w];
     allocated.store(allocated.load(std::memory_order_relaxed) & ~s.free, std::memory_order_relaxed);
     s.from->marks()[w].fetch_and(~s.free, std::memory_order_relaxed);
+    if ((s.from->born()[w].load(std::memory_order_relaxed) & s.free) != 0)
+      s.from->born()[w].fetch_and(~s.free, std::memory_order_relaxed);
   }
   s.free = 0;
   s.from->zeroed = false;

@@ -24,19 +24,24 @@ bool heap::begin(bool poisons, bool one_by_one) noexcept {
 
 void heap::begin_kind(kind_number number) noexcept { new (&centrals_[number]) central; }
 
-void heap::begin_sweep() noexcept {
-  live_.store(0, std::memory_order_relaxed);
-  epoch_.store(epoch() + 1, std::memory_order_relaxed);  // threads that take spans hold a central's lock in between
+void heap::begin_sweep(bool young, bool stay) noexcept {
+  young_.store(young, std::memory_order_relaxed);
+  stay_.store(stay, std::memory_order_relaxed);
+  // release: so that a thread which sees the number sees what kind of cycle it was; acquire half in turn().
+  epoch_.store(epoch() + 1, std::memory_order_release);
 }
 
 /// Has the lists be those of the present cycle.
 void heap::turn(central& c) noexcept {
-  if (c.epoch == epoch()) return;
-  c.epoch = epoch();
-  c.unswept.append(c.partial);
-  c.unswept.append(c.full);
-  c.live.store(0, std::memory_order_relaxed);
-  c.live_objects.store(0, std::memory_order_relaxed);
+  // acquire: so that young_ and stay_ are the cycle's; release half in begin_sweep().
+  const std::uint32_t now = epoch_.load(std::memory_order_acquire);
+  if (c.epoch == now) return;
+  c.epoch = now;
+  const bool is_whole = !young_.load(std::memory_order_relaxed);
+  if (is_whole) c.unswept.append(c.partial);
+  c.unswept.append(c.used_partial);
+  if (is_whole) c.unswept.append(c.full);
+  c.unswept.append(c.used_full);
 }
 
 // --- spans that come and go -----------------------------------------------------------------------------------------
@@ -101,21 +106,35 @@ static void poison(const span& s, std::size_t w, std::uint64_t dead) noexcept {
     std::memset(s.block_at(w * 64 + static_cast<std::size_t>(std::countr_zero(dead))), 0xdb, s.block_bytes);
 }
 
+void heap::blacken(const span& s, std::size_t w, std::uint64_t blocks) const noexcept {
+  s.marks()[w].fetch_or(blocks, std::memory_order_relaxed);
+  if (bears_.load(std::memory_order_relaxed)) s.born()[w].fetch_or(blocks, std::memory_order_relaxed);
+}
+
 std::size_t heap::sweep(span& s, central& c) noexcept {
+  const bool stay = stay_.load(std::memory_order_relaxed);
   std::size_t live = 0;
+  s.has_new = false;
   for (std::size_t w = 0, n = s.words(); w != n; ++w) {
     const std::uint64_t marks = s.marks()[w].load(std::memory_order_relaxed);
     if (poisons_) [[unlikely]]
       poison(s, w, s.allocated()[w].load(std::memory_order_relaxed) & ~marks);
     s.allocated()[w].store(marks, std::memory_order_relaxed);
-    s.marks()[w].store(0, std::memory_order_relaxed);
+    if (!stay) {
+      s.marks()[w].store(0, std::memory_order_relaxed);
+    } else if (const std::uint64_t born = s.born()[w].load(std::memory_order_relaxed); born != 0) {
+      s.marks()[w].store(marks & ~born, std::memory_order_relaxed);
+      s.born()[w].store(0, std::memory_order_relaxed);
+      s.has_new = true;
+    }
     live += static_cast<std::size_t>(std::popcount(marks));
   }
   s.swept = epoch();
-  const std::size_t bytes = live * s.block_bytes;
-  c.live.fetch_add(bytes, std::memory_order_relaxed);
-  c.live_objects.fetch_add(live, std::memory_order_relaxed);
-  live_.fetch_add(bytes, std::memory_order_relaxed);
+  const std::size_t more = live - s.live;  // may be less than nothing
+  s.live = static_cast<std::uint32_t>(live);
+  c.live.fetch_add(more * s.block_bytes, std::memory_order_relaxed);
+  c.live_objects.fetch_add(more, std::memory_order_relaxed);
+  live_.fetch_add(more * s.block_bytes, std::memory_order_relaxed);
   return live;
 }
 
@@ -123,7 +142,10 @@ std::size_t heap::sweep(span& s, central& c) noexcept {
 void heap::file(span& s, central& c, std::size_t live) noexcept {
   if (live == 0) return free(s, c);
   const thread_lock hold(c.lock);
-  (live == s.capacity ? c.full : c.partial).push(s);
+  if (s.has_new)
+    (live == s.capacity ? c.used_full : c.used_partial).push(s);
+  else
+    (live == s.capacity ? c.full : c.partial).push(s);
 }
 
 bool heap::sweep_one(const kind& k) noexcept {
@@ -149,9 +171,12 @@ span* heap::take(const kind& k) noexcept {
       const thread_lock hold(c.lock);
       turn(c);
       s = c.partial.pop();
+      if (s == nullptr) s = c.used_partial.pop();
       const bool is_swept = s != nullptr;
       if (!is_swept) s = c.unswept.pop();
       if (s != nullptr) s->in_cache = true;
+      // A young cycle may have left it out. What is taken of it from now on is of this cycle.
+      if (is_swept) s->swept = c.epoch;
       if (is_swept) return s;
     }
     if (s == nullptr) break;
@@ -163,7 +188,7 @@ span* heap::take(const kind& k) noexcept {
     if (live != s->capacity) return s;
     const thread_lock hold(c.lock);
     s->in_cache = false;
-    c.full.push(*s);
+    (s->has_new ? c.used_full : c.full).push(*s);
   }
   bool zeroed = false;
   return make(k, k.pages, zeroed);
@@ -178,8 +203,8 @@ void heap::give(span& s) noexcept {
   turn(c);
   s.in_cache = false;
   (s.swept != c.epoch && !HEDDLE_PLANTED(gc_given_as_swept) ? c.unswept
-   : used == s.capacity                                     ? c.full
-                                                            : c.partial)
+   : used == s.capacity                                     ? c.used_full
+                                                            : c.used_partial)
       .push(s);
 }
 

@@ -33,26 +33,31 @@ struct span_queue {
   }
 };
 
-/// All spans of one kind. When the cycle's number changes, all that have been swept become unswept; marking does not
-/// begin before all are swept again.
+/// All spans of one kind. When the cycle's number changes, those become unswept in which something may have died:
+/// after a whole cycle all, after a young one those that threads have taken blocks of since the sweep before. Marking
+/// does not begin before all are swept again.
 ///
 /// Source: Go's mcentral.
 struct alignas(64) central {
   heddle::detail::thread_mutex lock{heddle::detail::lock_rank::mcaches};
   std::uint32_t epoch HEDDLE_GUARDED_BY(lock) = 0;
-  span_queue partial HEDDLE_GUARDED_BY(lock);  ///< swept; blocks are free
-  span_queue full HEDDLE_GUARDED_BY(lock);     ///< swept; perhaps some are
+  span_queue partial HEDDLE_GUARDED_BY(lock);  ///< as the sweep has left them; blocks are free
+  span_queue full HEDDLE_GUARDED_BY(lock);     ///< as the sweep has left them; none is
+  /// The same, but they have new blocks: threads have taken some since, or did during the cycle.
+  span_queue used_partial HEDDLE_GUARDED_BY(lock);
+  span_queue used_full HEDDLE_GUARDED_BY(lock);
   span_queue unswept HEDDLE_GUARDED_BY(lock);  ///< those that had free blocks come first
   span* all HEDDLE_GUARDED_BY(lock) = nullptr;
   std::size_t spans HEDDLE_GUARDED_BY(lock) = 0;
   std::size_t bytes HEDDLE_GUARDED_BY(lock) = 0;  ///< of all spans
-  atomic<std::size_t> live{0};          ///< bytes of blocks that the last sweep has left, as far as it has come
+  atomic<std::size_t> live{
+      0};  ///< bytes of blocks that the last sweep has left; where it has not come to, the one before
   atomic<std::size_t> live_objects{0};  ///< the blocks themselves
 };
 
 /// The contents of the spans of a kind.
 struct kind_figures {
-  std::size_t objects = 0;     ///< left by the last sweep, as far as it has come
+  std::size_t objects = 0;     ///< left by the last sweep
   std::size_t live_bytes = 0;  ///< of their blocks
   std::size_t span_bytes = 0;  ///< now, of all spans
 };
@@ -64,15 +69,23 @@ class heap {
 
   /// The number of cycles whose marks are final.
   std::uint32_t epoch() const noexcept { return epoch_.load(std::memory_order_relaxed); }
-  /// A cycle begins to mark. Called by the collector when no span is unswept and no mutator is armed.
-  void begin_marking() noexcept { marking_.store(epoch(), std::memory_order_relaxed); }
-  /// The marks of the cycle are final: from now on they tell which blocks live. Mutators are still armed.
-  void begin_sweep() noexcept;
+  /// A cycle begins to mark. Called by the collector when no span is unswept and no mutator is armed. `generational`:
+  /// its marks stay when spans are swept, but for those of blocks that are taken from now on.
+  void begin_marking(bool generational) noexcept {
+    marking_.store(epoch(), std::memory_order_relaxed);
+    bears_.store(generational, std::memory_order_relaxed);
+  }
+  /// The marks of the cycle are final: from now on they tell which blocks live. Mutators are still armed. `young`:
+  /// whether what was marked before the cycle has stayed so. `stay`: the marks stay when spans are swept.
+  void begin_sweep(bool young, bool stay) noexcept;
   /// Whether a block that an armed mutator takes from s must be marked. Not if s has been swept since the marks were
   /// final: then marks are of the next cycle.
   bool wants_marks(const span& s) const noexcept {
     return s.swept == marking_.load(std::memory_order_relaxed) || HEDDLE_PLANTED(gc_marks_swept_spans);
   }
+
+  /// Marks blocks, by the bits of a word, that an armed mutator has at hand.
+  void blacken(const span& s, std::size_t w, std::uint64_t blocks) const noexcept;
 
   /// A span with free blocks, swept, for a cache. Null: no memory.
   span* take(const kind& k) noexcept;
@@ -118,6 +131,9 @@ class heap {
   central* centrals_ = nullptr;
   bool poisons_ = false;
   bool one_by_one_ = false;
+  atomic<bool> young_{false};  // the last cycle was: changes with the epoch
+  atomic<bool> stay_{false};   // marks do when they are swept: changes with the epoch
+  atomic<bool> bears_{false};  // blocks that are taken while the collector marks are born: changes before it does
   atomic<std::uint32_t> epoch_{0};
   atomic<std::uint32_t> marking_{0};  // the epoch in which the present cycle, or the last one, has marked
   atomic<std::size_t> in_spans_{0};

@@ -86,6 +86,7 @@ kind kind_table::make(const type_description& d, size_class c, bool is_array) co
   k.slot_count = d.slot_count;
   k.slots = d.slots;
   k.is_array = is_array;
+  k.has_plain = d.has_plain && d.how != scanning::none;
   k.klass = c;
   k.destroy = d.destroy;
   k.name = d.name;

@@ -46,6 +46,7 @@ struct alignas(64) kind {
   const std::uint32_t* slots;
   walk how;
   bool is_array;
+  bool has_plain;  ///< some words are perhaps no gc::ptr: nobody tells of their changes
   size_class klass;
   kind_number number;
   // --- for the end of objects, and for people --------------------------------------------------------------------

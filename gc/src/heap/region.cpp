@@ -63,6 +63,10 @@ bool region_table::add(span& s) noexcept {
     const std::uintptr_t p = at + (i << page_shift);
     region& r = *table_[p >> region::shift].load(std::memory_order_relaxed);
     r.spans[region::page_of(p)] = &s;
+    const std::size_t used = region::page_of(p) + 1;
+    for (std::size_t seen = r.used.load(std::memory_order_relaxed);
+         seen < used && !r.used.compare_exchange_weak(seen, used, std::memory_order_relaxed);) {
+    }
     // release: so that the record, the bits and the kind are seen; acquire half in find().
     r.tags[region::page_of(p)].store(number | (s.of->is_large() ? 0 : static_cast<std::uint32_t>(i)),
                                      std::memory_order_release);
@@ -77,6 +81,17 @@ void region_table::remove(const span& s) noexcept {
     r.tags[region::page_of(p)].store(0, std::memory_order_relaxed);
     r.spans[region::page_of(p)] = nullptr;
   }
+}
+
+void region_table::clear_marks() const noexcept {
+  for_each_region([](region& r, std::uintptr_t) {
+    for (std::size_t page = 0, n = r.used.load(std::memory_order_relaxed); page != n; ++page) {
+      // relaxed: a span that is added meanwhile has no marks.
+      if (r.tags[page].load(std::memory_order_relaxed) == 0) continue;
+      bit_word* const words = &r.marks[page * region::words_per_page];
+      for (std::size_t w = 0; w != region::words_per_page; ++w) words[w].store(0, std::memory_order_relaxed);
+    }
+  });
 }
 
 }  // namespace heddle::gc::detail

@@ -37,6 +37,9 @@ struct region {
   std::array<span*, pages> spans;
   std::array<bit_word, pages * words_per_page> marks;
   std::array<bit_word, pages * words_per_page> allocated;
+  /// Marked blocks that are new, and stay so when they are swept: made during a cycle, with generations.
+  std::array<bit_word, pages * words_per_page> born;
+  atomic<std::size_t> used;  ///< no page from this one on has ever been a span's
 
   static std::size_t page_of(std::uintptr_t p) noexcept { return p >> page_shift & (pages - 1); }
 };
@@ -100,13 +103,15 @@ class region_table {
   bool add(span& s) noexcept;
   /// The opposite: nobody looks at it any more.
   void remove(const span& s) noexcept;
+  /// Takes all marks away, while nobody sets any. O(pages of spans).
+  void clear_marks() const noexcept;
   /// Whether a span of so many pages may begin there: its bits must be in one region.
   static bool fits(const void* start, std::size_t pages) noexcept {
     const auto at = reinterpret_cast<std::uintptr_t>(start);
     return at >> region::shift == (at + (pages << page_shift) - 1) >> region::shift;
   }
 
-  /// f(region&) for each.
+  /// f(region&, where it begins) for each.
   template <class F>
   void for_each_region(F f) const noexcept {
     const std::uintptr_t least = least_.load(std::memory_order_relaxed);
@@ -114,7 +119,7 @@ class region_table {
     if (table_ == nullptr) return;
     for (std::uintptr_t i = least >> region::shift; i != end >> region::shift; ++i)
       // acquire: so that the region's tables are seen; release half in reach().
-      if (region* const r = table_[i].load(std::memory_order_acquire); r != nullptr) f(*r);
+      if (region* const r = table_[i].load(std::memory_order_acquire); r != nullptr) f(*r, i << region::shift);
   }
 
  private:

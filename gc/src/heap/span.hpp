@@ -13,7 +13,8 @@ namespace heddle::gc::detail {
 /// 1. One of these has it: the cache of a mutator; a list of its central; the sweeper; the list of unused records.
 ///    Only that one changes bits of allocated blocks.
 /// 2. `swept` is the number of the cycle after which it was swept last, or in which it was made. While it is behind the
-///    heap's, its bits of allocated blocks tell of the cycle before, and only its mark bits tell which blocks live.
+///    heap's, its bits of allocated blocks tell of the cycle before, and only its mark bits tell which blocks live. But
+///    where marks stay, it may be behind in the lists of swept spans: nothing in it was young, so both say the same.
 ///
 /// Source: Go's mspan.
 struct span {
@@ -27,6 +28,8 @@ struct span {
   std::size_t block_bytes;
   bool zeroed;         ///< no block has been used: all of it reads as zeros
   bool in_cache;       ///< of a mutator. Under the lock of its central
+  bool has_new;        ///< its last sweep has left blocks that are new: the next one must look at it
+  std::uint32_t live;  ///< blocks that its last sweep has left
   span* next;          ///< in the one list that has it
   span* next_of_kind;  ///< all spans of the kind, under the lock of its central
   span* previous_of_kind;
@@ -34,6 +37,7 @@ struct span {
 
   bit_word* marks() const noexcept { return &in->marks[first * region::words_per_page]; }
   bit_word* allocated() const noexcept { return &in->allocated[first * region::words_per_page]; }
+  bit_word* born() const noexcept { return &in->born[first * region::words_per_page]; }
   std::size_t words() const noexcept { return (std::size_t{capacity} + 63) / 64; }
   /// The bits of a word that are blocks'.
   std::uint64_t valid(std::size_t w) const noexcept {

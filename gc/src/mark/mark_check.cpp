@@ -43,15 +43,16 @@ bool declares_addresses(const kind& k) noexcept { return k.how == walk::pattern 
 
 }  // namespace
 
-missed_mark check_marks(std::size_t one_in, std::uint64_t seed) noexcept {
+missed_mark check_marks(std::size_t one_in, std::uint64_t seed, bool young) noexcept {
   missed_mark m;
-  the_regions.for_each_region([&](region& r) {
+  the_regions.for_each_region([&](region& r, std::uintptr_t) {
     for (std::size_t i = 0; i < region::pages && m.of == nullptr; i += one_in) {
       seed = seed * 6364136223846793005 + 1442695040888963407;  // D. Knuth's MMIX
       const std::size_t page = std::min(i + (seed >> 33) % one_in, region::pages - 1);
       // acquire: so that the span is seen; release half in region_table::add().
       const std::uint32_t tag = r.tags[page].load(std::memory_order_acquire);
       if (tag == 0 || !declares_addresses(the_kinds[tag >> 8])) continue;
+      if (young && the_kinds[tag >> 8].has_plain) continue;
       const span& s = *r.spans[page];
       if (one_in != 1 && s.of->is_large()) continue;  // each of its pages would have all of it looked at
       if (one_in != 1 || region::page_of(reinterpret_cast<std::uintptr_t>(s.start)) == page) check_span(s, m);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "barrier/mutators.hpp"
+#include "heap/cards.hpp"
 #include "mark/word_filter.hpp"
 
 #if __has_include(<valgrind/memcheck.h>)
@@ -38,11 +39,12 @@ void marker::end_without_memory() noexcept {
   std::abort();
 }
 
-void marker::words(const void* from, const void* to) noexcept {
+template <class Visit>
+void marker::for_each_word(const void* from, const void* to, Visit visit) noexcept {
   const auto* p = static_cast<const char*>(from);
   const auto* const end = static_cast<const char*>(to);
   if (RUNNING_ON_VALGRIND) [[unlikely]]
-    for (; p < end; p += sizeof(void*)) visit_if_allocated(initialised(word_at(p)));
+    for (; p < end; p += sizeof(void*)) visit(initialised(word_at(p)));
   static const word_filter filter = best_word_filter();
   std::uintptr_t met[filtered_at_once];
   while (end - p >= std::ptrdiff_t{sizeof(void*)}) {
@@ -50,8 +52,49 @@ void marker::words(const void* from, const void* to) noexcept {
     // A region that is added meanwhile has new objects only, which are marked.
     const auto [least, extent] = the_regions.bounds();
     const std::size_t found = filter(p, count, least, extent, met);
-    for (std::size_t i = 0; i != found; ++i) visit_if_allocated(reinterpret_cast<const void*>(met[i]));
+    for (std::size_t i = 0; i != found; ++i) visit(reinterpret_cast<const void*>(met[i]));
     p += count * sizeof(void*);
+  }
+}
+
+void marker::words(const void* from, const void* to) noexcept {
+  for_each_word(from, to, [this](const void* p) { visit_root(p); });
+}
+
+/// While an object is made, an address of it is on a stack. It may be old when the cycle is over, and change untold.
+void marker::visit_root(const void* p) noexcept {
+  const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p));
+  if (!b || !b.is_allocated()) return;
+  if (b.of->has_plain && the_cards.has_begun()) [[unlikely]]
+    the_cards.write(b.start, b.start + (b.of->is_large() ? the_regions.span_of(b.start)->block_bytes : b.of->size));
+  meet(b);
+}
+
+/// Of an old object, in which perhaps a word stands that nobody has told of. Most lead to old ones.
+void marker::visit_young(const void* p) noexcept {
+  if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p)); b && !b.is_marked() && b.is_allocated())
+    meet(b);
+}
+
+void marker::look_again(const kind& k, const char* object, std::size_t bytes, const char* from,
+                        const char* to) noexcept {
+  switch (k.how) {
+    case walk::pattern:
+    case walk::slots: {
+      const std::size_t elements = k.is_array ? bytes / k.element : 1;
+      const std::size_t first = from <= object ? 0 : static_cast<std::size_t>(from - object) / k.element;
+      for (std::size_t e = first; e < elements && object + e * k.element < to; ++e)
+        for (std::size_t s = 0; s != k.slot_count; ++s)
+          if (const char* const at = object + e * k.element + k.slots[s]; at >= from && at < to)
+            visit_young(word_at(at));
+      break;
+    }
+    case walk::conservative:
+      for_each_word(std::max(from, object), std::min(to, object + bytes), [this](const void* p) { visit_young(p); });
+      break;
+    case walk::ephemeron: scan_ephemeron(object); break;
+    case walk::weak:
+    case walk::none: break;
   }
 }
 
@@ -112,7 +155,7 @@ void marker::scan(item i) noexcept {
         visit(word_at(start + sizeof(void*) * static_cast<std::size_t>(std::countr_zero(bits))));
       break;
     case walk::slots: scan_slots(start, k.size, k); break;
-    case walk::conservative: words(start, start + k.size); break;
+    case walk::conservative: scan_words(start, k.size); break;
     case walk::ephemeron: helps_ ? leave_to_collector(i) : scan_ephemeron(start); break;
     case walk::weak:
     case walk::none: break;
@@ -136,9 +179,13 @@ void marker::scan_large(const char* at, const kind& k) noexcept {
   if (bytes < left) push(item_of(at + bytes, k));
   marked_bytes_ += bytes;
   if (k.how == walk::conservative)
-    words(at, at + bytes);
+    scan_words(at, bytes);
   else
     scan_slots(at, bytes, k);
+}
+
+void marker::scan_words(const char* at, std::size_t bytes) noexcept {
+  for_each_word(at, at + bytes, [this](const void* p) { visit_if_allocated(p); });
 }
 
 void marker::scan_slots(const char* at, std::size_t bytes, const kind& k) noexcept {

@@ -28,7 +28,8 @@ class marker final : public root_sink {
   /// `helps`: it leaves ephemerons to the collector's own.
   constexpr explicit marker(bool helps = false) noexcept : helps_(helps) {}
 
-  /// Each word may be an address. It keeps the objects that are allocated.
+  /// Each word may be an address. It keeps the objects that are allocated. Those that may still be made are looked at
+  /// again in the next young cycle.
   void words(const void* from, const void* to) noexcept override;
   /// p is an address in an object, or of something else, or null.
   void visit(const void* p) noexcept {
@@ -38,6 +39,8 @@ class marker final : public root_sink {
   void visit_if_allocated(const void* p) noexcept {
     if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p)); b && b.is_allocated()) meet(b);
   }
+  /// Visits the addresses that the old object has in [from, to), a piece of memory that it lies in or reaches into.
+  void look_again(const kind& k, const char* object, std::size_t bytes, const char* from, const char* to) noexcept;
   /// Each address that a mutator has told of.
   void visit_all(const shade_buffer& b) noexcept;
   /// Goes through all that waits, until nothing does.
@@ -150,9 +153,14 @@ class marker final : public root_sink {
       end_without_memory();
   }
   [[noreturn]] static void end_without_memory() noexcept;
+  void visit_root(const void* p) noexcept;
+  void visit_young(const void* p) noexcept;
+  template <class Visit>
+  static void for_each_word(const void* from, const void* to, Visit visit) noexcept;
   void scan(item i) noexcept;
   void scan_large(const char* at, const kind& k) noexcept;
   void scan_slots(const char* at, std::size_t bytes, const kind& k) noexcept;
+  void scan_words(const char* at, std::size_t bytes) noexcept;
   void settle() noexcept;
   void give_packet() noexcept;
   void give_older_half() noexcept;

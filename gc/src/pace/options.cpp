@@ -29,6 +29,7 @@ constexpr key keys[] = {
     {"misplaced", 0, 1, [](options& o, std::size_t v) { o.misplaced = v != 0; }},
     {"trace", 0, 1, [](options& o, std::size_t v) { o.trace = v != 0; }},
 };
+constexpr std::string_view mode = "mode", mark_sweep = "mark-sweep", generational = "generational";
 
 /// A number, perhaps with K, M or G behind it; false: it is none.
 bool read_number(std::string_view text, std::size_t& to) noexcept {
@@ -44,15 +45,25 @@ bool read_number(std::string_view text, std::size_t& to) noexcept {
   return true;
 }
 
+int length(std::string_view t) noexcept { return static_cast<int>(std::min<std::size_t>(t.size(), 80)); }
+
+void apply_mode(options& o, std::string_view text) noexcept {
+  if (text == mark_sweep || text == generational)
+    o.generational = text == generational;
+  else
+    std::fprintf(stderr, "heddle: HEDDLE_GC: bad value \"%.*s\" for mode (%s or %s)\n", length(text), text.data(),
+                 mark_sweep.data(), generational.data());
+}
+
 void apply(options& o, std::string_view item) noexcept {
-  const auto length = [](std::string_view t) { return static_cast<int>(std::min<std::size_t>(t.size(), 80)); };
   const std::size_t equals = item.find('=');
   const std::string_view name = item.substr(0, equals);
+  if (name == mode) return apply_mode(o, equals == std::string_view::npos ? "" : item.substr(equals + 1));
   const key* const k = std::find_if(std::begin(keys), std::end(keys), [&](const key& c) { return c.name == name; });
   if (k == std::end(keys)) {
     std::fprintf(stderr, "heddle: HEDDLE_GC: unknown key \"%.*s\" (known:", length(name), name.data());
     for (const key& c : keys) std::fprintf(stderr, " %s", c.name.data());
-    std::fputs(")\n", stderr);
+    std::fprintf(stderr, " %s)\n", mode.data());
     return;
   }
   // A key alone is a switch.

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "heddle/detail/platform.hpp"
+#include "pace/generations.hpp"
 
 namespace heddle::gc::detail {
 
@@ -18,6 +19,9 @@ struct options;
 /// all threads that allocate must help, each marks for about half of its time. While the collector marks, as large a
 /// part of what is expected should be marked as of the runway has been allocated. A thread that allocates while less is
 /// helps.
+///
+/// With generations, young cycles lie between whole ones. What they find alive is not looked at until the next whole
+/// one: that uses up the room that there was after the last one.
 ///
 /// Source: the assists of Go's pacer before its control loop (proposal 44167 tells what that adds).
 class pacer {
@@ -58,9 +62,13 @@ class pacer {
   }
 
   /// The collector's: a cycle begins.
-  void begin_cycle() noexcept;
-  /// The collector's: the marks are final.
-  void end_marking() noexcept;
+  void begin_cycle(bool young) noexcept;
+  /// The collector's: the marks of the cycle that has begun are final. `generational`: the next one may be young.
+  void end_marking(bool generational) noexcept;
+  /// The collector's: whether the next cycle should be.
+  bool is_young_due() const noexcept { return next_is_young_; }
+  /// Bytes that have become old in young cycles.
+  std::size_t promoted_in_all() const noexcept { return promoted_in_all_.load(std::memory_order_relaxed); }
 
   std::size_t goal() const noexcept { return goal_.load(std::memory_order_relaxed); }
   std::size_t allocated_in_all() const noexcept {
@@ -70,7 +78,14 @@ class pacer {
  private:
   template <class T>
   using atomic = heddle::detail::atomic<T>;
-  std::size_t room_after(std::size_t live) const noexcept;
+  /// What a kind of cycle has taken.
+  struct costs {
+    std::size_t marked = 0;  ///< bytes
+    std::size_t took = 0;    ///< nanoseconds, by all threads that have marked them
+  };
+  std::size_t room_by_percent() const noexcept;
+  std::size_t within_limit(std::size_t room, std::size_t live) const noexcept;
+  std::size_t plan_next(std::size_t marked, bool generational) noexcept;
   std::size_t runway(std::size_t room) const noexcept;
 
   atomic<std::size_t> percent_{100};
@@ -87,6 +102,16 @@ class pacer {
   atomic<std::size_t> expected_{0};   // bytes to mark in this cycle
   atomic<std::size_t> began_at_{0};   // allocated_ when it began
   atomic<std::size_t> runway_{1};     // bytes
+  atomic<std::size_t> promoted_in_all_{0};
+
+  // --- of the collector's thread ---
+  costs last_whole_, last_young_;
+  std::size_t old_ = 0;       // bytes that the last whole cycle has found
+  std::size_t promoted_ = 0;  // bytes that young cycles have found since
+  std::size_t new_ = 0;       // bytes that were new when the cycle began; after it, those that were made meanwhile
+  bool is_young_ = false;     // the present cycle, or the last one
+  bool next_is_young_ = false;
+  generations generations_;
 };
 
 /// With what HEDDLE_GC says, when it is first asked for.

@@ -17,10 +17,18 @@
 // at the first test stores inside a function of the collector: no cycle ends or begins between what it tells of and the
 // store.
 //
+// Where cycles are young ones (HEDDLE_GC=mode=generational), a store also writes a byte for the piece of memory that
+// the slot lies in, its card: old objects are looked at again only where cards are written. The collector takes the
+// written cards, so that they are clean, and executes the heavy barrier before it looks at the slots. A thread that has
+// found its card written, and leaves it, has stored before the heavy barrier, and the collector sees the slot. One that
+// finds it clean writes it for the next cycle; and for this one, which looks at cards that are written meanwhile,
+// unless the second test finds the thread armed, and tells of the value.
+//
 // Source: the hybrid barrier of Go 1.8 (A. Clements, R. Hudson, proposal 17503).
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "heddle/detail/config.hpp"
@@ -35,6 +43,33 @@
 #endif
 
 namespace heddle::gc::detail {
+
+/// Not 0: something has been stored into that piece of memory since the collector looked at it.
+using card = heddle::detail::atomic<std::uint8_t>;
+inline constexpr std::uint8_t stored_into = 1;
+inline constexpr unsigned card_shift = 11;
+#if defined(HEDDLE_MODEL) && HEDDLE_MODEL
+inline constexpr std::size_t card_count = std::size_t{1} << 8;
+#else
+inline constexpr std::size_t card_count = std::size_t{1} << 24;  // 32 GiB of addresses until they repeat
+#endif
+constexpr std::size_t card_of(std::uintptr_t p) noexcept { return p >> card_shift & (card_count - 1); }
+
+}  // namespace heddle::gc::detail
+
+/// The cards; null: none has ever been needed. From when a thread is told to write them it is not null.
+extern "C" HEDDLE_EXPORT constinit std::atomic<heddle::gc::detail::card*> heddle_gc_cards;
+
+namespace heddle::gc::detail {
+
+/// Writes the card of a slot, unless it is written already: threads that store into the same objects do not take its
+/// line of the processor's cache from each other. relaxed, both: see above.
+inline void note_store(void** slot) noexcept {
+  card* const cards = heddle_gc_cards.load(std::memory_order_relaxed);
+  if (cards == nullptr || HEDDLE_PLANTED(gc_card_not_written)) return;
+  card& c = cards[card_of(reinterpret_cast<std::uintptr_t>(slot))];
+  if (c.load(std::memory_order_relaxed) == 0) c.store(stored_into, std::memory_order_relaxed);
+}
 
 /// Tells the collector of p, which may be null, a value that has been stored, if it scans stacks. Makes the calling
 /// thread known to it.
@@ -51,7 +86,9 @@ HEDDLE_EXPORT void store_root_told(void** slot, void* value) noexcept;
 /// address while the fiber moves to another thread.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL  // whose threads are all of one kernel thread
 bool armed() noexcept;
+bool armed_or_noting() noexcept;
 bool inserts() noexcept;
+bool inserts_or_noting() noexcept;
 #else
 inline bool armed() noexcept {
 #if defined(HEDDLE_GC_PLAIN_BARRIER)
@@ -62,6 +99,22 @@ inline bool armed() noexcept {
   asm volatile(
       "movq heddle_gc_words@gottpoff(%%rip), %1\n\t"
       "cmpb $0, %%fs:(%1)"
+      : "=@ccne"(is), "=&r"(at)
+      :
+      : "memory");
+  return is;
+#endif
+}
+/// The same, or the thread writes cards. The first two bytes.
+inline bool armed_or_noting() noexcept {
+#if defined(HEDDLE_GC_PLAIN_BARRIER)
+  return true;
+#else
+  bool is = false;
+  std::uintptr_t at = 0;
+  asm volatile(
+      "movq heddle_gc_words@gottpoff(%%rip), %1\n\t"
+      "cmpw $0, %%fs:(%1)"
       : "=@ccne"(is), "=&r"(at)
       :
       : "memory");
@@ -85,6 +138,22 @@ inline bool inserts() noexcept {
   return is;
 #endif
 }
+/// The same, or the thread writes cards. The second byte and the third.
+inline bool inserts_or_noting() noexcept {
+#if defined(HEDDLE_GC_PLAIN_BARRIER)
+  return true;
+#else
+  bool is = false;
+  std::uintptr_t at = 0;
+  asm volatile(
+      "movq heddle_gc_words@gottpoff(%%rip), %1\n\t"
+      "cmpw $0, %%fs:1(%1)"
+      : "=@ccne"(is), "=&r"(at)
+      :
+      : "memory");
+  return is;
+#endif
+}
 #endif
 
 /// Stores into a slot that has a value. release: so that an object's contents are seen with its address; acquire half
@@ -94,15 +163,19 @@ inline void store(void** slot, void* value) noexcept {
   if (armed()) [[unlikely]]
     return Told(slot, value);
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
-  if (armed() && !HEDDLE_PLANTED(gc_tests_before_only)) [[unlikely]]
-    shade(value);
+  if (armed_or_noting()) [[unlikely]] {
+    note_store(slot);
+    if (armed() && !HEDDLE_PLANTED(gc_tests_before_only)) shade(value);
+  }
 }
 /// Stores into a slot that has no value yet: it is not read. So it is enough to test once, afterwards: until then the
 /// value is on the thread's stack.
 inline void store_first(void** slot, void* value) noexcept {
   __atomic_store_n(slot, value, __ATOMIC_RELEASE);
-  if (value != nullptr && inserts()) [[unlikely]]
-    store_first_told(slot, value);
+  if (value != nullptr && inserts_or_noting()) [[unlikely]] {
+    note_store(slot);
+    if (inserts()) store_first_told(slot, value);
+  }
 }
 /// A slot's life ends. It keeps its bits.
 inline void forget(void** slot) noexcept {

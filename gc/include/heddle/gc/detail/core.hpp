@@ -30,6 +30,7 @@ struct type_description {
   std::uint32_t slot_count;         ///< precise: how many offsets
   const std::uint32_t* slots;       ///< precise: the offsets of words that hold an address or null, ascending, in bytes
   void (*destroy)(void*) noexcept;  ///< the destructor of one; null: trivial
+  bool has_plain = false;           ///< some words are perhaps no gc::ptr: nobody tells of their changes
 };
 
 /// The collector's name for a description; 0: it has not been asked yet.

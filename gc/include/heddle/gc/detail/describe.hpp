@@ -44,6 +44,7 @@ constexpr type_description described_by(const slots_in<T>& found) noexcept {
   d.how = found.everything ? scanning::conservative : found.count != 0 ? scanning::precise : scanning::none;
   d.slot_count = found.count;
   d.slots = found.offsets.data();
+  d.has_plain = found.plain || found.everything;
   if constexpr (needs_destructor<T>) d.destroy = &destroy<T>;
   return d;
 }

@@ -35,6 +35,7 @@ template <std::size_t Room>
 struct slot_list {
   std::uint32_t count = 0;
   bool everything = false;  ///< each aligned word is to be looked at
+  bool plain = false;       ///< some are no gc::ptr: their changes are not told of
   std::array<std::uint32_t, Room == 0 ? 1 : Room> offsets{};
 };
 template <class T>
@@ -45,11 +46,15 @@ class slot_writer {
  public:
   template <std::size_t Room>
   constexpr explicit slot_writer(slot_list<Room>& to) noexcept
-      : to_(to.offsets.data()), count_(to.count), everything_(to.everything), room_(Room) {}
+      : to_(to.offsets.data()), count_(to.count), everything_(to.everything), plain_(to.plain), room_(Room) {}
 
   constexpr void slot(std::size_t at) noexcept {
     if (count_ == room_ || at % sizeof(void*) != 0) return everything();
     to_[count_++] = static_cast<std::uint32_t>(at);
+  }
+  constexpr void plain_slot(std::size_t at) noexcept {
+    plain_ = true;
+    slot(at);
   }
   constexpr void everything() noexcept { everything_ = true; }
   constexpr bool is_over() const noexcept { return everything_; }
@@ -58,6 +63,7 @@ class slot_writer {
   std::uint32_t* to_;
   std::uint32_t& count_;
   bool& everything_;
+  bool& plain_;
   std::size_t room_;
 };
 
@@ -190,8 +196,10 @@ template <class T>
 constexpr void find_slots(slot_writer& w, std::size_t at) {
   using stored = stored_as<T>;
   if constexpr (plain<stored>) {
-  } else if constexpr (std::is_pointer_v<stored> || is_ptr<stored>) {
+  } else if constexpr (is_ptr<stored>) {
     w.slot(at);
+  } else if constexpr (std::is_pointer_v<stored>) {
+    w.plain_slot(at);
   } else if constexpr (std::is_bounded_array_v<stored>) {
     find_in_array<stored>(w, at);
   } else {

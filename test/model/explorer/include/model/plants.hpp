@@ -237,6 +237,9 @@ enum class plant : std::uint8_t {
   gc_weak_looks_not,           ///< a thread reads a weak cell while it is decided what dies
   gc_reaches_without_buffers,  ///< a look for leaks does not ask what threads have told of
   gc_decided_early,            ///< the last round is not protected from weak cells
+  gc_card_not_written,         ///< a store does not write the card of its slot
+  gc_cards_taken_late,         ///< a young cycle takes the written cards when threads are armed already
+  gc_whole_leaves_marks,       ///< a whole cycle takes what was old for marked
 
   // gc: those who wait for cycles, what is to run because objects have died
   gc_request_wakes_nobody,  ///< the collector's thread is not told of a request
