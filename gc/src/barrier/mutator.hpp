@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "heap/cache.hpp"
+#include "heddle/gc/detail/count_words.hpp"
 #include "roots/threads.hpp"
 
 namespace heddle::gc::detail {
@@ -31,13 +32,18 @@ inline constexpr std::uint8_t watched = 16;
 /// executes heavy_barrier(), and waits until it has seen `critical` low: from then on nothing is done that an older
 /// value of `armed` has allowed.
 struct mutator_state {
-  // The first three are read by code outside of the library, one by one and in pairs: see armed() in barrier.hpp.
+  // Code outside of the library uses them by their offsets, the first three one by one and in pairs: see armed() in
+  // barrier.hpp, and count_call in count_words.hpp.
   atomic<std::uint8_t> armed{armed_bits::unknown};
   /// Not 0: stores write cards. Set before the cycle that is the first to leave marks.
   atomic<std::uint8_t> notes{0};
   /// Not 0: `inserting`, `unknown` or `watched` is in `armed`, or is about to be.
   atomic<std::uint8_t> inserts{1};
   atomic<std::uint8_t> critical{0};
+  /// For counted pointers (detail/count_words.hpp): tells the thread's own objects from others. 0: it has none yet, or
+  /// is closed; what would be fast enters like all else then.
+  atomic<std::uint32_t> count_base{0};
+  count_shelf* shelves = nullptr;  ///< free blocks for counted objects; null if count_base has never been set
 
   /// Returns the bits to heed from here to leave().
   std::uint8_t enter() noexcept {
@@ -88,6 +94,8 @@ class told_addresses {
   std::array<const void*, places> last_{};
 };
 
+class count_ledger;
+
 struct mutator {
   mutator_state* state = nullptr;
   shade_buffer* shades = nullptr;  ///< made when it is needed
@@ -96,6 +104,9 @@ struct mutator {
   std::size_t taken = 0;                       ///< bytes allocated that the pacer does not know of yet
   heddle::detail::nanoseconds_t noted_at = 0;  ///< when the pacer was told last; 0: not yet
   thread_registration thread;                  ///< its stack is a root
+  std::uint32_t count_base = 0;                ///< state->count_base while it is open
+  count_ledger* ledger = nullptr;              ///< of counted objects; null: none yet
+  void (*end_counting)(mutator&) noexcept = nullptr;
   mutator* next = nullptr;
   mutator* previous = nullptr;
 };

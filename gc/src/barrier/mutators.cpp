@@ -139,6 +139,7 @@ void mutators::end(void* raw) noexcept {
   mutator& m = *static_cast<mutator*>(raw);
   {
     const critical_call inside;
+    if (m.end_counting != nullptr) m.end_counting(m);
     hand_over(m);
     m.blocks.flush();
   }
@@ -147,6 +148,8 @@ void mutators::end(void* raw) noexcept {
   this_mutator() = nullptr;
   words().armed.store(armed_bits::unknown, std::memory_order_relaxed);
   words().inserts.store(1, std::memory_order_relaxed);
+  words().count_base.store(0, std::memory_order_relaxed);
+  words().shelves = nullptr;
   if (m.shades != nullptr) recycle(*m.shades);
   m.blocks.end();
   delete &m;
@@ -154,10 +157,14 @@ void mutators::end(void* raw) noexcept {
 
 // --- the collector's side -------------------------------------------------------------------------------------------
 
+void mutators::shut(mutator& m, std::uint8_t armed) noexcept {
+  m.state->armed.store(armed | armed_bits::closed, std::memory_order_relaxed);
+  if (!HEDDLE_PLANTED(count_shut_keeps_base)) m.state->count_base.store(0, std::memory_order_relaxed);
+}
+
 void mutators::close(std::uint8_t next) noexcept {
   for (mutator* m = first_; m != nullptr; m = m->next) {
-    m->state->armed.store(m->state->armed.load(std::memory_order_relaxed) | armed_bits::closed,
-                          std::memory_order_relaxed);
+    shut(*m, m->state->armed.load(std::memory_order_relaxed));
     if ((next & armed_bits::inserting) != 0 && !HEDDLE_PLANTED(gc_inserts_late))
       m->state->inserts.store(1, std::memory_order_relaxed);
     m->state->notes.store(notes_, std::memory_order_relaxed);
@@ -177,7 +184,10 @@ void mutators::open(mutator& m, std::uint8_t armed) noexcept {
   // seq_cst and release: as below, in the wrong order.
   if (HEDDLE_PLANTED(gc_open_looks_early) && sleepers_.load(std::memory_order_seq_cst) == 0)
     return m.state->armed.store(armed, std::memory_order_release);
-  // release: so that the mutator sees what was done to its data; acquire half in mutator_state::enter().
+  // release, both: so that the mutator sees what was done to its data; acquire halves in mutator_state::enter() and
+  // detail/count_words.hpp.
+  m.state->count_base.store(m.count_base,
+                            HEDDLE_PLANTED(gc_opens_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   m.state->armed.store(armed, HEDDLE_PLANTED(gc_opens_relaxed) ? std::memory_order_relaxed : std::memory_order_release);
   m.state->inserts.store((armed & (armed_bits::inserting | armed_bits::watched)) != 0 ? 1 : 0,
                          std::memory_order_relaxed);
@@ -185,6 +195,14 @@ void mutators::open(mutator& m, std::uint8_t armed) noexcept {
   opened_.fetch_add(1, std::memory_order_seq_cst);
   if (sleepers_.load(std::memory_order_seq_cst) != 0 && !HEDDLE_PLANTED(gc_open_wakes_nobody))
     platform::futex_wake(opened_, ~0u >> 1);
+}
+
+void mutators::begin_counting(mutator& m, count_ledger& l, std::uint32_t base, count_shelf* shelves) noexcept {
+  const thread_lock hold(lock_);  // whoever closes a mutator holds it, too: this one is open
+  m.ledger = &l;
+  m.count_base = base;
+  m.state->shelves = shelves;
+  m.state->count_base.store(base, std::memory_order_relaxed);
 }
 
 mutator* mutators::find(const thread_registration& t) noexcept {
@@ -197,7 +215,7 @@ void mutators::keep_out(const thread_registration& t) noexcept {
   const thread_lock hold(lock_);
   mutator* const m = find(t);
   if (m == nullptr) return;  // it ends
-  m->state->armed.store(armed_ | armed_bits::closed, std::memory_order_relaxed);
+  shut(*m, armed_);
   // The store above before the load below, which finds the thread inside, or it finds itself closed when it enters.
   platform::heavy_barrier();
   await(*m);

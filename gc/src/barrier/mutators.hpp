@@ -52,6 +52,26 @@ class mutators {
   void keep_out(const thread_registration& t) noexcept;
   void let_in(const thread_registration& t) noexcept;
 
+  /// Keeps this one out while f() runs, if it is known still and not the caller's; else false. f takes locks of the heap
+  /// at most. The caller is in no function of the collector.
+  template <class F>
+  bool exclude(const mutator* which, F f) noexcept {
+    const heddle::detail::thread_lock hold(lock_);
+    mutator* m = first_;
+    while (m != nullptr && m != which) m = m->next;
+    if (m == nullptr) return false;
+    shut(*m, armed_);
+    // The stores above before the load below; light half in mutator_state::enter(), and in count_call.
+    heddle::detail::platform::heavy_barrier();
+    await(*m);
+    f();
+    open(*m, armed_);
+    return true;
+  }
+
+  /// The calling thread, whose mutator m is, counts with that ledger from now on. It is in no function of the collector.
+  void begin_counting(mutator& m, count_ledger& l, std::uint32_t base, count_shelf* shelves) noexcept;
+
   /// Has w called for each address that a thread stores by a gc::ptr from now on, when the thread is in no function of
   /// the collector: where, and by what code. Once; O(threads).
   using slot_watch = void (*)(void** slot, void* value, const void* code) noexcept;
@@ -87,7 +107,7 @@ class mutators {
   static bool hand_over(mutator& m) noexcept;
 
   // Around fork(), in this order: no thread is in a function of the collector, and none enters one.
-  void stop_all() noexcept;
+  void stop_all() noexcept;  // a search for cycles does that, too
   void go_on() noexcept;
   /// The same in a child, where only the calling thread is left: blocks in caches of others are free again.
   void forget_others() noexcept;
@@ -98,6 +118,7 @@ class mutators {
   static shade_buffer* take_queued() noexcept;
   static shade_buffer* take_listed() noexcept;
   static void drop_marked(shade_buffer& b) noexcept;
+  static void shut(mutator& m, std::uint8_t armed) noexcept;
   void close(std::uint8_t next) noexcept HEDDLE_REQUIRES(lock_);
   static void await(const mutator& m) noexcept;
   void open(mutator& m, std::uint8_t armed) noexcept;

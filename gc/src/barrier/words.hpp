@@ -13,10 +13,13 @@ mutator*& this_mutator() noexcept;
 }  // namespace heddle::gc::detail
 #else
 
-/// Read by code outside of the library, by these offsets: see armed() in barrier.hpp.
+/// Read by code outside of the library, by these offsets: see armed() in barrier.hpp, and count_call in count_words.hpp.
 static_assert(offsetof(heddle::gc::detail::mutator_state, armed) == 0 &&
               offsetof(heddle::gc::detail::mutator_state, notes) == 1 &&
-              offsetof(heddle::gc::detail::mutator_state, inserts) == 2);
+              offsetof(heddle::gc::detail::mutator_state, inserts) == 2 &&
+              offsetof(heddle::gc::detail::mutator_state, critical) == 3 &&
+              offsetof(heddle::gc::detail::mutator_state, count_base) == 4 &&
+              offsetof(heddle::gc::detail::mutator_state, shelves) == 8);
 extern "C" HEDDLE_EXPORT constinit thread_local heddle::gc::detail::mutator_state heddle_gc_words
     __attribute__((tls_model("initial-exec")));
 

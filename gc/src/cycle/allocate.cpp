@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "barrier/mutators.hpp"
+#include "cycle/begin_heap.hpp"
 #include "cycle/collector.hpp"
 #include "cycle/fork.hpp"
 #include "cycle/help.hpp"
@@ -112,7 +113,8 @@ bool over_limit() noexcept {
   }
 }
 
-/// Whether the heap can be used; it is made by the first call.
+}  // namespace
+
 bool begin_heap() noexcept {
   static const bool began = [] {
     if (!the_heap.begin(the_options().stress != 0 || the_options().check, the_options().stress != 0)) return false;
@@ -125,8 +127,6 @@ bool begin_heap() noexcept {
   }();
   return began;
 }
-
-}  // namespace
 
 [[gnu::noinline]] static void* allocate_first(type_handle& t) {
   if (!begin_heap()) throw std::bad_alloc();

@@ -5,7 +5,9 @@
 #include <pthread.h>
 
 #include "barrier/mutators.hpp"
+#include "count/ledger.hpp"
 #include "cycle/collector.hpp"
+#include "cycle/cycle_searcher.hpp"
 #include "cycle/finisher.hpp"
 #include "cycle/fork.hpp"
 #include "cycle/leaks.hpp"
@@ -36,10 +38,12 @@ void after_in_parent() noexcept {
 
 void after_in_child() noexcept {
   the_mutators.forget_others();
+  the_ledgers.after_fork_in_child();
   release_locks();
   the_collector.after_fork_in_child();
   the_finisher.after_fork_in_child();
   the_leaks().after_fork_in_child();
+  the_cycle_searcher.after_fork_in_child();
 }
 
 }  // namespace

@@ -165,4 +165,28 @@ kind_number kind_table::of_cells(walk how, std::size_t bytes, const char* name) 
   return add(k);
 }
 
+kind_number kind_table::add_counted(const type_description& d, std::uint8_t ending, std::size_t header,
+                                    std::size_t bytes, std::size_t pages, bool is_array) noexcept {
+  const thread_lock hold(lock_);
+  if (!begin()) return 0;
+  kind k{};
+  k.size = static_cast<std::uint32_t>(bytes);
+  k.capacity = static_cast<std::uint16_t>(bytes == 0 ? 1 : pages * page_size / bytes);
+  k.pages = static_cast<std::uint16_t>(pages);
+  k.reciprocal = bytes == 0 ? 0 : ((std::uint64_t{1} << 48) + bytes - 1) / bytes;
+  k.element = d.size;
+  k.slot_count = d.slot_count;
+  k.is_array = is_array;
+  k.klass = class_of(std::max<std::size_t>(bytes, 1));
+  if (bytes == 0) k.klass = class_count;
+  k.destroy = d.destroy;
+  k.how = walk::none;
+  k.has_plain = false;
+  k.counted = static_cast<std::uint8_t>(header | ending);
+  k.name = static_cast<const char*>(keep(d.name, std::strlen(d.name) + 1));
+  if (d.slot_count != 0) k.slots = static_cast<const std::uint32_t*>(keep(d.slots, d.slot_count * sizeof(*d.slots)));
+  if (k.name == nullptr || (d.slot_count != 0 && k.slots == nullptr)) return 0;
+  return add(k);
+}
+
 }  // namespace heddle::gc::detail

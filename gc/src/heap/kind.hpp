@@ -47,6 +47,9 @@ struct alignas(64) kind {
   walk how;
   bool is_array;
   bool has_plain;  ///< some words are perhaps no gc::ptr: nobody tells of their changes
+  /// Of counted objects (gc/src/count): the header's bytes and count_ending, else 0. The collector has no list of their
+  /// spans, and no allocated bits, so it does not see them; `slots` are counted pointers.
+  std::uint8_t counted;
   size_class klass;
   kind_number number;
   // --- for the end of objects, and for people --------------------------------------------------------------------
@@ -54,6 +57,8 @@ struct alignas(64) kind {
   const char* name;
 
   bool is_large() const noexcept { return size == 0; }
+  std::size_t count_header_bytes() const noexcept { return counted & ~std::size_t{7}; }  ///< before a counted object
+  std::uint8_t count_ending() const noexcept { return counted & 7; }
   /// Of types without addresses and without a destructor: no type's own.
   bool is_shared() const noexcept { return name == shared_name; }
   static constexpr char shared_name[] = "(without addresses)";
@@ -77,6 +82,11 @@ class kind_table {
   kind_number of_arrays(type_handle& element, std::size_t bytes) noexcept;
   /// Those of weak and ephemeron cells.
   kind_number of_cells(walk how, std::size_t bytes, const char* name) noexcept;
+
+  /// Of counted objects of a type, or of arrays of it: blocks of so many bytes, 0 for large ones, in spans of so many
+  /// pages; `header`: before the object. The name and the slots are copied.
+  kind_number add_counted(const type_description& d, std::uint8_t ending, std::size_t header, std::size_t bytes,
+                          std::size_t pages, bool is_array) noexcept;
 
   heddle::detail::thread_mutex& lock() noexcept { return lock_; }  // for fork
 

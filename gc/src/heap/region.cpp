@@ -14,6 +14,7 @@ namespace collected_pages = heddle::detail::collected_pages;
 constinit region_table the_regions;
 
 block region_table::find_large(region& r, std::size_t page, const kind& k) noexcept {
+  if (k.counted != 0) return {};  // it may be freed at any time, and its record with it
   const span& s = *r.spans[page];
   return {s.in, &k, s.first * region::words_per_page * 64, s.start};
 }
@@ -24,6 +25,23 @@ span* region_table::span_of(const void* p) const noexcept {
   // relaxed: find() has seen the region already.
   region* const r = table_[reinterpret_cast<std::uintptr_t>(p) >> region::shift].load(std::memory_order_relaxed);
   return r->spans[region::page_of(reinterpret_cast<std::uintptr_t>(p))];
+}
+
+char* region_table::counted_block_around(const void* p, const kind*& of) const noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(p);
+  if (const block b = find(at); b) {
+    of = b.of;
+    return of->counted != 0 ? b.start : nullptr;
+  }
+  // None, or large.
+  if (at - least_.load(std::memory_order_relaxed) >= extent_.load(std::memory_order_relaxed)) return nullptr;
+  // acquire: so that the region's tables are seen; release half in reach().
+  region* const r = table_[at >> region::shift].load(std::memory_order_acquire);
+  if (r == nullptr) return nullptr;
+  // acquire: so that the kind is seen; release half in add().
+  const std::uint32_t tag = r->tags[region::page_of(at)].load(std::memory_order_acquire);
+  of = &the_kinds[tag >> 8];
+  return tag != 0 && of->counted != 0 && of->is_large() ? r->spans[region::page_of(at)]->start : nullptr;
 }
 
 /// Makes the regions for the pages from `first` to `last`.

@@ -69,7 +69,8 @@ class region_table {
   constexpr region_table() noexcept = default;
 
   /// The block that p lies in; p may be anything. While spans are made or taken back meanwhile the answer for their
-  /// pages is either; the marker runs while none is taken back. O(1), under no lock.
+  /// pages is either; the marker runs while none is taken back, but those of counted objects. None for a large counted
+  /// object. O(1), under no lock.
   block find(std::uintptr_t p) const noexcept {
     // acquire: so that the extent is no older; release half in reach().
     if (p - least_.load(std::memory_order_acquire) >= extent_.load(std::memory_order_relaxed)) return {};
@@ -90,6 +91,9 @@ class region_table {
     return {r, &k, first * region::words_per_page * 64 + index,
             reinterpret_cast<char*>(p - offset + index * std::size_t{k.size})};
   }
+  /// Where the block begins that p lies in, if it is one for counted objects, whose kind `of` becomes; else null. p may be
+  /// anything, but nobody frees the block meanwhile.
+  char* counted_block_around(const void* p, const kind*& of) const noexcept;
   /// All that the heap has ever had lies in [first, first + second).
   std::pair<std::uintptr_t, std::uintptr_t> bounds() const noexcept {
     // acquire: so that the extent is no older, as in find(); release half in reach().
@@ -98,6 +102,12 @@ class region_table {
   }
   /// The span of the page that p lies in, or null.
   span* span_of(const void* p) const noexcept;
+  /// The same of a page that has a span, which the caller knows, and which nobody frees meanwhile.
+  span* span_on_page(const void* p) const noexcept {
+    const auto at = reinterpret_cast<std::uintptr_t>(p);
+    // relaxed: whoever gave the address to the caller has seen the region.
+    return table_[at >> region::shift].load(std::memory_order_relaxed)->spans[region::page_of(at)];
+  }
 
   /// Has the span's pages lead to it. False: no memory. `least` and such grow.
   bool add(span& s) noexcept;

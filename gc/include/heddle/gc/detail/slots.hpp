@@ -24,11 +24,16 @@ template <class T>
 class layout;
 template <class T>
 struct trace;
+template <class T>
+class counted;
 
 namespace detail {
 
 /// A type with more is scanned word by word: its list would be longer than it.
 inline constexpr std::size_t most_slots = 512;
+
+/// Which slots a walk through a type is for: those that the collector follows, or those of counted pointers.
+enum class wanted : std::uint8_t { traced, counted };
 
 /// The slots of one type.
 template <std::size_t Room>
@@ -36,6 +41,8 @@ struct slot_list {
   std::uint32_t count = 0;
   bool everything = false;  ///< each aligned word is to be looked at
   bool plain = false;       ///< some are no gc::ptr: their changes are not told of
+  bool hidden = false;      ///< there are members whose slots nobody tells of
+  bool other = false;       ///< there are slots of pointers of the kind that is not wanted
   std::array<std::uint32_t, Room == 0 ? 1 : Room> offsets{};
 };
 template <class T>
@@ -45,27 +52,65 @@ using slots_in = slot_list<std::min(sizeof(T) / sizeof(void*), most_slots)>;
 class slot_writer {
  public:
   template <std::size_t Room>
-  constexpr explicit slot_writer(slot_list<Room>& to) noexcept
-      : to_(to.offsets.data()), count_(to.count), everything_(to.everything), plain_(to.plain), room_(Room) {}
+  constexpr explicit slot_writer(slot_list<Room>& to, wanted which = wanted::traced) noexcept
+      : to_(to.offsets.data()),
+        count_(to.count),
+        everything_(to.everything),
+        plain_(to.plain),
+        hidden_(to.hidden),
+        other_(to.other),
+        room_(Room),
+        which_(which) {}
 
-  constexpr void slot(std::size_t at) noexcept {
-    if (count_ == room_ || at % sizeof(void*) != 0) return everything();
-    to_[count_++] = static_cast<std::uint32_t>(at);
+  /// A gc::ptr.
+  constexpr void traced_slot(std::size_t at) noexcept {
+    if (which_ == wanted::traced) return slot(at);
+    other_ = true;
   }
+  /// A plain pointer: the collector follows it, and it counts nothing.
   constexpr void plain_slot(std::size_t at) noexcept {
+    if (which_ != wanted::traced) return;
     plain_ = true;
     slot(at);
   }
-  constexpr void everything() noexcept { everything_ = true; }
+  /// A gc::counted.
+  constexpr void counted_slot(std::size_t at) noexcept {
+    if (which_ == wanted::counted) return slot(at);
+    other_ = true;
+    everything();  // for may_hold()
+  }
+  /// Members of which nothing is known.
+  constexpr void everything() noexcept {
+    hidden_ = true;
+    if (which_ == wanted::traced) everything_ = true;
+  }
   constexpr bool is_over() const noexcept { return everything_; }
 
  private:
+  constexpr void slot(std::size_t at) noexcept {
+    if (count_ != room_ && at % sizeof(void*) == 0) {
+      to_[count_++] = static_cast<std::uint32_t>(at);
+    } else {
+      everything();
+    }
+  }
+
   std::uint32_t* to_;
   std::uint32_t& count_;
   bool& everything_;
   bool& plain_;
+  bool& hidden_;
+  bool& other_;
   std::size_t room_;
+  wanted which_;
 };
+
+template <class T>
+inline constexpr bool is_counted = false;
+template <class T>
+inline constexpr bool is_counted<counted<T>> = true;
+template <class T>
+inline constexpr bool is_counted<const counted<T>> = true;
 
 template <class T>
 inline constexpr bool is_ptr = false;
@@ -196,10 +241,12 @@ template <class T>
 constexpr void find_slots(slot_writer& w, std::size_t at) {
   using stored = stored_as<T>;
   if constexpr (plain<stored>) {
-  } else if constexpr (is_ptr<stored>) {
-    w.slot(at);
   } else if constexpr (std::is_pointer_v<stored>) {
     w.plain_slot(at);
+  } else if constexpr (is_ptr<stored>) {
+    w.traced_slot(at);
+  } else if constexpr (is_counted<stored>) {
+    w.counted_slot(at);
   } else if constexpr (std::is_bounded_array_v<stored>) {
     find_in_array<stored>(w, at);
   } else {
@@ -207,10 +254,10 @@ constexpr void find_slots(slot_writer& w, std::size_t at) {
   }
 }
 
-template <class T>
+template <class T, wanted Which = wanted::traced>
 constexpr slots_in<T> slots_of() {
   slots_in<T> found;
-  slot_writer w(found);
+  slot_writer w(found, Which);
   find_slots<T>(w, 0);
   if (found.everything) found.count = 0;
   const auto end = found.offsets.begin() + found.count;
@@ -219,9 +266,9 @@ constexpr slots_in<T> slots_of() {
   return found;
 }
 /// Nobody's trace() has to be called.
-template <class T>
+template <class T, wanted Which = wanted::traced>
 concept found_by_compiler = requires {
-  typename std::integral_constant<std::uint32_t, slots_of<T>().count>;
+  typename std::integral_constant<std::uint32_t, slots_of<T, Which>().count>;
 };
 
 }  // namespace detail

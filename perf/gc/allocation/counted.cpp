@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "gc/memory/counted.hpp"
+
+#include "gc/allocation/allocation.hpp"
+
+int main(int argc, char** argv) { return perf::gc::allocation<perf::gc::heddle_counted_memory>(argc, argv); }

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "gc/memory/counted.hpp"
+
+#include "gc/binary_trees/binary_trees.hpp"
+
+int main(int argc, char** argv) { return perf::gc::binary_trees<perf::gc::heddle_counted_memory>(argc, argv); }

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSL-1.0
+//
+// Counted objects (gc/src/count): threads that own them, others that drop them, weak references, and searches for
+// cycles.
+#include <utility>
+
+#include "collected_threads.hpp"
+#include "heddle/gc/make_counted.hpp"
+#include "model/data.hpp"
+
+namespace {
+
+namespace hd = heddle::detail;
+using heddle::gc::collect_cycles;
+using heddle::gc::counted;
+using heddle::gc::counted_weak;
+using heddle::gc::make_counted;
+
+int alive = 0;  // changed and read by one thread at a time: the explorer runs one
+
+/// Whoever destroys it must see what all others have written.
+class item {
+ public:
+  item() { ++alive; }
+  ~item() {
+    written = written + 1;
+    is_whole = 0;
+    --alive;
+  }
+  void check() const { model::check(is_whole == 1, "an object is used that has been destroyed"); }
+  static void trace(heddle::gc::layout<item>& l) { l(&item::next, &item::other); }
+
+  counted<item> next, other;
+  model::data<int> written{0};
+
+ private:
+  int is_whole = 1;
+};
+
+/// All threads have ended but the caller's, which sees to what is left, and ends too.
+void expect_nothing_left() {
+  collect_cycles();
+  collect_cycles();  // what has died by the first look may have led elsewhere
+  collected::end_thread();
+  model::check(alive == 0, "an object is left");
+}
+
+/// The maker keeps one pointer, another thread gets one that the maker has counted and copies it.
+template <bool MakerWaits>
+void shared() {
+  alive = 0;
+  {
+    counted<item> mine = make_counted<item>();
+    collected::thread other([p = mine]() mutable {
+      counted<item> copy = p;
+      p = nullptr;
+      copy->check();
+      copy = nullptr;
+    });
+    if constexpr (MakerWaits) other.join();
+    mine->check();
+    mine = nullptr;
+    if constexpr (!MakerWaits) other.join();
+  }
+  expect_nothing_left();
+}
+
+/// Each writes in turn, by another pointer, before it drops it.
+void written_by_both() {
+  alive = 0;
+  {
+    hd::atomic<int> turn{0};
+    counted<item> mine = make_counted<item>();
+    collected::thread other([&turn, p = mine]() mutable {
+      counted<item> copy = p;
+      while (turn.load(std::memory_order_acquire) == 0) hd::platform::cpu_relax();
+      copy->written = copy->written + 1;
+      p = nullptr;
+      copy = nullptr;
+    });
+    mine->written = mine->written + 1;
+    turn.store(1, std::memory_order_release);
+    mine = nullptr;
+    other.join();
+  }
+  expect_nothing_left();
+}
+
+/// A thread copies from a pointer of its maker's, and both let go of it: the maker's last drop sees what the other did.
+void given_back() {
+  alive = 0;
+  {
+    hd::atomic<int> done{0};
+    counted<item> mine = make_counted<item>();
+    collected::thread other([&] {
+      counted<item> copy = mine;
+      copy->written = copy->written + 1;
+      copy = nullptr;
+      done.store(1, std::memory_order_relaxed);  // orders nothing
+    });
+    while (done.load(std::memory_order_relaxed) == 0) hd::platform::cpu_relax();
+    mine = nullptr;
+    other.join();
+  }
+  expect_nothing_left();
+}
+
+/// The maker ends while another thread drops what it has counted.
+void maker_ends() {
+  alive = 0;
+  {
+    counted<item> one, two;
+    hd::atomic<int> made{0};
+    collected::thread maker([&] {
+      one = make_counted<item>();
+      two = make_counted<item>();
+      made.store(1, std::memory_order_release);
+    });
+    while (made.load(std::memory_order_acquire) == 0) hd::platform::cpu_relax();
+    one = nullptr;
+    two->check();
+    two = nullptr;
+    maker.join();
+    model::check(alive == 0, "an object waits for a thread that has ended");
+  }
+  expect_nothing_left();
+}
+
+/// Others leave references to the maker while it makes more.
+void mail() {
+  alive = 0;
+  {
+    counted<item> one = make_counted<item>(), two = make_counted<item>();
+    collected::thread first([p = std::move(one)]() mutable { p = nullptr; });
+    collected::thread second([p = std::move(two)]() mutable { p = nullptr; });
+    for (int i = 0; i != 2; ++i) make_counted<item>();
+    first.join();
+    second.join();
+    make_counted<item>();
+    make_counted<item>();
+    model::check(alive == 0, "the maker has not seen what waits for it");
+  }
+  expect_nothing_left();
+}
+
+template <bool MakerDrops>
+void weak() {
+  alive = 0;
+  {
+    counted<item> mine = make_counted<item>();
+    collected::thread other([w = counted_weak<item>(mine)] {
+      const counted<item> p = w.lock();
+      if (p == nullptr) return;
+      p->check();
+      const counted<item> again = w.lock();
+      model::check(again == p, "a weak reference does not give what it has given");
+    });
+    collected::thread third([p = mine, drops = !MakerDrops]() mutable {
+      if (drops) p = nullptr;
+    });
+    mine->check();
+    mine = nullptr;
+    other.join();
+    third.join();
+  }
+  expect_nothing_left();
+}
+
+/// Two threads make the first weak references to an object at once.
+void weak_twice() {
+  alive = 0;
+  {
+    const counted<item> mine = make_counted<item>();
+    counted_weak<item> one, two;
+    collected::thread other([&, p = mine] { one = p; });
+    two = mine;
+    other.join();
+    model::check(one == two && one.lock() == mine, "two cells of one object");
+  }
+  expect_nothing_left();
+}
+
+/// A thread moves pointers about in a graph, and out of it, while another one searches.
+void searched() {
+  alive = 0;
+  {
+    counted<item> a = make_counted<item>();
+    a->next = make_counted<item>();
+    a->next->next = a;
+    collected::thread other([mine = a]() mutable {
+      counted<item> b = std::move(mine->next);  // is in no object now
+      b->other = std::move(mine);
+      counted<item> back = b->next;
+      back->next = std::move(b);
+      back->check();
+      back->next->check();
+    });
+    collect_cycles();
+    a->check();
+    a = nullptr;
+    collect_cycles();
+    other.join();
+  }
+  expect_nothing_left();
+}
+
+/// The last pointer from outside moves into its own object.
+void moved_in() {
+  alive = 0;
+  {
+    counted<item> a = make_counted<item>(), b = make_counted<item>();
+    item& into = *a;
+    into.next = std::move(a);
+    b->next = make_counted<item>();
+    item& inner = *b->next;
+    inner.next = std::move(b);
+  }
+  expect_nothing_left();
+}
+
+/// A weak reference to garbage is asked while it is found.
+void weak_to_garbage() {
+  alive = 0;
+  {
+    counted<item> a = make_counted<item>();
+    a->next = a;
+    collected::thread other([w = counted_weak<item>(a)] {
+      const counted<item> p = w.lock();
+      if (p == nullptr) return;
+      p->check();
+      p->next->check();
+    });
+    a = nullptr;
+    collect_cycles();
+    other.join();
+  }
+  expect_nothing_left();
+}
+
+template <class F>
+void right(F f, std::uint64_t executions = 3'000) {
+  model::expect_ok({.executions = executions}, f);
+}
+template <class F>
+void wrong(model::plant p, F f, std::uint64_t executions = 20'000) {
+  model::expect_bug({.executions = executions, .planted = p}, f);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(as_it_is)
+BOOST_AUTO_TEST_CASE(a_thread_and_the_maker) { right(shared<false>); }
+BOOST_AUTO_TEST_CASE(a_thread_and_then_the_maker) { right(shared<true>); }
+BOOST_AUTO_TEST_CASE(both_write) { right(written_by_both); }
+BOOST_AUTO_TEST_CASE(it_is_given_back) { right(given_back); }
+BOOST_AUTO_TEST_CASE(the_maker_ends) { right(maker_ends); }
+BOOST_AUTO_TEST_CASE(references_wait_for_the_maker) { right(mail); }
+BOOST_AUTO_TEST_CASE(weak_references) { right(weak<true>); }
+BOOST_AUTO_TEST_CASE(weak_references_of_others) { right(weak<false>); }
+BOOST_AUTO_TEST_CASE(first_weak_references) { right(weak_twice); }
+BOOST_AUTO_TEST_CASE(a_search) { right(searched); }
+BOOST_AUTO_TEST_CASE(a_cycle_closed_by_a_move) { right(moved_in); }
+BOOST_AUTO_TEST_CASE(weak_references_to_garbage) { right(weak_to_garbage); }
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(planted)
+BOOST_AUTO_TEST_CASE(moves_uncounted) { wrong(model::plant::count_moves_uncounted, searched); }
+BOOST_AUTO_TEST_CASE(moves_unnoted) { wrong(model::plant::count_moves_unnoted, moved_in); }
+BOOST_AUTO_TEST_CASE(shut_keeps_base) { wrong(model::plant::count_shut_keeps_base, searched); }
+BOOST_AUTO_TEST_CASE(merge_forgets) { wrong(model::plant::count_merge_forgets, shared<false>); }
+BOOST_AUTO_TEST_CASE(merges_late) { wrong(model::plant::count_merges_late, shared<false>); }
+BOOST_AUTO_TEST_CASE(queues_unsaid) { wrong(model::plant::count_queues_unsaid, mail); }
+BOOST_AUTO_TEST_CASE(mail_cleared_late) { wrong(model::plant::count_mail_cleared_late, mail); }
+BOOST_AUTO_TEST_CASE(vacant_unseen) { wrong(model::plant::count_vacant_unseen, maker_ends); }
+BOOST_AUTO_TEST_CASE(given_back_blind) { wrong(model::plant::count_given_back_blind, maker_ends); }
+BOOST_AUTO_TEST_CASE(drops_relaxed) { wrong(model::plant::count_drops_relaxed, written_by_both); }
+BOOST_AUTO_TEST_CASE(last_relaxed) { wrong(model::plant::count_last_relaxed, given_back); }
+BOOST_AUTO_TEST_CASE(locks_dead) { wrong(model::plant::count_locks_dead, weak<false>); }
+BOOST_AUTO_TEST_CASE(weak_unflagged) { wrong(model::plant::count_weak_unflagged, weak<true>); }
+BOOST_AUTO_TEST_CASE(condemned_locked) { wrong(model::plant::count_condemned_locked, weak_to_garbage); }
+BOOST_AUTO_TEST_SUITE_END()
