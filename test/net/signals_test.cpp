@@ -55,9 +55,15 @@ BOOST_AUTO_TEST_SUITE(signals_as_values)
 BOOST_AUTO_TEST_CASE(come_to_a_fiber_that_waits) {
   heddle::run([] {
     signals asked({SIGUSR1, SIGUSR2});
-    auto receiver = heddle::spawn([&] { return std::array{asked.receive(), asked.receive()}; });
+    std::atomic<int> taken{0};
+    auto receiver = heddle::spawn([&] {
+      const int first = asked.receive();
+      taken = 1;
+      return std::array{first, asked.receive()};
+    });
     heddle::this_fiber::sleep_for(2ms);  // it waits, as a rule
     ::kill(::getpid(), SIGUSR2);
+    while (taken == 0) heddle::this_fiber::sleep_for(1ms);  // of two that are there the smaller number comes first
     heddle::this_fiber::sleep_for(2ms);
     ::kill(::getpid(), SIGUSR1);
     BOOST_TEST((receiver.join() == std::array{SIGUSR2, SIGUSR1}));
