@@ -281,11 +281,12 @@ BOOST_AUTO_TEST_CASE(keep_what_an_object_gets_while_it_is_made) {
 
 /// Of such an object the cycle knows nothing but that it is new: it is made during one.
 BOOST_AUTO_TEST_CASE(keep_what_objects_get_that_are_made_meanwhile) {
-  for (int round = 0; round != 20; ++round) {
+  for (int round = 0; round != 5; ++round) {
     std::vector<gc::root<made_slowly>> all;
     auto collecting = std::thread([] { gc::collect_young(); });
     far_below([&] {
-      for (int i = 0; i != 200; ++i) all.emplace_back(gc::make<made_slowly>([] { heddle::this_fiber::yield(); }));
+      for (int i = 0; i != 200; ++i)
+        all.emplace_back(gc::make<made_slowly>([i] { i % 100 == 0 ? heddle::this_fiber::yield() : void(); }));
     });
     collecting.join();
     far_below([&] { all.emplace_back(gc::make<made_slowly>([] { gc::collect_young(); })); });
@@ -394,7 +395,7 @@ BOOST_AUTO_TEST_CASE(free_what_was_made_during_the_one_before) {
   std::thread making([&] {
     while (!over) make_witness(1);
   });
-  for (int i = 0; i != 30; ++i) gc::collect_young();
+  for (int i = 0; i != 10; ++i) gc::collect_young();
   over = true;
   making.join();
   for (int i = 0; i != 2; ++i) gc::collect_young();
@@ -474,7 +475,7 @@ BOOST_AUTO_TEST_CASE(come_and_go_while_threads_store) {
         far_below([&] { broken += is_whole_list(h->one) && is_whole_list(h->two) ? 0 : 1; });
       }
     });
-  for (int i = 0; i != 60; ++i) {
+  for (int i = 0; i != 24; ++i) {
     gc::set_generational(i % 3 != 2);
     i % 5 == 4 ? gc::collect() : gc::collect_young();
   }
