@@ -104,8 +104,8 @@ BOOST_AUTO_TEST_CASE(what_a_pointer_from_outside_keeps_stays) {
 
 BOOST_AUTO_TEST_CASE(a_living_ring_behind_a_dead_one_stays) {
   gc::counted<node> dead = ring(5), living = ring(5);
-  dead->right = living;       // leads there
-  living->right = ring(3);    // the living one leads on
+  dead->right = living;     // leads there
+  living->right = ring(3);  // the living one leads on
   living->right->right = living;
   dead = nullptr;
   BOOST_TEST(gc::collect_cycles() == 5u);

@@ -2,9 +2,13 @@
 //
 // Counted objects (gc/src/count): threads that own them, others that drop them, weak references, and searches for
 // cycles.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "collected_threads.hpp"
+#include "count/search.hpp"
 #include "heddle/gc/make_counted.hpp"
 #include "model/data.hpp"
 
@@ -37,6 +41,13 @@ class item {
   int is_whole = 1;
 };
 
+/// No thread in the background: those that count search.
+void begin() {
+  make_counted<item>();
+  heddle::gc::detail::the_search.set_background(nullptr);
+  alive = 0;
+}
+
 /// All threads have ended but the caller's, which sees to what is left, and ends too.
 void expect_nothing_left() {
   collect_cycles();
@@ -48,7 +59,7 @@ void expect_nothing_left() {
 /// The maker keeps one pointer, another thread gets one that the maker has counted and copies it.
 template <bool MakerWaits>
 void shared() {
-  alive = 0;
+  begin();
   {
     counted<item> mine = make_counted<item>();
     collected::thread other([p = mine]() mutable {
@@ -67,7 +78,7 @@ void shared() {
 
 /// Each writes in turn, by another pointer, before it drops it.
 void written_by_both() {
-  alive = 0;
+  begin();
   {
     hd::atomic<int> turn{0};
     counted<item> mine = make_counted<item>();
@@ -86,19 +97,19 @@ void written_by_both() {
   expect_nothing_left();
 }
 
-/// A thread copies from a pointer of its maker's, and both let go of it: the maker's last drop sees what the other did.
-void given_back() {
-  alive = 0;
+/// A thread copies a pointer of the maker's, and says so; then both let go, the maker of its only one.
+void given_up() {
+  begin();
   {
-    hd::atomic<int> done{0};
+    hd::atomic<int> copied{0};
     counted<item> mine = make_counted<item>();
     collected::thread other([&] {
       counted<item> copy = mine;
+      copied.store(1, std::memory_order_release);
       copy->written = copy->written + 1;
       copy = nullptr;
-      done.store(1, std::memory_order_relaxed);  // orders nothing
     });
-    while (done.load(std::memory_order_relaxed) == 0) hd::platform::cpu_relax();
+    while (copied.load(std::memory_order_acquire) == 0) hd::platform::cpu_relax();
     mine = nullptr;
     other.join();
   }
@@ -107,7 +118,7 @@ void given_back() {
 
 /// The maker ends while another thread drops what it has counted.
 void maker_ends() {
-  alive = 0;
+  begin();
   {
     counted<item> one, two;
     hd::atomic<int> made{0};
@@ -128,7 +139,7 @@ void maker_ends() {
 
 /// Others leave references to the maker while it makes more.
 void mail() {
-  alive = 0;
+  begin();
   {
     counted<item> one = make_counted<item>(), two = make_counted<item>();
     collected::thread first([p = std::move(one)]() mutable { p = nullptr; });
@@ -145,7 +156,7 @@ void mail() {
 
 template <bool MakerDrops>
 void weak() {
-  alive = 0;
+  begin();
   {
     counted<item> mine = make_counted<item>();
     collected::thread other([w = counted_weak<item>(mine)] {
@@ -168,7 +179,7 @@ void weak() {
 
 /// Two threads make the first weak references to an object at once.
 void weak_twice() {
-  alive = 0;
+  begin();
   {
     const counted<item> mine = make_counted<item>();
     counted_weak<item> one, two;
@@ -182,7 +193,7 @@ void weak_twice() {
 
 /// A thread moves pointers about in a graph, and out of it, while another one searches.
 void searched() {
-  alive = 0;
+  begin();
   {
     counted<item> a = make_counted<item>();
     a->next = make_counted<item>();
@@ -206,7 +217,7 @@ void searched() {
 
 /// The last pointer from outside moves into its own object.
 void moved_in() {
-  alive = 0;
+  begin();
   {
     counted<item> a = make_counted<item>(), b = make_counted<item>();
     item& into = *a;
@@ -220,7 +231,7 @@ void moved_in() {
 
 /// A weak reference to garbage is asked while it is found.
 void weak_to_garbage() {
-  alive = 0;
+  begin();
   {
     counted<item> a = make_counted<item>();
     a->next = a;
@@ -241,9 +252,19 @@ template <class F>
 void right(F f, std::uint64_t executions = 3'000) {
   model::expect_ok({.executions = executions}, f);
 }
+/// The bug is found. In a process of its own: ledgers outlive an execution, and are not whole after one that has
+/// failed.
 template <class F>
-void wrong(model::plant p, F f, std::uint64_t executions = 20'000) {
-  model::expect_bug({.executions = executions, .planted = p}, f);
+void wrong(model::plant p, F f, std::uint64_t executions = 400'000) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const model::result r = model::explore({.executions = executions, .planted = p}, f);
+    if (r.failed) BOOST_TEST_MESSAGE("found in " << r.executions << " executions: " << r.message);
+    ::_exit(r.failed ? 0 : 1);
+  }
+  int status = -1;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_CHECK_MESSAGE(status == 0, "the bug was not found");
 }
 
 }  // namespace
@@ -252,7 +273,7 @@ BOOST_AUTO_TEST_SUITE(as_it_is)
 BOOST_AUTO_TEST_CASE(a_thread_and_the_maker) { right(shared<false>); }
 BOOST_AUTO_TEST_CASE(a_thread_and_then_the_maker) { right(shared<true>); }
 BOOST_AUTO_TEST_CASE(both_write) { right(written_by_both); }
-BOOST_AUTO_TEST_CASE(it_is_given_back) { right(given_back); }
+BOOST_AUTO_TEST_CASE(it_is_given_back) { right(given_up); }
 BOOST_AUTO_TEST_CASE(the_maker_ends) { right(maker_ends); }
 BOOST_AUTO_TEST_CASE(references_wait_for_the_maker) { right(mail); }
 BOOST_AUTO_TEST_CASE(weak_references) { right(weak<true>); }
@@ -268,13 +289,12 @@ BOOST_AUTO_TEST_CASE(moves_uncounted) { wrong(model::plant::count_moves_uncounte
 BOOST_AUTO_TEST_CASE(moves_unnoted) { wrong(model::plant::count_moves_unnoted, moved_in); }
 BOOST_AUTO_TEST_CASE(shut_keeps_base) { wrong(model::plant::count_shut_keeps_base, searched); }
 BOOST_AUTO_TEST_CASE(merge_forgets) { wrong(model::plant::count_merge_forgets, shared<false>); }
-BOOST_AUTO_TEST_CASE(merges_late) { wrong(model::plant::count_merges_late, shared<false>); }
-BOOST_AUTO_TEST_CASE(queues_unsaid) { wrong(model::plant::count_queues_unsaid, mail); }
+BOOST_AUTO_TEST_CASE(queues_unsaid) { wrong(model::plant::count_queues_unsaid, shared<true>); }
 BOOST_AUTO_TEST_CASE(mail_cleared_late) { wrong(model::plant::count_mail_cleared_late, mail); }
 BOOST_AUTO_TEST_CASE(vacant_unseen) { wrong(model::plant::count_vacant_unseen, maker_ends); }
 BOOST_AUTO_TEST_CASE(given_back_blind) { wrong(model::plant::count_given_back_blind, maker_ends); }
 BOOST_AUTO_TEST_CASE(drops_relaxed) { wrong(model::plant::count_drops_relaxed, written_by_both); }
-BOOST_AUTO_TEST_CASE(last_relaxed) { wrong(model::plant::count_last_relaxed, given_back); }
+BOOST_AUTO_TEST_CASE(last_relaxed) { wrong(model::plant::count_last_relaxed, given_up); }
 BOOST_AUTO_TEST_CASE(locks_dead) { wrong(model::plant::count_locks_dead, weak<false>); }
 BOOST_AUTO_TEST_CASE(weak_unflagged) { wrong(model::plant::count_weak_unflagged, weak<true>); }
 BOOST_AUTO_TEST_CASE(condemned_locked) { wrong(model::plant::count_condemned_locked, weak_to_garbage); }

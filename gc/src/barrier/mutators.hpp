@@ -52,8 +52,8 @@ class mutators {
   void keep_out(const thread_registration& t) noexcept;
   void let_in(const thread_registration& t) noexcept;
 
-  /// Keeps this one out while f() runs, if it is known still and not the caller's; else false. f takes locks of the heap
-  /// at most. The caller is in no function of the collector.
+  /// Keeps this one out while f() runs, if it is known still and not the caller's; else false. f takes locks of the
+  /// heap at most. The caller is in no function of the collector.
   template <class F>
   bool exclude(const mutator* which, F f) noexcept {
     const heddle::detail::thread_lock hold(lock_);
@@ -69,7 +69,8 @@ class mutators {
     return true;
   }
 
-  /// The calling thread, whose mutator m is, counts with that ledger from now on. It is in no function of the collector.
+  /// The calling thread, whose mutator m is, counts with that ledger from now on. It is in no function of the
+  /// collector.
   void begin_counting(mutator& m, count_ledger& l, std::uint32_t base, count_shelf* shelves) noexcept;
 
   /// Has w called for each address that a thread stores by a gc::ptr from now on, when the thread is in no function of

@@ -14,7 +14,8 @@ namespace heddle::gc::detail {
 class count_ledger;
 
 /// 1. It belongs to one ledger, or it is large and to nobody. Only the thread that acts for the ledger changes it.
-/// 2. A block is in use, or free: in `free`, on the shelf's list, in a `returned` list, or beyond `fresh`. The header of
+/// 2. A block is in use, or free: in `free`, on the shelf's list, in a `returned` list, or beyond `fresh`. The header
+/// of
 ///    a free block is zero.
 /// 3. `used` counts the blocks that are in neither `free` nor beyond `fresh`.
 struct count_span : span {

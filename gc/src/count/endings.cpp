@@ -13,7 +13,8 @@ namespace heddle::gc::detail {
 
 namespace platform = heddle::detail::platform;
 
-// --- counts -----------------------------------------------------------------------------------------------------------
+// --- counts
+// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -35,18 +36,16 @@ void note(count_header& h, count_ledger& here, ended& e) noexcept {
 void end_ownership(count_header& h, std::uint32_t w, count_ledger& here, ended& e) noexcept {
   // Before the count below: a thread that sees `merged` there finds nobody's name here. Afterwards the object may be
   // gone.
-  const std::uint32_t mine = local_bits::merged | (w & local_bits::noted);
-  if (!HEDDLE_PLANTED(count_merges_late)) h.local.store(mine, std::memory_order_relaxed);
+  h.local.store(local_bits::merged | (w & local_bits::noted), std::memory_order_relaxed);
   std::uint32_t old = h.shared.load(std::memory_order_relaxed);
   std::uint32_t next = 0;
   const bool is_noted = (w & local_bits::noted) != 0;
   do {
     next = old | shared_bits::merged;
     if (!is_noted && shared_bits::count(old) != 0) next |= shared_bits::noted;
-    // release: so that what we have written to the object stays before its end, which somebody else may see to; acquire:
-    // so that what others have written is seen if we do.
+    // release: so that what we have written to the object stays before its end, which somebody else may see to;
+    // acquire: so that what others have written is seen if we do.
   } while (!h.shared.compare_exchange_weak(old, next, std::memory_order_acq_rel, std::memory_order_relaxed));
-  if (HEDDLE_PLANTED(count_merges_late)) h.local.store(mine, std::memory_order_relaxed);
   if (shared_bits::count(next) == 0) return end_references(h, here, e);
   if (!is_noted && (old & shared_bits::noted) == 0) note(h, here, e);
 }
@@ -133,7 +132,8 @@ void drop_inside(count_header& h, count_ledger& here, ended& e) noexcept {
   }
 }
 
-// --- the ends of objects ----------------------------------------------------------------------------------------------
+// --- the ends of objects
+// ----------------------------------------------------------------------------------------------
 
 std::size_t& length_of(count_header& h, const count_span& s) noexcept {
   char* const block = object_of(&h) - s.of->count_header_bytes();
@@ -214,7 +214,7 @@ count_header* destroy_inside(ended& e) noexcept {
       h->shared.store(shared_bits::dead, std::memory_order_relaxed);
       return h;
     }
-    if (s->used <= 1) page = 0;  // it may be gone
+    if (s->holder != &here || s->used <= 1) page = 0;  // the span may be gone afterwards
     here.put(object_of(h), *s, e);
   }
   return nullptr;
@@ -240,7 +240,8 @@ void end_frame(ending_frame& f) noexcept {
     if (f.in == &ledger_here()) return unlink(*f.in, &f);
   }
   // The fiber has moved to another thread meanwhile.
-  the_ledgers.act(*f.in, [](count_ledger& l, void* frame) { unlink(l, static_cast<ending_frame*>(frame)); }, &f);
+  the_ledgers.act(
+      *f.in, [](count_ledger& l, void* frame) { unlink(l, static_cast<ending_frame*>(frame)); }, &f);
 }
 
 /// Calls the destructor, which may do anything, and frees the memory.
@@ -285,7 +286,8 @@ void destroy_all(ended& e) noexcept {
   }
 }
 
-// --- for the public headers -------------------------------------------------------------------------------------------
+// --- for the public headers
+// -------------------------------------------------------------------------------------------
 
 void begin_here() noexcept {
   if (this_mutator() == nullptr || this_mutator()->ledger == nullptr) [[unlikely]]

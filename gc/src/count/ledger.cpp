@@ -17,7 +17,8 @@ namespace collected_pages = heddle::detail::collected_pages;
 
 constinit ledgers the_ledgers;
 
-// --- lists ------------------------------------------------------------------------------------------------------------
+// --- lists
+// ------------------------------------------------------------------------------------------------------------
 
 bool header_list::reserve(std::size_t n) noexcept {
   if (n <= room_) return true;
@@ -74,7 +75,8 @@ count_header* dead_list::pop() noexcept {
   return h;
 }
 
-// --- memory -----------------------------------------------------------------------------------------------------------
+// --- memory
+// -----------------------------------------------------------------------------------------------------------
 
 bool count_ledger::begin() noexcept {
   shelves_ = static_cast<count_shelf*>(collected_pages::make_tables(most_kinds * sizeof(count_shelf)));
@@ -163,7 +165,8 @@ void count_ledger::put_elsewhere(void* object, count_span& s, ended& e) noexcept
   if ((now >> shift) % enough_returned == 0) e.to_settle = &to;
 }
 
-// --- what others leave ------------------------------------------------------------------------------------------------
+// --- what others leave
+// ------------------------------------------------------------------------------------------------
 
 bool count_ledger::hand_over(count_header& h) noexcept {
   std::size_t waiting = 0;
@@ -218,12 +221,13 @@ void count_ledger::merge(count_header& h, ended& e) noexcept {
 }
 
 void count_ledger::note(count_header& h) noexcept {
-  // There is room for most_candidates. One beyond that, for which there is no memory, is forgotten: if it is the only one
-  // that leads to a cycle, the cycle stays.
+  // There is room for most_candidates. One beyond that, for which there is no memory, is forgotten: if it is the only
+  // one that leads to a cycle, the cycle stays.
   static_cast<void>(candidates.push(&h));
 }
 
-// --- all ledgers ------------------------------------------------------------------------------------------------------
+// --- all ledgers
+// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -243,7 +247,8 @@ count_ledger* ledgers::make() noexcept {
   if (!l->begin()) end_without_memory("count for another thread");
   table_[made_] = l;
   l->next = all_.load(std::memory_order_relaxed);
-  all_.store(l, std::memory_order_release);  // release: so that the ledger is seen as it was made; acquire in for_each()
+  all_.store(l,
+             std::memory_order_release);  // release: so that the ledger is seen as it was made; acquire in for_each()
   return l;
 }
 
@@ -267,22 +272,26 @@ void ledgers::begin_counting() noexcept {
 
 /// The thread m ends.
 void ledgers::end_counting(mutator& m) noexcept {
-  count_ledger& l = *m.ledger;
-  ended e;
-  the_ledgers.settle(l, e);
-  destroy_all(e);
-  {
-    const critical_call inside;
-    m.count_base = 0;
-    m.ledger = nullptr;
-    m.state->count_base.store(0, std::memory_order_relaxed);
-    m.state->shelves = nullptr;
-    the_ledgers.give_back(l);
+  for (;;) {
+    count_ledger& l = *m.ledger;
+    ended e;
+    the_ledgers.settle(l, e);
+    destroy_all(e);
+    {
+      const critical_call inside;
+      m.count_base = 0;
+      m.ledger = nullptr;
+      m.state->count_base.store(0, std::memory_order_relaxed);
+      m.state->shelves = nullptr;
+      the_ledgers.give_back(l);
+    }
+    // Somebody may have left something in between, for a thread that is not there any more. To destroy it takes a
+    // ledger again.
+    if (!l.has_mail() || HEDDLE_PLANTED(count_given_back_blind)) return;
+    the_ledgers.begin_counting();
+    the_ledgers.settle(l, e);
+    destroy_all(e);
   }
-  // Somebody may have left something in between, for a thread that is not there any more.
-  if (!l.has_mail() || HEDDLE_PLANTED(count_given_back_blind)) return;
-  the_ledgers.settle(l, e);
-  destroy_all(e);
 }
 
 bool ledgers::take_vacant(count_ledger& l) noexcept {

@@ -46,8 +46,8 @@ class dead_list {
   count_header* first_ = nullptr;
 };
 
-/// What has come of references that have ended: objects that are dead, and what is to be done outside of all functions of
-/// the collector.
+/// What has come of references that have ended: objects that are dead, and what is to be done outside of all functions
+/// of the collector.
 struct ended {
   dead_list dead;
   count_ledger* to_settle = nullptr;  ///< too much waits for it
@@ -138,8 +138,8 @@ class count_ledger {
   count_shelf* shelves_ = nullptr;
   heddle::detail::thread_mutex mail_lock_{heddle::detail::lock_rank::lists};
   header_list handed_over_ HEDDLE_GUARDED_BY(mail_lock_);
-  header_list settling_;            // those that the ledger is at
-  atomic<std::uint32_t> mail_{0};   // something has been handed over, or given back
+  header_list settling_;                // those that the ledger is at
+  atomic<std::uint32_t> mail_{0};       // something has been handed over, or given back
   atomic<std::uintptr_t> returned_{0};  // blocks that others have freed, linked; how many in the upper 16 bits
 };
 
@@ -155,8 +155,8 @@ class ledgers {
   count_ledger& of(std::uint32_t local) const noexcept {
     return *table_[(local & local_bits::owner) >> local_bits::owner_shift];
   }
-  /// Calls f for l, whoever has it, while nobody else acts for it. The caller is in no function of the collector. f takes
-  /// locks of the heap at most.
+  /// Calls f for l, whoever has it, while nobody else acts for it. The caller is in no function of the collector. f
+  /// takes locks of the heap at most.
   using function = void (*)(count_ledger&, void* argument);
   void act(count_ledger& l, function f, void* argument) noexcept;
   /// Sees to what others have left for l, in the same way. The caller calls destroy_all().

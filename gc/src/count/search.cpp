@@ -118,7 +118,8 @@ void search::destroy(header_list& found) noexcept {
   found.clear();
 }
 
-// --- in the background ------------------------------------------------------------------------------------------------
+// --- in the background
+// ------------------------------------------------------------------------------------------------
 
 void search::heed_candidates() noexcept {
   begin_here();

@@ -4,9 +4,9 @@
 //
 // Each object that has lost a reference and lives is a candidate: if a cycle has become garbage, the last reference
 // from outside was such a loss. Or it was moved into the cycle: then no count has fallen, so an object is a candidate,
-// too, when a pointer to it moves into another one. A search begins at the candidates, goes through all that they lead to, and subtracts
-// from each object's count the pointers that it has met. What is left is pointers from outside: those objects live, and
-// so does all that they lead to. The rest is garbage.
+// too, when a pointer to it moves into another one. A search begins at the candidates, goes through all that they lead
+// to, and subtracts from each object's count the pointers that it has met. What is left is pointers from outside: those
+// objects live, and so does all that they lead to. The rest is garbage.
 //
 // All threads are kept out of counting meanwhile, so counts and pointers stay as they are. A thread may be between two
 // such calls: then its reference is counted, but in no object, so it counts as one from outside. That errs on the safe
@@ -25,9 +25,9 @@ namespace heddle::gc::detail {
 
 struct search_figures {
   std::uint64_t searches = 0;
-  std::uint64_t visited = 0;    ///< objects gone through
-  std::uint64_t found = 0;      ///< objects that were garbage
-  std::uint64_t forgotten = 0;  ///< candidates given up because there was no memory
+  std::uint64_t visited = 0;                  ///< objects gone through
+  std::uint64_t found = 0;                    ///< objects that were garbage
+  std::uint64_t forgotten = 0;                ///< candidates given up because there was no memory
   heddle::detail::nanoseconds_t longest = 0;  ///< that threads were kept out
 };
 
@@ -70,7 +70,7 @@ class search {
   atomic<bool> due_{false};
   heddle::detail::thread_mutex lock_{heddle::detail::lock_rank::lists};
   header_list found_ HEDDLE_GUARDED_BY(lock_);  // condemned, not destroyed yet
-  search_figures figures_;                       // while all threads are stopped
+  search_figures figures_;                      // while all threads are stopped
 };
 
 extern constinit search the_search;

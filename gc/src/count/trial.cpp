@@ -94,7 +94,8 @@ bool trial::decide() noexcept {
   std::uint32_t waiting = 0;
   for (std::size_t i = 0; i != count_; ++i) {
     if (nodes_[i].outside < 0) {
-      std::fprintf(stderr, "heddle: the counted object at %p (%s) has %d references, and more pointers to it are in objects\n",
+      std::fprintf(stderr,
+                   "heddle: the counted object at %p (%s) has %d references, and more pointers to it are in objects\n",
                    static_cast<void*>(object_of(nodes_[i].object)), span_around(nodes_[i].object).of->name,
                    nodes_[i].references);
       std::abort();

@@ -94,7 +94,8 @@ count_header* weak_table::lock(weak_count_cell& c) noexcept {
   return h;
 }
 
-// --- for the public headers -------------------------------------------------------------------------------------------
+// --- for the public headers
+// -------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -21,7 +21,8 @@ struct weak_count_cell {
 };
 
 /// 1. A cell is in the table from the first weak reference to its object until that dies.
-/// 2. Whoever finds an object in a cell under the lock may look at its header until the lock is free: the object's death
+/// 2. Whoever finds an object in a cell under the lock may look at its header until the lock is free: the object's
+/// death
 ///    takes the same lock before anything of it is gone.
 class weak_table {
  public:

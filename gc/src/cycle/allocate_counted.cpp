@@ -169,8 +169,8 @@ count_memory make_elements(count_handle& element, std::size_t n) {
   begin_counted_heap();
   begin_here();
   const bool counts = d.slot_count != 0 || d.destroy != nullptr;  // then the length stands at the block's end
-  const std::size_t bytes =
-      header_bytes(d) + std::max(rounded(n * d.size, alignof(std::size_t)), sizeof(void*)) + (counts ? sizeof(std::size_t) : 0);
+  const std::size_t bytes = header_bytes(d) + std::max(rounded(n * d.size, alignof(std::size_t)), sizeof(void*)) +
+                            (counts ? sizeof(std::size_t) : 0);
   const count_memory m = make(kind_of_arrays(element, bytes), bytes);
   count_header* const h = static_cast<count_header*>(m.at) - 1;
   if (counts) length_of(*h, span_around(h)) = n;

@@ -91,8 +91,8 @@ class region_table {
     return {r, &k, first * region::words_per_page * 64 + index,
             reinterpret_cast<char*>(p - offset + index * std::size_t{k.size})};
   }
-  /// Where the block begins that p lies in, if it is one for counted objects, whose kind `of` becomes; else null. p may be
-  /// anything, but nobody frees the block meanwhile.
+  /// Where the block begins that p lies in, if it is one for counted objects, whose kind `of` becomes; else null. p may
+  /// be anything, but nobody frees the block meanwhile.
   char* counted_block_around(const void* p, const kind*& of) const noexcept;
   /// All that the heap has ever had lies in [first, first + second).
   std::pair<std::uintptr_t, std::uintptr_t> bounds() const noexcept {

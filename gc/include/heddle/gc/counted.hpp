@@ -57,8 +57,8 @@ struct count_access {
 ///
 /// The thread that has made an object counts it without locked instructions; others use the count that they share. A
 /// fiber that has moved to another thread counts as that thread. A reference which another thread drops, and which the
-/// maker has counted, waits for the maker: until it makes or destroys a counted object, ends, or 64 such wait. Then they
-/// are seen to from outside. Until then the object lives.
+/// maker has counted, waits for the maker: until it makes or destroys a counted object, ends, or 64 such wait. Then
+/// they are seen to from outside. Until then the object lives.
 ///
 /// Unlike std::shared_ptr it has the size of a pointer, costs 8 bytes an object, and frees cycles: an object that only
 /// objects of its own cycle point to is found when enough candidates have come together, or by collect_cycles(). That
@@ -70,8 +70,8 @@ struct count_access {
 /// the compiler refuses it where it sees the members. gc::root and gc::weak are allowed in counted objects.
 ///
 /// T may be incomplete, const, void, or an array of unknown bounds. No two threads may use one pointer at the same time
-/// unless all only read it; different pointers to one object may be used at any time. There are 67,108,863 references at
-/// most to one object that threads share; beyond that the process ends.
+/// unless all only read it; different pointers to one object may be used at any time. There are 67,108,863 references
+/// at most to one object that threads share; beyond that the process ends.
 ///
 /// O(1) for all functions but the end of the last reference, which is O(objects that die). Destructors run where the
 /// last reference ends, and those of one chain one after the other; in the time of a destructor all that has died waits
@@ -92,10 +92,12 @@ class counted {
   /// object; else the process ends.
   template <class U>
   requires(!std::is_same_v<T, U> && std::is_convertible_v<typename counted<U>::element_type*, element_type*>)
-      counted(const counted<U>& other) noexcept : counted(copied{converted(other.word(), other.get())}) {}
+      counted(const counted<U>& other)
+  noexcept : counted(copied{converted(other.word(), other.get())}) {}
   template <class U>
   requires(!std::is_same_v<T, U> && std::is_convertible_v<typename counted<U>::element_type*, element_type*>)
-      counted(counted<U>&& other) noexcept : slot_(0) {
+      counted(counted<U>&& other)
+  noexcept : slot_(0) {
     const counted<U> taken(std::move(other));
     slot_.store(converted(taken.word(), taken.get()), std::memory_order_relaxed);
     detail::count_access::release(const_cast<counted<U>&>(taken));
@@ -235,9 +237,9 @@ counted<T> const_pointer_cast(const counted<U>& p) noexcept {
 }
 
 /// Destroys the cycles of counted objects that are garbage now, and the objects whose last reference waits for the
-/// thread that has made them. Returns how many objects were found in cycles. Their destructors have run when it returns,
-/// but for those that a search in the background has found before. Counted objects that such an object points to die as
-/// well, if nothing else points to them; they are not in the number.
+/// thread that has made them. Returns how many objects were found in cycles. Their destructors have run when it
+/// returns, but for those that a search in the background has found before. Counted objects that such an object points
+/// to die as well, if nothing else points to them; they are not in the number.
 ///
 /// A search keeps all threads from counting, for about 0.1 us for each object that candidates lead to. Without memory
 /// for it nothing is found. O(objects that candidates lead to). From fibers and plain threads, and from destructors.

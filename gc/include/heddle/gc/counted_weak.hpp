@@ -29,8 +29,8 @@ HEDDLE_EXPORT bool has_died(const weak_count_cell& c) noexcept;
 /// share a small cell, made with the first one. An object that a search for cycles has found dead gives null from then
 /// on, before its destructor runs.
 ///
-/// As with gc::counted, no two threads may use one counted_weak at a time unless all only read. Different ones may refer
-/// to one object. O(1), under a lock that others of the same object share. From fibers and plain threads.
+/// As with gc::counted, no two threads may use one counted_weak at a time unless all only read. Different ones may
+/// refer to one object. O(1), under a lock that others of the same object share. From fibers and plain threads.
 template <class T>
 class counted_weak {
  public:
@@ -41,8 +41,7 @@ class counted_weak {
   constexpr counted_weak(std::nullptr_t) noexcept {}
   /// Throws std::bad_alloc.
   template <class U>
-  requires(std::is_convertible_v<typename counted<U>::element_type*, element_type*>)
-      counted_weak(const counted<U>& p) {
+  requires(std::is_convertible_v<typename counted<U>::element_type*, element_type*>) counted_weak(const counted<U>& p) {
     const counted<T> as_mine = p;
     word_ = detail::count_access::word(as_mine);
     if (word_ != 0) cell_ = detail::cell_of(*detail::header_in(word_));
@@ -52,8 +51,7 @@ class counted_weak {
       counted_weak(const counted_weak<U>& other)
       : counted_weak(other.lock()) {}
   counted_weak(const counted_weak&) noexcept = default;
-  counted_weak(counted_weak&& other) noexcept
-      : cell_(std::move(other.cell_)), word_(std::exchange(other.word_, 0)) {}
+  counted_weak(counted_weak&& other) noexcept : cell_(std::move(other.cell_)), word_(std::exchange(other.word_, 0)) {}
   counted_weak& operator=(const counted_weak&) noexcept = default;
   counted_weak& operator=(counted_weak&& other) noexcept {
     if (this != &other) counted_weak(std::move(other)).swap(*this);

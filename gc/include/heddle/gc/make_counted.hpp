@@ -109,7 +109,8 @@ class finished {
 ///
 /// Else as make_counted(); what moving F throws, too.
 template <class T, class F, class... Args>
-requires(!std::is_array_v<T> && std::is_invocable_v<F&, T&>) counted<T> make_counted_finished(F finish, Args&&... args) {
+requires(!std::is_array_v<T> && std::is_invocable_v<F&, T&>) counted<T> make_counted_finished(F finish,
+                                                                                              Args&&... args) {
   auto whole = make_counted<detail::finished<T, F>>(std::move(finish), std::forward<Args>(args)...);
   return counted<T>(whole, &whole->value());
 }

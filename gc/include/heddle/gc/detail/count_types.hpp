@@ -91,9 +91,10 @@ constexpr count_description count_described_by(const slots_in<T>& found) noexcep
 template <class T>
 struct constant_count_description {
   static constexpr slots_in<T> found = slots_of<T, wanted::counted>();
-  static_assert(!found.other,
-                "a gc::counted object has a gc::ptr as a member: the collector does not look into counted objects, so "
-                "what it points to would die. Keep it by gc::root, and make no cycle through both: that would be a leak");
+  static_assert(
+      !found.other,
+      "a gc::counted object has a gc::ptr as a member: the collector does not look into counted objects, so "
+      "what it points to would die. Keep it by gc::root, and make no cycle through both: that would be a leak");
   static constexpr count_description description = count_described_by<T>(found);
   static inline constinit count_handle handle{&description};
 };

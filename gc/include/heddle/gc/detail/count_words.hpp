@@ -82,7 +82,8 @@ struct count_shelf {
   std::size_t empty = 0;                 ///< how many of those have no block in use
 };
 
-// --- what is not fast -------------------------------------------------------------------------------------------------
+// --- what is not fast
+// -------------------------------------------------------------------------------------------------
 
 /// One more reference; the caller has one.
 HEDDLE_EXPORT void add_slowly(count_header& h) noexcept;
@@ -96,15 +97,16 @@ HEDDLE_EXPORT void move_over_slowly(count_slot& to, count_slot& from) noexcept;
 HEDDLE_EXPORT void replace_slowly(count_slot& to, std::uintptr_t word) noexcept;
 HEDDLE_EXPORT void exchange_slowly(count_slot& a, count_slot& b) noexcept;
 
-// --- the thread's own words -------------------------------------------------------------------------------------------
+// --- the thread's own words
+// -------------------------------------------------------------------------------------------
 
 /// The thread's words while it changes a count. Nothing in such a call may suspend the fiber or call code of the
 /// program.
 ///
 /// The thread-local variable heddle_gc_words (gc/src/barrier/words.hpp) has the byte `critical` at 3; at 4 the thread's
 /// *base*, the local word of an object of its own that has been noted and has one reference, or 0 while the thread is
-/// kept out or not known; and at 8 its shelves. They are read in assembly, so that no compiler keeps their address while
-/// the fiber moves to another thread.
+/// kept out or not known; and at 8 its shelves. They are read in assembly, so that no compiler keeps their address
+/// while the fiber moves to another thread.
 #if defined(HEDDLE_GC_PLAIN_BARRIER) || (defined(HEDDLE_MODEL) && HEDDLE_MODEL)
 // ThreadSanitizer does not see into assembly; threads of the explorer are all of one kernel thread.
 HEDDLE_EXPORT void begin_count() noexcept;
@@ -154,7 +156,8 @@ class count_call {
 };
 #endif
 
-// --- what is fast -----------------------------------------------------------------------------------------------------
+// --- what is fast
+// -----------------------------------------------------------------------------------------------------
 
 /// Inside: one more reference to an object of the thread's. False: it is another's, or the count is full, or the thread
 /// is kept out.
@@ -206,10 +209,10 @@ inline void move(count_slot& to, count_slot& from) noexcept {
   move_slowly(to, from);
 }
 
-/// Whether a reference that moves there may close a cycle which nothing else points to, and no count falls by that: then
-/// the object is noted. Not if it has been noted, nor if the place is on the stack. (Above a fiber's stack are 64 bytes
-/// of its record, and above a thread's there is more, so no word of the heap is as near as this.) Nor where a place's
-/// life begins: that is in no object which anything points to.
+/// Whether a reference that moves there may close a cycle which nothing else points to, and no count falls by that:
+/// then the object is noted. Not if it has been noted, nor if the place is on the stack. (Above a fiber's stack are 64
+/// bytes of its record, and above a thread's there is more, so no word of the heap is as near as this.) Nor where a
+/// place's life begins: that is in no object which anything points to.
 inline bool may_close_cycle(const count_slot& place, std::uintptr_t word) noexcept {
   if (word == 0 || (header_in(word)->local.load(std::memory_order_relaxed) & local_bits::noted) != 0) return false;
   std::uintptr_t stack = 0;

@@ -242,20 +242,19 @@ enum class plant : std::uint8_t {
   gc_whole_leaves_marks,       ///< a whole cycle takes what was old for marked
 
   // gc: counted objects
-  count_moves_uncounted,   ///< a pointer moves while a search keeps the thread out
-  count_moves_unnoted,     ///< a pointer that moves into an object makes no candidate
-  count_shut_keeps_base,   ///< a thread that is kept out goes on with what is fast
-  count_merge_forgets,     ///< the owner's count is not added when the object is merged
-  count_merges_late,       ///< the local word loses its owner after the shared one says so
-  count_queues_unsaid,     ///< the owner is not told that a reference waits
-  count_mail_cleared_late, ///< what was left while the owner saw to its mail is not told of
-  count_vacant_unseen,     ///< a reference that waits for a thread which has ended is left to it
-  count_given_back_blind,  ///< a thread that ends does not look once more at what waits
-  count_drops_relaxed,     ///< what was written to an object need not come before its end
-  count_last_relaxed,      ///< the owner's last drop does not see what others have written
-  count_locks_dead,        ///< a weak reference gets an object that has no references
-  count_weak_unflagged,    ///< an object does not know that it has weak references
-  count_condemned_locked,  ///< a weak reference gets an object that a search has found dead
+  count_moves_uncounted,    ///< a pointer moves while a search keeps the thread out
+  count_moves_unnoted,      ///< a pointer that moves into an object makes no candidate
+  count_shut_keeps_base,    ///< a thread that is kept out goes on with what is fast
+  count_merge_forgets,      ///< the owner's count is not added when the object is merged
+  count_queues_unsaid,      ///< the owner is not told that a reference waits
+  count_mail_cleared_late,  ///< what was left while the owner saw to its mail is not told of
+  count_vacant_unseen,      ///< a reference that waits for a thread which has ended is left to it
+  count_given_back_blind,   ///< a thread that ends does not look once more at what waits
+  count_drops_relaxed,      ///< what was written to an object need not come before its end
+  count_last_relaxed,       ///< the owner's last drop does not see what others have written
+  count_locks_dead,         ///< a weak reference gets an object that has no references
+  count_weak_unflagged,     ///< an object does not know that it has weak references
+  count_condemned_locked,   ///< a weak reference gets an object that a search has found dead
 
   // gc: those who wait for cycles, what is to run because objects have died
   gc_request_wakes_nobody,  ///< the collector's thread is not told of a request
