@@ -4,14 +4,15 @@ import dataclasses
 
 from catalog import OURS, Problem
 
+GENERATIONAL, OUR_COUNTED = "heddle_generational", "heddle_counted"
 MANUAL = ("heddle_malloc", "jemalloc", "glibc")  # malloc and free by hand
 SHARED = "shared_ptr"
 COUNTED = (SHARED, "intrusive_ptr")  # counts, on the malloc that is preloaded
 GO = "go"
 JAVA = ("java", "java_shenandoah", "java_zgc")
-CONTENDERS = (OURS, *MANUAL, *COUNTED, "boehm", "boehm_generational", GO, *JAVA)
+CONTENDERS = (OURS, GENERATIONAL, OUR_COUNTED, *MANUAL, *COUNTED, "boehm", "boehm_generational", GO, *JAVA)
 NOT_IN_JAVA = tuple(c for c in CONTENDERS if c not in JAVA)
-COLLECTORS = (OURS, "boehm", "boehm_generational", GO, *JAVA)
+COLLECTORS = (OURS, GENERATIONAL, "boehm", "boehm_generational", GO, *JAVA)
 NOT_QUICK = ("intrusive_ptr", "boehm_generational", *JAVA[1:])
 
 QUANTILES = {"p50": "50 %", "p90": "90 %", "p99": "99 %", "p999": "99.9 %", "p9999": "99.99 %", "worst": "worst"}
@@ -58,6 +59,9 @@ PROBLEMS = [
     problem("allocation", "an object, all included, ns",
             {f"object_{size}_ns": f"{size} B" for size in (16, 32, 64)},
             {"quick": Work(["--objects", "5000000"]), "usual": Work([]), "full": Work(["--objects", "50000000"])}),
+    problem("copy_drop", "a pointer copied and dropped, ns", {
+        "owner_ns": "by the maker's thread", "other_ns": "by another thread"}, always(), "most",
+            (OUR_COUNTED, *COUNTED)),
     problem("ring", "200,000 messages of 1 KiB; one is added, the oldest goes",
             {"wall_ms": "time, ms", **waits("push", "a message")},
             {"quick": Work(["--messages", "500000"]), "usual": Work([]), "full": Work(["--messages", "5000000"])}),
@@ -81,7 +85,7 @@ PROBLEMS = [
     problem("parked", "a full collection beside a million parked fibers that hold an object each", {
         "bytes": "memory of each, bytes", "fiber_ns": "the collection, ns a fiber",
         **waits("beat", "heartbeat late")},
-            {"quick": Work(["--fibers", "100000"], 1), "usual": Work([], 3), "full": Work([], 5)}, "most", (OURS, GO)),
+            {"quick": Work(["--fibers", "100000"], 1), "usual": Work([], 3), "full": Work([], 5)}, "most", (OURS, GENERATIONAL, GO)),
 ]
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from catalog import OURS
-from gc_catalog import MANUAL
+from gc_catalog import GENERATIONAL, MANUAL, OUR_COUNTED, SHARED
 from tables import number
 
 
@@ -38,6 +38,16 @@ MARKS = [
     Mark("gc/pointer_store", "idle_ns", "store of an address, idle, ns", "", 1.3),
     Mark("gc/pointer_store", "marking_ns", "store of an address, while collected, ns", "", 2.5),
     Mark("gc/parked", "beat_worst_ns", "a million parked fibers, heartbeat, worst, ns", "", 100_000),
+    Mark("gc/copy_drop", "owner_ns", "a copy dropped by the owner, ns", "", 1.5, contender=OUR_COUNTED),
+    Mark("gc/copy_drop", "other_ns", "a copy dropped by another thread, ns", SHARED, 1, contender=OUR_COUNTED),
+    Mark("gc/binary_trees_18", "wall_ms", "binary-trees 18, time, ms", SHARED, 0.6, contender=OUR_COUNTED),
+    Mark("gc/binary_trees_18", "memory_mib", "binary-trees 18, peak memory, MiB", SHARED, 0.6, contender=OUR_COUNTED),
+    Mark("gc/binary_trees_18", "cpu_s", "binary-trees 18, user+sys, s", OURS, 0.7, contender=GENERATIONAL),
+    Mark("gc/lru_cache", "cpu_s", "LRU cache, user+sys, s", OURS, 0.7, contender=GENERATIONAL),
+    Mark("gc/live", "kops", "954 MiB live, thousand operations a second", OURS, 1.25, least=True,
+         contender=GENERATIONAL),
+    Mark("gc/live", "operation_p9999_ns", "954 MiB live, p99.99 of operations, ns", OURS, 1, contender=GENERATIONAL),
+    Mark("gc/pointer_store", "idle_ns", "store of an address, idle, ns", "", 1.5, contender=GENERATIONAL),
 ]
 
 

@@ -4,7 +4,8 @@ import plots
 from catalog import OURS
 from gc_catalog import CONTENDERS, QUANTILES
 
-COLOURS = {**plots.COLOURS, "heddle_malloc": "#a6dba0", "shared_ptr": "#b2a1c7", "intrusive_ptr": "#7b6aa0", "boehm": "#c0504d",
+COLOURS = {**plots.COLOURS, "heddle_generational": "#006837", "heddle_counted": "#78c679",
+           "heddle_malloc": "#a6dba0", "shared_ptr": "#b2a1c7", "intrusive_ptr": "#7b6aa0", "boehm": "#c0504d",
            "boehm_generational": "#e0a09e", "java": "#8c6d31", "java_shenandoah": "#bd9e39", "java_zgc": "#e7cb94"}
 DISTRIBUTIONS = [("gc/ring", "push"), ("gc/live", "operation"), ("gc/live", "beat"), ("gc/parked", "beat")]
 

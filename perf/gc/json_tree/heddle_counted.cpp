@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "gc/memory/counted.hpp"
+#include "gc/memory/heddle_counted.hpp"
 
 #include "gc/json_tree/json_tree.hpp"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "gc/memory/counted.hpp"
+#include "gc/memory/heddle_counted.hpp"
 
 #include "gc/lru_cache/lru_cache.hpp"
 
