@@ -287,15 +287,13 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(planted)
 BOOST_AUTO_TEST_CASE(moves_uncounted) { wrong(model::plant::count_moves_uncounted, searched); }
 BOOST_AUTO_TEST_CASE(moves_unnoted) { wrong(model::plant::count_moves_unnoted, moved_in); }
-BOOST_AUTO_TEST_CASE(shut_keeps_base) { wrong(model::plant::count_shut_keeps_base, searched); }
 BOOST_AUTO_TEST_CASE(merge_forgets) { wrong(model::plant::count_merge_forgets, shared<false>); }
-BOOST_AUTO_TEST_CASE(queues_unsaid) { wrong(model::plant::count_queues_unsaid, shared<true>); }
+BOOST_AUTO_TEST_CASE(queues_unsaid) { wrong(model::plant::count_queues_unsaid, maker_ends); }
 BOOST_AUTO_TEST_CASE(mail_cleared_late) { wrong(model::plant::count_mail_cleared_late, mail); }
 BOOST_AUTO_TEST_CASE(vacant_unseen) { wrong(model::plant::count_vacant_unseen, maker_ends); }
 BOOST_AUTO_TEST_CASE(given_back_blind) { wrong(model::plant::count_given_back_blind, maker_ends); }
-BOOST_AUTO_TEST_CASE(drops_relaxed) { wrong(model::plant::count_drops_relaxed, written_by_both); }
+BOOST_AUTO_TEST_CASE(drops_relaxed) { wrong(model::plant::count_drops_relaxed, given_up); }
 BOOST_AUTO_TEST_CASE(last_relaxed) { wrong(model::plant::count_last_relaxed, given_up); }
-BOOST_AUTO_TEST_CASE(locks_dead) { wrong(model::plant::count_locks_dead, weak<false>); }
-BOOST_AUTO_TEST_CASE(weak_unflagged) { wrong(model::plant::count_weak_unflagged, weak<true>); }
+BOOST_AUTO_TEST_CASE(weak_unflagged) { wrong(model::plant::count_weak_unflagged, weak_to_garbage); }
 BOOST_AUTO_TEST_CASE(condemned_locked) { wrong(model::plant::count_condemned_locked, weak_to_garbage); }
 BOOST_AUTO_TEST_SUITE_END()
