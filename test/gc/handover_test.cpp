@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(ended_fibers_keep_nothing) {
         static_cast<void>(go_on.receive());
         expect(mine != nullptr);
       }));
-    heddle::this_fiber::sleep_for(20ms);
+    while (counted::alive != many) heddle::this_fiber::sleep_for(1ms);
     gc::collect();
     gc::collect();
     expect(counted::alive == many);

@@ -355,14 +355,15 @@ void ledgers::settle(count_ledger& l, ended& e) noexcept {
 void ledgers::after_fork_in_child() noexcept {
   const thread_lock hold(lock_);
   vacant_ = nullptr;
-  for_each([this](count_ledger& l) {
-    const mutator* const m = l.holder.load(std::memory_order_relaxed);
-    if (m != nullptr && m == this_mutator()) return;
-    l.holder.store(nullptr, std::memory_order_relaxed);
-    l.frames = nullptr;  // of fibers that are not there
-    l.next_vacant = vacant_;
-    vacant_ = &l;
-  });
+  // relaxed: the child has one thread.
+  for (count_ledger* l = all_.load(std::memory_order_relaxed); l != nullptr; l = l->next) {
+    const mutator* const m = l->holder.load(std::memory_order_relaxed);
+    if (m != nullptr && m == this_mutator()) continue;
+    l->holder.store(nullptr, std::memory_order_relaxed);
+    l->frames = nullptr;  // of fibers that are not there
+    l->next_vacant = vacant_;
+    vacant_ = l;
+  }
 }
 
 }  // namespace heddle::gc::detail
