@@ -129,7 +129,7 @@ bool set_up_process() noexcept {
   // acquire: so that the key is seen; release half below.
   int state = setup_state.load(std::memory_order_acquire);
   if (state != not_begun) return state == done;
-  // Once; false while another thread is at it. What it calls may allocate. acquire: as above.
+  // Once; false while another thread is at it. Its calls may allocate. acquire: as above.
   if (!setup_state.compare_exchange_strong(state, in_progress, std::memory_order_acquire, std::memory_order_acquire))
     return state == done;
   // Forks first: they are heeded even if there is no key to be had.

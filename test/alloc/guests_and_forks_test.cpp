@@ -94,7 +94,7 @@ BOOST_AUTO_TEST_CASE(a_lock_that_another_thread_held) {
   BOOST_TEST(nobody_has_a_cache());
 }
 
-/// What a guest does is complete in the child.
+/// The work of a guest is complete in the child.
 BOOST_AUTO_TEST_CASE(a_guest_at_work) {
   std::atomic<bool> works{false}, done{false}, waited{false};
   std::thread guest([&] {

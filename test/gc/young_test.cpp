@@ -61,7 +61,7 @@ gc::weak<witness> made_and_forgotten() {
   return w;
 }
 
-/// What one young cycle leaves of a young object that `put` has stored into an old one.
+/// The state in which one young cycle leaves a young object that `put` has stored into an old one.
 template <class Old, class Put>
 bool is_kept_by(gc::root<Old>& old, Put put) {
   gc::weak<witness> w;

@@ -37,7 +37,7 @@ void begin(bool generational) {
   sweep_all();
 }
 
-/// What the next execution finds is as it was: no card is written, and no mark stays.
+/// The next execution finds all as it was: no card is written, and no mark stays.
 void end() {
   end_thread();
   gd::the_collector.set_generational(false);
@@ -111,7 +111,7 @@ void put_first_into_old() {
   s = {};
 }
 
-/// What one thread has made the other one moves from an old object to another.
+/// The other thread moves an object that one thread has made from an old object to another.
 void move_between_old() {
   stack& s = mine();
   s.objects[0] = gd::load(&globals[0]);

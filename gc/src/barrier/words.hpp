@@ -13,7 +13,8 @@ mutator*& this_mutator() noexcept;
 }  // namespace heddle::gc::detail
 #else
 
-/// Read by code outside of the library, by these offsets: see armed() in barrier.hpp, and count_call in count_words.hpp.
+/// Read by code outside of the library, by these offsets: see armed() in barrier.hpp, and count_call in
+/// count_words.hpp.
 static_assert(offsetof(heddle::gc::detail::mutator_state, armed) == 0 &&
               offsetof(heddle::gc::detail::mutator_state, notes) == 1 &&
               offsetof(heddle::gc::detail::mutator_state, inserts) == 2 &&

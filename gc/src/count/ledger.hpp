@@ -46,7 +46,7 @@ class dead_list {
   count_header* first_ = nullptr;
 };
 
-/// What has come of references that have ended: objects that are dead, and what is to be done outside of all functions
+/// The results of references that have ended: objects that are dead, and what is to be done outside of all functions
 /// of the collector.
 struct ended {
   dead_list dead;

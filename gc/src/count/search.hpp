@@ -5,7 +5,7 @@
 // Each object that has lost a reference and lives is a candidate: if a cycle has become garbage, the last reference
 // from outside was such a loss. Or it was moved into the cycle: then no count has fallen, so an object is a candidate,
 // too, when a pointer to it moves into another one. A search begins at the candidates, goes through all that they lead
-// to, and subtracts from each object's count the pointers that it has met. What is left is pointers from outside: those
+// to, and subtracts from each object's count the pointers that it has met. The rest is pointers from outside: those
 // objects live, and so does all that they lead to. The rest is garbage.
 //
 // All threads are kept out of counting meanwhile, so counts and pointers stay as they are. A thread may be between two

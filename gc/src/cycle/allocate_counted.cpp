@@ -110,7 +110,7 @@ void* try_to_make(const kind& k, std::size_t bytes, std::uint32_t& base) noexcep
   return object_of(h);
 }
 
-/// What other threads have left for this one has its turn when it needs memory.
+/// A thread that needs memory sees to its mail, which other threads have left.
 void look_at_mail() noexcept {
   if (!ledger_here().has_mail()) return;
   ended e;

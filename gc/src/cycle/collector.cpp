@@ -251,7 +251,7 @@ void collector::check(const cycle_figures& c) noexcept {
   std::abort();
 }
 
-/// What old objects have got since the last cycle is marked.
+/// Marks the young objects whose addresses old objects have got since the last cycle.
 void collector::look_at_old() noexcept {
   if (HEDDLE_PLANTED(gc_cards_taken_late)) take_cards();
   const nanoseconds_t begin = platform::now();

@@ -175,7 +175,7 @@ span* heap::take(const kind& k) noexcept {
       const bool is_swept = s != nullptr;
       if (!is_swept) s = c.unswept.pop();
       if (s != nullptr) s->in_cache = true;
-      // A young cycle may have left it out. What is taken of it from now on is of this cycle.
+      // A young cycle may have left it out. Blocks taken of it from now on are of this cycle.
       if (is_swept) s->swept = c.epoch;
       if (is_swept) return s;
     }

@@ -23,8 +23,8 @@ struct missed_mark {
 };
 
 /// Looks at the objects of one page in `one_in`, chosen by `seed`; 1: at all. Returns the first fault. `young`: after a
-/// young cycle an old object that is dead still counts as marked. What its plain pointers lead to may be gone, because
-/// what has kept that is dead, too. So types that have some are left out.
+/// young cycle an old object that is dead still counts as marked. The objects its plain pointers name may be gone,
+/// because what has kept that is dead, too. So types that have some are left out.
 missed_mark check_marks(std::size_t one_in, std::uint64_t seed, bool young) noexcept;
 /// Says it on stderr.
 void report_missed(const missed_mark& m) noexcept;

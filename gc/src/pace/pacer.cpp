@@ -96,7 +96,7 @@ void pacer::end_marking(bool generational) noexcept {
   }
   const std::size_t live = old_ + promoted_ + during;
   std::size_t room = plan_next(marked, generational);
-  // What was made during the cycle is new in the next one.
+  // Objects made during the cycle are new in the next one.
   if (generational) room = std::max(room > during ? room - during : 0, room / 4);
   room = within_limit(room, live);
   new_ = during;

@@ -20,8 +20,8 @@ struct options;
 /// part of what is expected should be marked as of the runway has been allocated. A thread that allocates while less is
 /// helps.
 ///
-/// With generations, young cycles lie between whole ones. What they find alive is not looked at until the next whole
-/// one: that uses up the room that there was after the last one.
+/// With generations, young cycles lie between whole ones. Objects that they find alive are not looked at until the next
+/// whole one: that uses up the room that there was after the last one.
 ///
 /// Source: the assists of Go's pacer before its control loop (proposal 44167 tells what that adds).
 class pacer {
@@ -78,7 +78,7 @@ class pacer {
  private:
   template <class T>
   using atomic = heddle::detail::atomic<T>;
-  /// What a kind of cycle has taken.
+  /// The time and the bytes of one kind of cycle.
   struct costs {
     std::size_t marked = 0;  ///< bytes
     std::size_t took = 0;    ///< nanoseconds, by all threads that have marked them

@@ -27,9 +27,9 @@ HEDDLE_EXPORT void collect();
 
 /// With set_generational(true), or HEDDLE_GC=mode=generational: collects by a young cycle that begins after the call.
 /// Objects that were made since the last cycle and that nothing points to any more have been found dead when it
-/// returns, as collect() says. What has lived through a cycle is old: it stays until a whole cycle, and what it points
-/// to stays with it. Without generations, and if somebody asks for a whole cycle at the same time, the cycle is a whole
-/// one; so may be the first that is asked for. No young cycle looks for fibers that wait for ever.
+/// returns, as collect() says. An object that has lived through a cycle is old: it stays until a whole cycle, and what
+/// it points to stays with it. Without generations, and if somebody asks for a whole cycle at the same time, the cycle
+/// is a whole one; so may be the first that is asked for. No young cycle looks for fibers that wait for ever.
 ///
 /// Blocks the calling fiber or thread; others run on. O(stacks and other roots + what is new and alive + pieces of old
 /// objects that have been stored into + pages of the heap). May be called where collect() may.

@@ -26,7 +26,7 @@ namespace detail {
 HEDDLE_EXPORT bool is_alias(const count_header& h, const volatile void* p) noexcept;
 HEDDLE_EXPORT long references_to(const count_header& h) noexcept;
 
-/// What functions of this module may do with a counted.
+/// The access that functions of this module have to a counted.
 struct count_access {
   template <class T>
   static std::uintptr_t word(const counted<T>& p) noexcept {
@@ -62,9 +62,9 @@ struct count_access {
 ///
 /// Unlike std::shared_ptr it has the size of a pointer, costs 8 bytes an object, and frees cycles: an object that only
 /// objects of its own cycle point to is found when enough candidates have come together, or by collect_cycles(). That
-/// needs to know where objects have their pointers: see gc::layout. What hides them (private members without trace(),
-/// std containers, std::optional) is counted right all the same, but cycles through it are leaks. Long chains are
-/// destroyed one object after the other, without recursion.
+/// needs to know where objects have their pointers: see gc::layout. Types that hide them (private members without
+/// trace(), std containers, std::optional) is counted right all the same, but cycles through it are leaks. Long chains
+/// are destroyed one object after the other, without recursion.
 ///
 /// Where it may be: anywhere. But a counted object has no gc::ptr as a member, and a collected object no gc::counted:
 /// the compiler refuses it where it sees the members. gc::root and gc::weak are allowed in counted objects.

@@ -9,7 +9,7 @@ namespace heddle::gc {
 
 namespace detail {
 
-/// What weak references to one object share: a counted object.
+/// A cell that all weak references to one object share: a counted object.
 struct weak_count_cell;
 /// The cell of an object that the caller has a reference to; the result has a reference to the cell. Throws
 /// std::bad_alloc.

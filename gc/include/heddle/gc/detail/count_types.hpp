@@ -12,7 +12,7 @@
 
 namespace heddle::gc::detail {
 
-/// What happens to a dead object, or to each element of a dead array.
+/// The end of a dead object, or of each element of a dead array.
 enum class count_ending : std::uint8_t {
   slots,    ///< its counted pointers are dropped; there is nothing else to do
   members,  ///< its counted pointers are dropped, then its destructor runs, which has none left
