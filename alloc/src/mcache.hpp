@@ -218,7 +218,7 @@ class mcache_pool {
   /// The same, but f may change the caches: where no other thread is at work, or f only waits for that.
   template <class F>
   void for_each_mutable(F f) noexcept {
-    // acquire: a thread that is still at work may make a cache; release half in take().
+    // acquire: so that a cache which a thread makes meanwhile is seen as it was made; release half in take().
     for (mcache* c = all_.load(std::memory_order_acquire); c != nullptr; c = c->next_made) f(*c);
   }
   /// How many caches there are, and how many of them are in the pool.

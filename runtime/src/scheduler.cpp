@@ -332,7 +332,7 @@ void scheduler::add_timer_from_thread(timer& t) noexcept {
     const thread_lock hold(lock_);
     untimed = earliest_timer() < timekeeper_deadline_;
   }
-  // Who runs looks at the timers before it sleeps.
+  // A machine that runs looks at the timers before it sleeps.
   if (untimed && idle_processors() != 0) wake_one();
 }
 

@@ -147,7 +147,7 @@ constexpr unsigned most_inside = 256;
 
 /// Whether the reference that ends is the last one, and the owner's, and nobody else has ever had one, or no longer.
 [[gnu::always_inline]] inline bool ends_alone(const count_header& h, std::uint32_t base) noexcept {
-  // acquire: as in drop_mine().
+  // acquire: so that what others have written is seen; release halves in their drops.
   return ((h.local.load(std::memory_order_relaxed) ^ base) & ~local_bits::noted) == 0 &&
          (h.shared.load(std::memory_order_acquire) & ~shared_bits::noted) == 0;
 }

@@ -18,7 +18,7 @@ class runner_watch {
   void note_this_thread() noexcept {
     if (const void* const mark = heddle::detail::platform::this_thread_mark(); mark != mark_) note(mark);
   }
-  /// Another is going to run them, who has not begun; or this is the child of a fork.
+  /// Another thread is going to run them and has not begun; or this is the child of a fork.
   void forget() noexcept {
     mark_ = nullptr;
     thread_.store(0, std::memory_order_relaxed);

@@ -177,7 +177,7 @@ void poll_slot::await_end(std::uint32_t generation) noexcept {
 void poll_slot::clear(poll_side side, std::uint32_t seen, std::uint32_t bits) noexcept {
   atomic<std::uint32_t>& word = of(side).word;
   std::uint32_t now = seen;
-  // relaxed, all: what the word speaks of is the kernel's; who waits looks at it under the lock.
+  // relaxed, all: the word speaks of the kernel's state; a waiter looks at it under the lock.
   while (!word.compare_exchange_weak(now, now & ~bits, std::memory_order_relaxed, std::memory_order_relaxed))
     // Only a waiter that has queued since is no reason to leave it as it is.
     if (((now ^ seen) & ~waiting) != 0 && !HEDDLE_PLANTED(poll_clears_new_event)) return;

@@ -30,7 +30,7 @@ enum class poll_outcome : std::uint8_t {
 /// 1. Any number of fibers and threads may work on it at the same time, and another may close it: each operation holds
 ///    it by a `use`, and the descriptor is closed when the last of them is over. So its number is never another file's
 ///    while somebody uses it.
-/// 2. Who finds nothing to do says so (drained, blocked), and the next attempt waits for an event first. Without that
+/// 2. One that finds nothing says so (drained, blocked), and the next attempt waits for an event first. Without that
 ///    each read would be followed by one more that fails: a third system call for each request.
 /// 3. A plain thread, or a fiber that is pinned to its thread, waits on its own thread.
 class HEDDLE_EXPORT polled {

@@ -18,7 +18,7 @@ using heddle::detail::no_deadline;
 /// One way of a connection: the bytes that have been written and not read, some of them still under way. Times are
 /// those of its connection. Guarded by the connection's lock.
 ///
-/// 1. What is sent arrives in order, the end last.
+/// 1. Bytes arrive in the order in which they were sent, the end last.
 /// 2. All memory is taken at the beginning, so nothing here fails.
 class pipe {
  public:

@@ -10,7 +10,7 @@
 
 namespace heddle::asio::detail {
 
-/// f() on a reactor's thread. It lies with the caller, who waits.
+/// f() on a reactor's thread. It lies on the stack of its caller, which waits.
 template <class F>
 class visit : public errand {
   struct call_of_f {
