@@ -23,6 +23,12 @@ std::size_t pacer::room_by_percent() const noexcept {
   return std::max(floor, static_cast<std::size_t>(static_cast<double>(old_) / 100 * static_cast<double>(wanted)));
 }
 
+/// Of the room between whole cycles, without what young ones have made old.
+std::size_t pacer::left_of_room() const noexcept {
+  const std::size_t room = room_by_percent();
+  return room > promoted_ ? room - promoted_ : 0;
+}
+
 std::size_t pacer::within_limit(std::size_t room, std::size_t live) const noexcept {
   const std::size_t most = limit();
   if (most == 0) return room;
@@ -76,8 +82,7 @@ std::size_t pacer::plan_next(std::size_t marked, bool generational) noexcept {
   next_is_young_ = false;
   if (!generational) return room;
   const generations::plan next =
-      is_young_ ? generations_.after_young(new_, marked, old_, room > promoted_ ? room - promoted_ : 0)
-                : generations_.after_whole(room);
+      is_young_ ? generations_.after_young(new_, marked, old_, left_of_room()) : generations_.after_whole(room);
   next_is_young_ = next.is_young;
   return next.room;
 }
@@ -96,13 +101,17 @@ void pacer::end_marking(bool generational) noexcept {
   }
   const std::size_t live = old_ + promoted_ + during;
   std::size_t room = plan_next(marked, generational);
+  std::size_t most = next_is_young_ ? std::max(room, left_of_room()) : room;
   // Objects made during the cycle are new in the next one.
-  if (generational) room = std::max(room > during ? room - during : 0, room / 4);
-  room = within_limit(room, live);
+  const auto without_new = [&](std::size_t of) {
+    return within_limit(generational ? std::max(of > during ? of - during : 0, of / 4) : of, live);
+  };
+  room = without_new(room);
+  most = without_new(most);
   new_ = during;
   goal_.store(live + room, std::memory_order_relaxed);
   trigger_.store(room - runway(room), std::memory_order_relaxed);
-  most_.store(room + room / 4, std::memory_order_relaxed);
+  most_.store(most + most / 4, std::memory_order_relaxed);
   before_.fetch_add(allocated, std::memory_order_relaxed);
   allocated_.fetch_sub(allocated, std::memory_order_relaxed);
   took_.store(0, std::memory_order_relaxed);

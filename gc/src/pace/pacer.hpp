@@ -21,7 +21,9 @@ struct options;
 /// helps.
 ///
 /// With generations, young cycles lie between whole ones. Objects that they find alive are not looked at until the next
-/// whole one: that uses up the room that there was after the last one.
+/// whole one: that uses up the room that there was after the last one. A young cycle may come before that room is used
+/// up. It may find as much to mark as a whole one, and then it is not over in its own, short room: so threads that
+/// allocate go on until the whole room is used, and help by that measure.
 ///
 /// Source: the assists of Go's pacer before its control loop (proposal 44167 tells what that adds).
 class pacer {
@@ -50,6 +52,7 @@ class pacer {
     return allocated_.load(std::memory_order_relaxed) >= trigger_.load(std::memory_order_relaxed);
   }
   /// Whether a quarter more has been allocated since the last cycle than there was room for: allocation waits then.
+  /// Where the cycle is a young one that comes early, the room is that of a whole one.
   bool overdrawn() const noexcept {
     return allocated_.load(std::memory_order_relaxed) >= most_.load(std::memory_order_relaxed);
   }
@@ -84,6 +87,7 @@ class pacer {
     std::size_t took = 0;    ///< nanoseconds, by all threads that have marked them
   };
   std::size_t room_by_percent() const noexcept;
+  std::size_t left_of_room() const noexcept;
   std::size_t within_limit(std::size_t room, std::size_t live) const noexcept;
   std::size_t plan_next(std::size_t marked, bool generational) noexcept;
   std::size_t runway(std::size_t room) const noexcept;
