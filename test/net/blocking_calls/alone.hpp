@@ -22,9 +22,14 @@ void alone(F f) {
   heddle::run(f, {.procs = 1, .monitor = false});
 }
 
+/// A fiber that has lent its processor may find it taken, and then runs on beside others. From here on it has the
+/// processor again, and those that it makes wait until it lends it, or suspends.
+inline void have_the_processor() { heddle::this_fiber::yield(); }
+
 /// f() with another fiber queued. Whether that one has run when f() is over.
 template <class F>
 bool others_run_during(F f) {
+  have_the_processor();
   bool ran = false;
   auto other = heddle::spawn([&] { ran = true; });
   f();

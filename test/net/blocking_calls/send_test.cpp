@@ -6,6 +6,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <functional>
@@ -190,19 +191,30 @@ BOOST_AUTO_TEST_CASE(with_a_timeout_of_the_socket) {
 }
 
 BOOST_AUTO_TEST_CASE(what_was_given_before_the_peer_left) {
-  BOOST_TEST_REQUIRE((::signal(SIGPIPE, SIG_DFL) != SIG_ERR));  // a second signal would end us
+  static std::atomic<int> signals{0};
+  BOOST_TEST_REQUIRE((::signal(SIGPIPE, [](int) { ++signals; }) != SIG_ERR));
   alone([] {
     const std::string bytes = many_bytes();
+    int which = 0;
     for_each_of_sockets([&](const giver& give) {
+      ++which;
       const ends e = ends::of_sockets();
-      auto closer = heddle::spawn([&] { BOOST_TEST(::shutdown(e.left(), SHUT_RD) == 0); });
+      have_the_processor();
+      std::atomic<bool> has_begun{false};
+      auto closer = heddle::spawn([&] {
+        has_begun = true;
+        BOOST_TEST(::shutdown(e.left(), SHUT_RD) == 0);
+      });
+      BOOST_TEST(!has_begun);
       const ssize_t n = give(e.right(), bytes);
-      BOOST_TEST((n > 0 && n < static_cast<ssize_t>(bytes.size())));
+      BOOST_TEST((n > 0 && n < static_cast<ssize_t>(bytes.size())), "function " << which << ": " << n);
+      BOOST_TEST(signals == 0);
       closer.join();
       BOOST_TEST(::send(e.right(), "x", 1, MSG_NOSIGNAL) == -1);
       BOOST_TEST(errno == EPIPE);
     });
   });
+  BOOST_TEST_REQUIRE((::signal(SIGPIPE, SIG_DFL) != SIG_ERR));
 }
 
 BOOST_AUTO_TEST_CASE(a_descriptor_with_many_bytes) {
