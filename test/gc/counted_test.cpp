@@ -281,6 +281,50 @@ BOOST_AUTO_TEST_CASE(aliases) {
   BOOST_TEST((gc::counted<char>(part, nullptr) == nullptr));
 }
 
+/// What trace() declares is known when the first object is made.
+class declares_traced {
+ public:
+  static void trace(gc::layout<declares_traced>& l) { l(&declares_traced::member_); }
+
+ private:
+  gc::ptr<int> member_;
+};
+class declares_counted {
+ public:
+  static void trace(gc::layout<declares_counted>& l) { l(&declares_counted::member_); }
+
+ private:
+  gc::counted<int> member_;
+};
+struct has_traced_within {
+  int before = 0;
+  declares_traced part;
+};
+struct has_counted_within {
+  int before = 0;
+  declares_counted part;
+};
+
+BOOST_AUTO_TEST_CASE(declared_members_of_the_other_family_are_refused) {
+  const auto names = [](const char* what, const char* type) {
+    return [=](const std::invalid_argument& e) {
+      const std::string text = e.what();
+      return text.find(what) != std::string::npos && text.find(type) != std::string::npos;
+    };
+  };
+  for (int i = 0; i != 2; ++i) {
+    BOOST_CHECK_EXCEPTION(gc::make_counted<declares_traced>(), std::invalid_argument,
+                          names("gc::ptr as a member", "declares_traced"));
+    BOOST_CHECK_EXCEPTION(gc::make_counted<has_traced_within[]>(2), std::invalid_argument,
+                          names("gc::ptr as a member", "has_traced_within"));
+    BOOST_CHECK_EXCEPTION(gc::make<declares_counted>(), std::invalid_argument,
+                          names("gc::counted as a member", "declares_counted"));
+    BOOST_CHECK_EXCEPTION(gc::make_array<has_counted_within>(2), std::invalid_argument,
+                          names("gc::counted as a member", "has_counted_within"));
+  }
+  BOOST_TEST((gc::make_counted<declares_counted>() != nullptr && gc::make<declares_traced>() != nullptr));
+}
+
 BOOST_AUTO_TEST_CASE(aliases_to_elsewhere_are_refused) {
   const gc::counted<node> n = gc::make_counted<node>();
   int outside = 0;

@@ -38,6 +38,20 @@ struct marked_by {
   gc::ptr<marked_by> next;
 };
 
+/// Counted objects.
+struct ringed {
+  gc::counted<ringed> next;
+  std::array<char, 100> rest{};
+};
+struct in_counted_arrays {
+  gc::counted<in_counted_arrays> next;
+};
+/// As that one, for sums only.
+bool is_counted(const gc::type_values& t) {
+  const std::string end = " (counted)";
+  return t.type.size() > end.size() && t.type.compare(t.type.size() - end.size(), end.size(), end) == 0;
+}
+
 /// The types whose names end so.
 gc::type_values of_type(const std::string& end) {
   for (const gc::type_values& t : gc::heap_by_type())
@@ -53,8 +67,8 @@ std::uint64_t total(const gc::wait_values& w) {
 
 /// A text in the exposition format, taken apart.
 struct exposition {
-  std::map<std::string, std::string> types;                       // by metric
-  std::map<std::string, std::map<std::string, double> > samples;  // by name, and by labels as they are written
+  std::map<std::string, std::string> types;                      // by metric
+  std::map<std::string, std::map<std::string, double>> samples;  // by name, and by labels as they are written
 
   explicit exposition(const std::string& text) {
     BOOST_TEST_REQUIRE(!text.empty());
@@ -99,7 +113,7 @@ struct exposition {
   std::string metric_;
 
  public:
-  std::vector<std::pair<std::string, double> > buckets;  // as they come
+  std::vector<std::pair<std::string, double>> buckets;  // as they come
 };
 
 std::string unescaped(const std::string& labels) {
@@ -167,15 +181,66 @@ BOOST_AUTO_TEST_CASE(types_without_addresses_are_one_and_all_make_up_the_heap) {
   gc::collect();
   std::uint64_t live = 0, in_spans = 0, last = ~std::uint64_t{0};
   for (const gc::type_values& t : gc::heap_by_type()) {
-    live += t.live_bytes;
-    in_spans += t.span_bytes;
     BOOST_TEST(t.live_bytes <= last, "the largest first");
     last = t.live_bytes;
+    if (is_counted(t)) continue;
+    live += t.live_bytes;
+    in_spans += t.span_bytes;
   }
   BOOST_TEST(of_type("(without addresses)").objects >= 1);
   const gc::statistics_values s = gc::statistics();
   BOOST_TEST(live == s.live_bytes);
   BOOST_TEST(in_spans == s.heap_bytes);
+}
+
+BOOST_AUTO_TEST_CASE(counted_objects_are_counted_by_type) {
+  constexpr std::size_t many = 1000;
+  std::vector<gc::counted<ringed>> some;
+  for (std::size_t i = 0; i != many; ++i) some.push_back(gc::make_counted<ringed>());
+  const std::size_t each = gc::detail::bytes_behind(*gc::detail::header_around(some[0].get()));
+  const gc::type_values all = of_type("ringed (counted)");
+  BOOST_TEST((all.objects == many && all.live_bytes == many * each));
+  BOOST_TEST((all.span_bytes >= all.live_bytes && all.span_bytes < 2 * all.live_bytes));
+  some.resize(many / 4);  // free at once: no cycle is needed
+  BOOST_TEST(of_type("ringed (counted)").objects == many / 4);
+  some[0]->next = some[0];
+  some.clear();
+  BOOST_TEST(of_type("ringed (counted)").objects == 1);  // a cycle is there until a search has found it
+  BOOST_TEST(gc::collect_cycles() == 1u);
+  const gc::type_values none = of_type("ringed (counted)");
+  BOOST_TEST((none.objects == 0 && none.live_bytes == 0));
+  BOOST_TEST(of_type("ringed").objects == 0, "no collected ones");
+}
+
+BOOST_AUTO_TEST_CASE(counted_arrays_count_once_and_all_make_up_their_heap) {
+  const auto small = gc::make_counted<in_counted_arrays[]>(3);
+  const auto large = gc::make_counted<in_counted_arrays[]>(100'000);
+  const auto single = gc::make_counted<int>(7);
+  const gc::counted_weak<int> weak = single;
+  BOOST_TEST(of_type("in_counted_arrays[] (counted)").objects == 2);
+  BOOST_TEST(of_type("in_counted_arrays[] (counted)").live_bytes >= 100'003 * sizeof(in_counted_arrays));
+  BOOST_TEST(of_type("int (counted)").objects >= 1);
+  BOOST_TEST(of_type("weak_count_cell (counted)").objects == 1);
+  std::uint64_t in_spans = 0;
+  for (const gc::type_values& t : gc::heap_by_type())
+    if (is_counted(t)) in_spans += t.span_bytes;
+  BOOST_TEST(in_spans == gc::counted_statistics().heap_bytes);
+}
+
+BOOST_AUTO_TEST_CASE(counted_objects_that_others_have_freed_are_gone) {
+  std::vector<gc::counted<ringed>> some;
+  for (int i = 0; i != 100; ++i) some.push_back(gc::make_counted<ringed>());
+  const std::uint64_t rest = of_type("ringed (counted)").objects - 100;
+  std::vector<gc::counted<ringed>> others;
+  std::thread([&] {
+    for (int i = 0; i != 100; ++i) others.push_back(gc::make_counted<ringed>());
+  }).join();
+  BOOST_TEST(of_type("ringed (counted)").objects == rest + 200);
+  others.clear();  // their maker is gone: its ledger is nobody's
+  BOOST_TEST(of_type("ringed (counted)").objects == rest + 100);
+  std::thread([&] { some.clear(); }).join();
+  gc::collect_cycles();  // sees to what waits for this thread
+  BOOST_TEST(of_type("ringed (counted)").objects == rest);
 }
 
 BOOST_AUTO_TEST_CASE(waits_are_counted_by_cause) {
@@ -231,6 +296,33 @@ BOOST_AUTO_TEST_CASE(prometheus_reads_the_same_numbers) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(prometheus_reads_the_numbers_of_counted_objects) {
+  gc::counted<ringed> living = gc::make_counted<ringed>(), dead = gc::make_counted<ringed>();
+  living->next = living;
+  dead->next = dead;
+  dead = nullptr;
+  const gc::counted_values before_that = gc::counted_statistics();
+  BOOST_TEST(gc::collect_cycles() == 1u);
+  BOOST_TEST(gc::counted_statistics().objects_found == before_that.objects_found + 1);
+  living->next = nullptr;  // a reference less: a candidate
+  const gc::counted_values c = gc::counted_statistics();
+  BOOST_TEST(c.searches > before_that.searches);
+  BOOST_TEST((before_that.candidates >= 1 && c.candidates == 1));
+  const exposition e(gc::prometheus());
+  const auto equals = [&](const char* name, std::uint64_t wanted) {
+    BOOST_TEST(e.value(name) == static_cast<double>(wanted), name);
+  };
+  equals("heddle_gc_counted_searches_total", c.searches);
+  equals("heddle_gc_counted_visited_total", c.objects_visited);
+  equals("heddle_gc_counted_found_total", c.objects_found);
+  equals("heddle_gc_counted_forgotten_total", c.forgotten);
+  equals("heddle_gc_counted_candidates", c.candidates);
+  equals("heddle_gc_counted_heap_bytes", c.heap_bytes);
+  BOOST_TEST(std::abs(e.value("heddle_gc_counted_longest_search_seconds") - static_cast<double>(c.longest_ns) / 1e9) <
+             1e-12);
+  BOOST_TEST(c.longest_ns > 0);
+}
+
 BOOST_AUTO_TEST_CASE(prometheus_histograms_are_cumulative_and_whole) {
   std::thread([] { gc::make<counted>(); }).join();
   gc::collect();
@@ -262,8 +354,8 @@ BOOST_AUTO_TEST_CASE(prometheus_histograms_are_cumulative_and_whole) {
 }
 
 BOOST_AUTO_TEST_CASE(prometheus_escapes_names_of_types) {
-  const gc::root<marked_by<'"'> > quote(gc::make<marked_by<'"'> >());
-  const gc::root<marked_by<'\\'> > backslash(gc::make<marked_by<'\\'> >());
+  const gc::root<marked_by<'"'>> quote(gc::make<marked_by<'"'>>());
+  const gc::root<marked_by<'\\'>> backslash(gc::make<marked_by<'\\'>>());
   gc::collect();
   const exposition e(gc::prometheus());
   std::set<std::string> read, wanted;

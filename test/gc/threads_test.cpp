@@ -8,10 +8,13 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <cstdint>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "dying.hpp"
+#include "heddle/gc/metrics.hpp"
 #include "heddle/run.hpp"
 #include "heddle/this_fiber.hpp"
 #include "support/crew.hpp"
@@ -167,6 +170,34 @@ BOOST_AUTO_TEST_CASE(that_make_nothing_themselves) {
   }
   phase = 2;
   thread.join();
+}
+
+/// Each step tells of the node that leaves the queue, and all later ones hang on that. One that was told of when the
+/// marks of a cycle were final already keeps nothing in the next one.
+BOOST_AUTO_TEST_CASE(that_store_until_they_end) {
+  struct passing {
+    gc::ptr<passing> next;
+  };
+  for (int round = 0; round != 60; ++round) {
+    std::atomic<bool> over{false};
+    std::thread storing([&] {
+      gc::ptr<passing> first = gc::make<passing>();
+      gc::ptr<passing> last = first;
+      while (!over) {
+        last->next = gc::make<passing>();
+        last = last->next;
+        first = first->next;
+      }
+    });
+    for (int i = 0; i != 3; ++i) gc::collect();
+    over = true;
+    storing.join();
+    gc::collect();
+    std::uint64_t left = 0;
+    for (const gc::type_values& t : gc::heap_by_type())
+      if (t.type.find("passing") != std::string::npos) left += t.objects;
+    BOOST_TEST(left == 0u);
+  }
 }
 
 /// Megabytes of a frame are looked at in one go: others, which beat regularly, do not stand still for as long as a

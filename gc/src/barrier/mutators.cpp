@@ -159,7 +159,7 @@ void mutators::end(void* raw) noexcept {
 
 void mutators::shut(mutator& m, std::uint8_t armed) noexcept {
   m.state->armed.store(armed | armed_bits::closed, std::memory_order_relaxed);
-  m.state->count_base.store(0, std::memory_order_relaxed);
+  if (!HEDDLE_PLANTED(count_shut_keeps_base)) m.state->count_base.store(0, std::memory_order_relaxed);
 }
 
 void mutators::close(std::uint8_t next) noexcept {

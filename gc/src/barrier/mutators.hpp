@@ -106,6 +106,10 @@ class mutators {
   }
   /// Gives the mutator's buffer to the marker, if there is anything in it. Inside, or excluded.
   static bool hand_over(mutator& m) noexcept;
+  /// Empties it. Excluded.
+  static void forget_told(mutator& m) noexcept {
+    if (m.shades != nullptr) m.shades->count = 0;
+  }
 
   // Around fork(), in this order: no thread is in a function of the collector, and none enters one.
   void stop_all() noexcept;  // a search for cycles does that, too

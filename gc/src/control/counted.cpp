@@ -15,7 +15,8 @@ counted_values counted_statistics() noexcept {
           f.found,
           f.forgotten,
           static_cast<std::uint64_t>(f.longest),
-          detail::bytes_in_count_spans()};
+          detail::bytes_in_count_spans(),
+          f.candidates};
 }
 
 }  // namespace heddle::gc

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "barrier/mutators.hpp"
+#include "count/figures.hpp"
 #include "heap/heap.hpp"
 #include "heddle/gc/metrics.hpp"
 
@@ -22,6 +23,7 @@ detail::kind_figures figures_of(const detail::kind& k) {
 std::string name_of(const detail::kind& k) {
   std::string name = k.name;
   if (k.is_array && !k.is_shared()) name += "[]";
+  if (k.counted != 0) name += " (counted)";
   return name;
 }
 
@@ -30,9 +32,11 @@ std::string name_of(const detail::kind& k) {
 std::vector<type_values> heap_by_type() {
   using namespace detail;
   std::map<std::string, kind_figures> by_name;  // arrays of a type have a kind for each size
-  for (std::size_t i = 1, n = the_kinds.count(); i != n; ++i) {
+  std::vector<kind_figures> counted(the_kinds.count());
+  add_count_figures(counted.data(), counted.size());
+  for (std::size_t i = 1, n = counted.size(); i != n; ++i) {
     const kind& k = the_kinds[i];
-    const kind_figures f = figures_of(k);
+    const kind_figures f = k.counted != 0 ? counted[i] : figures_of(k);
     if (f.span_bytes == 0) continue;
     kind_figures& sum = by_name[name_of(k)];
     sum.objects += f.objects;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "heddle/gc/collect.hpp"
+#include "heddle/gc/counted.hpp"
 #include "heddle/gc/metrics.hpp"
 
 namespace heddle::gc {
@@ -82,6 +83,18 @@ void write_waits(exposition& to, const wait_values& w, const char* cause) {
   to.sample(std::to_string(sum), label, "_count");
 }
 
+void write_counted(exposition& to) {
+  const counted_values c = counted_statistics();
+  to.counter("counted_searches_total", std::to_string(c.searches), "Searches for cycles of counted objects.");
+  to.counter("counted_visited_total", std::to_string(c.objects_visited), "Counted objects that searches went through.");
+  to.counter("counted_found_total", std::to_string(c.objects_found), "Counted objects in cycles that were garbage.");
+  to.counter("counted_forgotten_total", std::to_string(c.forgotten), "Candidates given up for want of memory.");
+  to.gauge("counted_candidates", c.candidates, "Counted objects at which the next search will begin.");
+  to.gauge("counted_heap_bytes", c.heap_bytes, "Bytes of the pages of counted objects.");
+  to.begin("counted_longest_search_seconds", "gauge", "Longest time that a search has kept threads from counting.");
+  to.sample(seconds(c.longest_ns));
+}
+
 void write_types(exposition& to) {
   struct column {
     const char* name;
@@ -89,8 +102,8 @@ void write_types(exposition& to) {
     std::uint64_t type_values::*value;
   };
   constexpr column columns[] = {
-      {"type_objects", "Objects of a type that the last cycle has left.", &type_values::objects},
-      {"type_live_bytes", "Bytes of objects of a type that the last cycle has left.", &type_values::live_bytes},
+      {"type_objects", "Objects of a type that the last cycle has left, or counted ones.", &type_values::objects},
+      {"type_live_bytes", "Bytes of these objects.", &type_values::live_bytes},
       {"type_span_bytes", "Bytes of the pages that serve a type.", &type_values::span_bytes},
   };
   const std::vector<type_values> types = heap_by_type();
@@ -119,6 +132,7 @@ std::string prometheus() {
   to.gauge("cleanups_queued", s.cleanups_queued, "Cleanups that wait.");
   to.begin("wait_seconds", "histogram", "Waits of fibers and threads for the collector.");
   for (std::size_t i = 0; i != wait_causes; ++i) write_waits(to, s.waits[i], cause_names[i]);
+  write_counted(to);
   write_types(to);
   return to.take();
 }

@@ -38,10 +38,27 @@ class records {
     s.next_listed = unused_;
     unused_ = &s;
   }
+  /// s has pages from now on.
+  void list(count_span& s) noexcept {
+    const thread_lock hold(lock_);
+    s.next_of_kind = in_use_;
+    if (in_use_ != nullptr) in_use_->previous_of_kind = &s;
+    in_use_ = &s;
+  }
+  void unlist(const count_span& s) noexcept {
+    const thread_lock hold(lock_);
+    (s.previous_of_kind != nullptr ? s.previous_of_kind->next_of_kind : in_use_) = s.next_of_kind;
+    if (s.next_of_kind != nullptr) s.next_of_kind->previous_of_kind = s.previous_of_kind;
+  }
+  const span* first() noexcept {
+    const thread_lock hold(lock_);
+    return in_use_;
+  }
 
  private:
   thread_mutex lock_{lock_rank::pool};
   count_span* unused_ HEDDLE_GUARDED_BY(lock_) = nullptr;
+  span* in_use_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   count_span* at_ HEDDLE_GUARDED_BY(lock_) = nullptr;
   std::size_t left_ HEDDLE_GUARDED_BY(lock_) = 0;
 };
@@ -72,16 +89,19 @@ count_span* make_count_span(const kind& k, std::size_t pages) noexcept {
     return nullptr;
   }
   in_spans.fetch_add(s->bytes(), std::memory_order_relaxed);
+  the_records.list(*s);
   return s;
 }
 
 void free_count_span(count_span& s) noexcept {
   in_spans.fetch_sub(s.bytes(), std::memory_order_relaxed);
+  the_records.unlist(s);
   the_regions.remove(s);
   collected_pages::free(s.start);
   the_records.put(s);
 }
 
 std::size_t bytes_in_count_spans() noexcept { return in_spans.load(std::memory_order_relaxed); }
+const count_span* first_count_span() noexcept { return static_cast<const count_span*>(the_records.first()); }
 
 }  // namespace heddle::gc::detail

@@ -48,5 +48,7 @@ count_span* make_count_span(const kind& k, std::size_t pages) noexcept;
 void free_count_span(count_span& s) noexcept;
 /// Bytes of all of them.
 std::size_t bytes_in_count_spans() noexcept;
+/// The first one; the others follow by next_of_kind, of whatever kind they are. While all threads are stopped.
+const count_span* first_count_span() noexcept;
 
 }  // namespace heddle::gc::detail

@@ -36,7 +36,8 @@ void note(count_header& h, count_ledger& here, ended& e) noexcept {
 void end_ownership(count_header& h, std::uint32_t w, count_ledger& here, ended& e) noexcept {
   // Before the count below: a thread that sees `merged` there finds nobody's name here. Afterwards the object may be
   // gone.
-  h.local.store(local_bits::merged | (w & local_bits::noted), std::memory_order_relaxed);
+  const std::uint32_t nobodys = local_bits::merged | (w & local_bits::noted);
+  if (!HEDDLE_PLANTED(count_merges_late)) h.local.store(nobodys, std::memory_order_relaxed);
   std::uint32_t old = h.shared.load(std::memory_order_relaxed);
   std::uint32_t next = 0;
   const bool is_noted = (w & local_bits::noted) != 0;
@@ -46,6 +47,7 @@ void end_ownership(count_header& h, std::uint32_t w, count_ledger& here, ended& 
     // release: so that what we have written to the object stays before its end, which somebody else may see to;
     // acquire: so that what others have written is seen if we do.
   } while (!h.shared.compare_exchange_weak(old, next, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (HEDDLE_PLANTED(count_merges_late)) h.local.store(nobodys, std::memory_order_relaxed);
   if (shared_bits::count(next) == 0) return end_references(h, here, e);
   if (!is_noted && (old & shared_bits::noted) == 0) note(h, here, e);
 }

@@ -223,7 +223,7 @@ void count_ledger::merge(count_header& h, ended& e) noexcept {
 void count_ledger::note(count_header& h) noexcept {
   // There is room for most_candidates. One beyond that, for which there is no memory, is forgotten: if it is the only
   // one that leads to a cycle, the cycle stays.
-  static_cast<void>(candidates.push(&h));
+  if (!candidates.push(&h)) ++forgotten;
 }
 
 // --- all ledgers

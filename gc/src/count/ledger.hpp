@@ -98,10 +98,21 @@ class count_ledger {
   /// Sees to all that others have left: merges, and takes blocks back.
   void settle(ended& e) noexcept;
 
+  /// f(object) for each block that others have freed and the ledger has not taken back yet. While all threads are
+  /// stopped.
+  template <class F>
+  void for_each_returned(F f) const noexcept {
+    // relaxed: those that have freed them are stopped.
+    std::uintptr_t at = returned_.load(std::memory_order_relaxed) & ((std::uintptr_t{1} << 48) - 1);
+    for (; at != 0; at = reinterpret_cast<std::uintptr_t>(link_of(reinterpret_cast<void*>(at))))
+      f(reinterpret_cast<void*>(at));
+  }
+
   // --- candidates for a search --------------------------------------------------------------------------------------
   void note(count_header& h) noexcept;
   bool is_full() const noexcept { return candidates.count() >= most_candidates; }
   header_list candidates;
+  std::uint64_t forgotten = 0;  ///< that there was no memory for
 
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
   static constexpr std::size_t most_candidates = 6, enough_mail = 2, enough_returned = 3;

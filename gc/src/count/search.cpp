@@ -171,7 +171,11 @@ bool search::run_one() noexcept {
 
 search_figures search::figures() noexcept {
   the_mutators.stop_all();
-  const search_figures now = figures_;
+  search_figures now = figures_;
+  the_ledgers.for_each([&](const count_ledger& l) {
+    now.candidates += l.candidates.count();
+    now.forgotten += l.forgotten;
+  });
   the_mutators.go_on();
   return now;
 }

@@ -29,6 +29,7 @@ struct search_figures {
   std::uint64_t found = 0;                    ///< objects that were garbage
   std::uint64_t forgotten = 0;                ///< candidates given up because there was no memory
   heddle::detail::nanoseconds_t longest = 0;  ///< that threads were kept out
+  std::uint64_t candidates = 0;               ///< that wait for the next search
 };
 
 class search {

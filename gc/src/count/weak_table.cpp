@@ -86,7 +86,8 @@ count_header* weak_table::lock(weak_count_cell& c) noexcept {
   std::uint32_t old = h->shared.load(std::memory_order_relaxed);
   do {
     // It is merged and has no references: it is about to be forgotten.
-    if ((old & shared_bits::merged) != 0 && shared_bits::count(old) == 0) return nullptr;
+    const bool is_dead = (old & shared_bits::merged) != 0 && shared_bits::count(old) == 0;
+    if (is_dead && !HEDDLE_PLANTED(count_locks_dead)) return nullptr;
     // acquire: so that the object is seen as those who have dropped it have left it; release halves in their drops.
   } while (!h->shared.compare_exchange_weak(old, old + shared_bits::one, std::memory_order_acquire,
                                             std::memory_order_relaxed));

@@ -221,4 +221,9 @@ void refuse_traced_member(const char* type) {
                               " has a gc::ptr as a member; use gc::root");
 }
 
+void refuse_counted_member(const char* type) {
+  throw std::invalid_argument(std::string("heddle: gc::make: ") + type +
+                              " has a gc::counted as a member; a cycle through both would be a leak");
+}
+
 }  // namespace heddle::gc::detail

@@ -317,7 +317,9 @@ void collector::cycle() noexcept {
   the_mutators.for_each_excluded(0, [](mutator& m) {
     if (!HEDDLE_PLANTED(gc_caches_not_flushed)) m.blocks.flush();
     the_pacer().note(std::exchange(m.taken, 0), 0);
+    mutators::forget_told(m);
   });
+  mutators::for_each_full([](shade_buffer&) {});  // told of when the marks were final: the next cycle would keep it
   the_weak_cells.decided();
   c.finish = platform::now();
   the_finisher.wake();

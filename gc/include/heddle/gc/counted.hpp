@@ -67,7 +67,11 @@ struct count_access {
 /// are destroyed one object after the other, without recursion.
 ///
 /// Where it may be: anywhere. But a counted object has no gc::ptr as a member, and a collected object no gc::counted:
-/// the compiler refuses it where it sees the members. gc::root and gc::weak are allowed in counted objects.
+/// the compiler refuses it where it sees the members, make() by std::invalid_argument where trace() says it. Nor has a
+/// counted object what holds a gc::ptr itself: gc::weak, gc::vector and the like; gc::root and gc::counted_weak are
+/// allowed. A collected object may have a gc::counted_weak, and a std::unique_ptr to a gc::counted, but no cycle goes
+/// through both: that would be a leak. Bases, private members without trace(), and what is in memory of their own are
+/// not seen.
 ///
 /// T may be incomplete, const, void, or an array of unknown bounds. No two threads may use one pointer at the same time
 /// unless all only read it; different pointers to one object may be used at any time. There are 67,108,863 references
@@ -242,7 +246,9 @@ counted<T> const_pointer_cast(const counted<U>& p) noexcept {
 /// to die as well, if nothing else points to them; they are not in the number.
 ///
 /// A search keeps all threads from counting, for about 0.1 us for each object that candidates lead to. Without memory
-/// for it nothing is found. O(objects that candidates lead to). From fibers and plain threads, and from destructors.
+/// for it nothing is found, all objects stay, and candidates are given up (counted_values::forgotten): a cycle among
+/// them that is garbage stays until something in it loses a reference once more. O(objects that candidates lead to).
+/// From fibers and plain threads, and from destructors.
 HEDDLE_EXPORT std::size_t collect_cycles();
 
 /// Numbers of counted objects, since the start of the process unless they say otherwise.
@@ -253,6 +259,7 @@ struct counted_values {
   std::uint64_t forgotten = 0;        ///< candidates that were given up for want of memory: their cycles may be leaks
   std::uint64_t longest_ns = 0;       ///< that a search has kept threads from counting
   std::uint64_t heap_bytes = 0;       ///< now: of all spans of counted objects, free blocks included
+  std::uint64_t candidates = 0;       ///< now: objects at which the next search will begin, some of them dead perhaps
 };
 /// O(threads). From fibers and plain threads.
 HEDDLE_EXPORT counted_values counted_statistics() noexcept;

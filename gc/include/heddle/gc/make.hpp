@@ -46,7 +46,8 @@ void* allocate_elements(std::size_t n) {
 /// has to (needs_destructor): some time later, in any order with others, at the end of the program not at all.
 ///
 /// Throws std::bad_alloc if there is no memory even after a full collection, and what the constructor throws: then the
-/// destructor never runs, and the memory is garbage. T: not const, no array, aligned to at most 16.
+/// destructor never runs, and the memory is garbage. std::invalid_argument if T's trace() declares a gc::counted. T:
+/// not const, no array, aligned to at most 16.
 ///
 /// O(1) but for the collector's work that the caller takes over (a fiber may be parked for it). From fibers and plain
 /// threads, and from destructors that the collector calls; not from signal handlers.

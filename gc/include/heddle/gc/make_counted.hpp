@@ -19,7 +19,8 @@ namespace heddle::gc {
 ///     struct node { gc::counted<node> next; std::string name; };
 ///     auto n = gc::make_counted<node>(nullptr, "first");
 ///
-/// Throws std::bad_alloc, and what the constructor throws. T: not const, aligned to at most 16, at most 1 GiB. O(1).
+/// Throws std::bad_alloc, and what the constructor throws; std::invalid_argument if T's trace() declares a gc::ptr. T:
+/// not const, aligned to at most 16, at most 1 GiB. O(1).
 /// From fibers and plain threads; not from signal handlers.
 template <class T, class... Args>
 requires(!std::is_array_v<T>) counted<T> make_counted(Args&&... args) {

@@ -53,6 +53,11 @@ constexpr type_description described_by(const slots_in<T>& found) noexcept {
 template <class T>
 struct constant_description {
   static constexpr slots_in<T> found = slots_of<T>();
+  static_assert(
+      !found.other,
+      "a collected object has a gc::counted as a member: the collector does not look into counted objects, so "
+      "a cycle through both would be a leak. Make both of one family; or keep the counted one by a "
+      "std::unique_ptr<gc::counted<...>>, and make no such cycle");
   static constexpr type_description description = described_by<T>(found);
   static inline constinit type_handle handle{&description};
 };
@@ -63,6 +68,8 @@ struct declared_description {
   type_description description = described_by<T>(found);
   type_handle handle{&description};
 };
+
+[[noreturn]] HEDDLE_EXPORT void refuse_counted_member(const char* type);
 
 template <class T>
 type_handle& handle_of() {
@@ -75,6 +82,8 @@ type_handle& handle_of() {
     return constant_description<T>::handle;
   } else {
     static declared_description<T> declared;
+    if (declared.found.other) [[unlikely]]
+      refuse_counted_member(declared.description.name);
     return declared.handle;
   }
 }

@@ -35,17 +35,17 @@ struct trace<std::atomic<T>> {
 // Where their values are is std's secret: scanned word by word if they hold an address.
 template <class... T>
 struct trace<std::tuple<T...>> {
-  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
+  using hides = detail::types<T...>;
   static constexpr bool silent = (!needs_destructor<T> && ...);
 };
 template <class T>
 struct trace<std::optional<T>> {
-  static constexpr bool noscan = detail::holds_nothing<T>;
+  using hides = detail::types<T>;
   static constexpr bool silent = !needs_destructor<T>;
 };
 template <class... T>
 struct trace<std::variant<T...>> {
-  static constexpr bool noscan = (detail::holds_nothing<T> && ...);
+  using hides = detail::types<T...>;
   static constexpr bool silent = (!needs_destructor<T> && ...);
 };
 template <class Rep, class Period>

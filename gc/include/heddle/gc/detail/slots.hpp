@@ -84,6 +84,9 @@ class slot_writer {
     hidden_ = true;
     if (which_ == wanted::traced) everything_ = true;
   }
+  /// Pointers of the kind that is not wanted, wherever they are.
+  constexpr void mixed() noexcept { other_ = true; }
+  constexpr wanted which() const noexcept { return which_; }
   constexpr bool is_over() const noexcept { return everything_; }
 
  private:
@@ -122,6 +125,10 @@ template <class T>
 inline constexpr bool has_ptr = is_ptr<T>;
 template <class A, class B>
 inline constexpr bool has_ptr<std::pair<A, B>> = is_ptr<A> || is_ptr<B>;  // an element of a map
+template <class T>
+inline constexpr bool has_counted = is_counted<T>;
+template <class A, class B>
+inline constexpr bool has_counted<std::pair<A, B>> = is_counted<A> || is_counted<B>;
 
 /// A number, a name of a constant, a function: no object's address.
 template <class T>
@@ -136,6 +143,11 @@ concept known_by_members = requires {
 template <class T>
 concept known_noscan = requires {
   requires trace<T>::noscan;
+};
+/// It has members of these types somewhere.
+template <class T>
+concept known_to_hide = requires {
+  typename trace<T>::hides;
 };
 template <class T>
 concept traced_outside = requires(layout<T>& l) {
@@ -175,6 +187,21 @@ concept holds_nothing = requires {
   > ::value;
 };
 
+/// Whether a T has a pointer of the kind that is not wanted.
+template <class T>
+constexpr bool holds_other(wanted which) {
+  slot_list<0> none;
+  slot_writer w(none, which);
+  find_slots<T>(w, 0);
+  return none.other;
+}
+/// Members whose places are not known.
+template <class... Member>
+constexpr void find_hidden(slot_writer& w, types<Member...>) {
+  if ((may_hold<Member>() || ...)) w.everything();
+  if ((holds_other<Member>(w.which()) || ...)) w.mixed();
+}
+
 constexpr std::size_t rounded_up(std::size_t n, std::size_t to) noexcept { return (n + to - 1) / to * to; }
 
 /// Whether the members stand one after the other, each as soon as its alignment allows. Else the size differs: alignas,
@@ -195,7 +222,7 @@ constexpr void find_in_members(slot_writer& w, std::size_t at, types<Member...> 
       end += sizeof(stored_as<Member>)),
      ...);
   } else {
-    if ((may_hold<Member>() || ...)) w.everything();
+    find_hidden(w, members);
   }
 }
 
@@ -203,6 +230,7 @@ template <class T>
 constexpr void find_in_array(slot_writer& w, std::size_t at) {
   using element = std::remove_extent_t<T>;
   if (!may_hold<element>()) return;
+  if (w.is_over() && holds_other<element>(w.which())) w.mixed();
   for (std::size_t i = 0; i != std::extent_v<T> && !w.is_over(); ++i) find_slots<element>(w, at + i * sizeof(element));
 }
 
@@ -212,6 +240,7 @@ constexpr void find_in_container(slot_writer& w) {
   static_assert(!has_ptr<element>,
                 "a std container keeps its elements in memory that the collector does not scan: "
                 "use gc::vector or gc::hash_map, or gc::root as the element");
+  if (has_counted<element> && w.which() == wanted::traced) w.mixed();
   // It may have room for a few of its own.
   if constexpr (!plain<element> && !std_container<element>) w.everything();
 }
@@ -221,6 +250,8 @@ constexpr void find_in_class(slot_writer& w, std::size_t at) {
   if constexpr (known_noscan<T>) {
   } else if constexpr (known_by_members<T>) {
     find_in_members<T>(w, at, typename trace<T>::laid_out_as{});
+  } else if constexpr (known_to_hide<T>) {
+    find_hidden(w, typename trace<T>::hides{});
   } else if constexpr (traced_outside<T>) {
     layout<T> l(w, at);
     trace<T>::members(l);

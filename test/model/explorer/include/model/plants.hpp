@@ -244,6 +244,8 @@ enum class plant : std::uint8_t {
   // gc: counted objects
   count_moves_uncounted,    ///< a pointer moves while a search keeps the thread out
   count_moves_unnoted,      ///< a pointer that moves into an object makes no candidate
+  count_shut_keeps_base,    ///< a thread that is kept out goes on with what is fast
+  count_merges_late,        ///< an object's local word loses its owner after the shared one says so
   count_merge_forgets,      ///< the owner's count is not added when the object is merged
   count_queues_unsaid,      ///< the owner is not told that a reference waits
   count_mail_cleared_late,  ///< what was left while the owner saw to its mail is not told of
@@ -251,6 +253,7 @@ enum class plant : std::uint8_t {
   count_given_back_blind,   ///< a thread that ends does not look once more at what waits
   count_drops_relaxed,      ///< what was written to an object need not come before its end
   count_last_relaxed,       ///< the owner's last drop does not see what others have written
+  count_locks_dead,         ///< a weak reference gets an object that has no references
   count_weak_unflagged,     ///< an object does not know that it has weak references
   count_condemned_locked,   ///< a weak reference gets an object that a search has found dead
 
