@@ -5,6 +5,7 @@ import dataclasses
 from catalog import OURS, Problem
 
 GENERATIONAL, OUR_COUNTED = "heddle_generational", "heddle_counted"
+GENERATIONAL_1K, GENERATIONAL_64K = "heddle_1k_generational", "heddle_64k_generational"  # by stacks of fibers
 MANUAL = ("heddle_malloc", "jemalloc", "glibc")  # malloc and free by hand
 SHARED = "shared_ptr"
 COUNTED = (SHARED, "intrusive_ptr")  # counts, on the malloc that is preloaded
@@ -82,10 +83,13 @@ PROBLEMS = [
         "parse_ns": "parse", "walk_ns": "walk"},
             {"quick": Work(["--documents", "3"]), "usual": Work([]), "full": Work(["--documents", "30"])},
             contenders=NOT_IN_JAVA),
-    problem("parked", "a full collection beside a million parked fibers that hold an object each", {
-        "bytes": "memory of each, bytes", "fiber_ns": "the collection, ns a fiber",
-        **waits("beat", "heartbeat late")},
-            {"quick": Work(["--fibers", "100000"], 1), "usual": Work([], 3), "full": Work([], 5)}, "most", (OURS, GENERATIONAL, GO)),
+    problem("parked", "collections beside a million parked fibers that hold an object each", {
+        "bytes": "memory of each, bytes", "fiber_ns": "a full collection, ns a fiber",
+        **waits("beat", "heartbeat late"),
+        "young_ms": "a young one, ms", "young_cpu_ms": "its processor time, ms",
+        "young_passed_over": "fibers that it passes over", **waits("young_beat", "heartbeat late beside young ones")},
+            {"quick": Work(["--fibers", "100000"], 1), "usual": Work([], 3), "full": Work([], 5)}, "most",
+            (OURS, GENERATIONAL, "heddle_64k", GENERATIONAL_64K, "heddle_1k", GENERATIONAL_1K, GO)),
 ]
 
 

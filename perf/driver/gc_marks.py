@@ -3,7 +3,7 @@
 import dataclasses
 
 from catalog import OURS
-from gc_catalog import GENERATIONAL, MANUAL, OUR_COUNTED, SHARED
+from gc_catalog import GENERATIONAL, GENERATIONAL_1K, MANUAL, OUR_COUNTED, SHARED
 from tables import number
 
 
@@ -48,6 +48,10 @@ MARKS = [
          contender=GENERATIONAL),
     Mark("gc/live", "operation_p9999_ns", "954 MiB live, p99.99 of operations, ns", OURS, 1, contender=GENERATIONAL),
     Mark("gc/pointer_store", "idle_ns", "store of an address, idle, ns", "", 1.5, contender=GENERATIONAL),
+    *(Mark("gc/parked", "young_cpu_ms", "a million parked fibers, a young cycle, processor time, ms", "", 30, contender=c)
+      for c in (GENERATIONAL, GENERATIONAL_1K)),
+    *(Mark("gc/parked", "young_beat_worst_ns", "the same, heartbeat, worst, ns", "", 100_000, contender=c)
+      for c in (GENERATIONAL, GENERATIONAL_1K)),
 ]
 
 

@@ -84,12 +84,9 @@ where look(const fiber& f) noexcept {
   return now == fiber_state::running ? ended_or(where::running, f) : where::suspended;
 }
 
-void visit_fiber(word_visitor& v, fiber& f, where at) noexcept {
-  if (at == where::suspended) {
-    visit_frames(v, f.memory, static_cast<const char*>(f.context));
-    visit_caught_exceptions(v, f.caught);
-  }
-  at == where::ended ? visit_result(v, f) : visit_closure(v, f);
+void visit_stack(word_visitor& v, const fiber& f) noexcept {
+  visit_frames(v, f.memory, static_cast<const char*>(f.context));
+  visit_caught_exceptions(v, f.caught);
 }
 
 }  // namespace heddle::detail

@@ -30,7 +30,7 @@ void visit_closure(word_visitor& v, fiber& f) noexcept;
 /// Of one that has ended: its block may be made anew meanwhile. Then anything may be found in it, but nothing outside
 /// is read; await_scan() keeps a large closure.
 void visit_result(word_visitor& v, fiber& f) noexcept;
-/// All that belongs to a fiber which does not run: what look() said.
-void visit_fiber(word_visitor& v, fiber& f, where at) noexcept;
+/// Of a suspended one, which stays so: its frames, and the exceptions that it has caught.
+void visit_stack(word_visitor& v, const fiber& f) noexcept;
 
 }  // namespace heddle::detail

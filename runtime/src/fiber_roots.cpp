@@ -15,6 +15,7 @@
 #include "fiber_waits.hpp"
 #include "heddle/detail/bounded_wait.hpp"
 #include "scheduler.hpp"
+#include "standing.hpp"
 
 namespace heddle::detail {
 
@@ -74,8 +75,10 @@ void tell_waiters() noexcept {
     on_home_stack([&f] { await_hold([&f] { return f.mark.try_resume(); }); });
     m.awaited.store(nullptr, std::memory_order_relaxed);
   }
-  // seq_cst: before the fiber makes others; other half in scan_suspended().
-  if (f.mark.epoch() != epoch) unscanned_turns.fetch_add(1, std::memory_order_seq_cst);
+  if (f.mark.epoch() == epoch) return;
+  touch(f, epoch);
+  unscanned_turns.fetch_add(1, std::memory_order_seq_cst);  // seq_cst: before the fiber makes others; other half in
+                                                            // scan_suspended()
 }
 
 void await_scan(const fiber& f) noexcept {
@@ -98,6 +101,7 @@ void forget_scan(const fiber* forking) noexcept {
   scanning.store(false, std::memory_order_relaxed);
   hold_waiters.store(0, std::memory_order_relaxed);
   if (forking != nullptr) forked_on = forking->memory;
+  standing_notes::instance().forget();
 }
 
 [[gnu::noinline]] std::atomic<std::uint8_t>& thread_scan_mark() noexcept { return thread_mark; }
@@ -168,16 +172,34 @@ struct fiber_roots::batch {
   std::size_t count = 0;
 };
 
-fiber_roots::fiber_roots(word_visitor& visitor) noexcept
-    : visitor_(visitor), epoch_(scan_mark::after(scan_epoch.load(std::memory_order_relaxed))) {
+fiber_roots::fiber_roots(word_visitor& visitor, standing_fibers s, bool verifies) noexcept
+    : visitor_(visitor),
+      standing_(s),
+      verifies_(verifies),
+      epoch_(scan_mark::after(scan_epoch.load(std::memory_order_relaxed))) {
   fiber_pool::instance().begin_walk();
   scanning.store(true, std::memory_order_relaxed);
   scan_epoch.store(epoch_, std::memory_order_release);  // release: so that who sees it sees that a scan is on
   platform::heavy_barrier();  // who compares a mark from now on sees the epoch; light half in equals()
+  standing_notes& notes = standing_notes::instance();
+  notes.quiet = {};
+  notes.stacks.clear();
+  if (!verifies_ || standing_ == standing_fibers::scanned) notes.contents.clear();
+  if (standing_ == standing_fibers::scanned || notes.last_still < standing_notes::least) return;
+  const visit runtime;
+  notes.stacks.begin(runtime ? runtime.operator->() : nullptr);
+  freezes_ = notes.stacks.any();
 }
 
+/// If fibers are to be frozen, the epoch of the scan ends with it: a mark that still says it is of one that has not
+/// been resumed since.
 fiber_roots::~fiber_roots() {
+  standing_notes& notes = standing_notes::instance();
+  notes.last_epoch = standing_ == standing_fibers::scanned ? std::uint8_t{0} : epoch_;
+  notes.last_still = still_;
   scanning.store(false, std::memory_order_relaxed);
+  // release: so that who sees it sees that no scan is on; acquire half in resume_unscanned().
+  if (notes.last_epoch != 0) scan_epoch.store(scan_mark::after(epoch_), std::memory_order_release);
   fiber_pool::instance().end_walk();
 }
 
@@ -226,6 +248,21 @@ inline bool fiber_roots::puts_off(const fiber& f) noexcept {
   return true;
 }
 
+/// Of one that is held. Whether it is frozen from now on.
+inline bool fiber_roots::read(fiber& f, bool suspended, bool ended) noexcept {
+  bool freezes = false;
+  if (suspended) {
+    if (f.mark.is_frozen() || has_stood_still(f)) ++still_;
+    freezes = is_to_be_frozen(f);
+    if (freezes) visitor_.wants_again();
+    visit_stack(visitor_, f);
+    freezes = freezes && !visitor_.wants_again();
+    if (verifies_ && freezes) standing_notes::instance().note_contents(f);
+  }
+  ended ? visit_result(visitor_, f) : visit_closure(visitor_, f);
+  return freezes;
+}
+
 bool fiber_roots::scan(batch& b, bool firmly) noexcept {
   if (b.count == 0) return true;
   std::array<where, std::tuple_size_v<decltype(b.fibers)>> found;
@@ -236,6 +273,7 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
   const visit runtime;  // so that the machines stay
   const bool departed = !runtime || HEDDLE_PLANTED(departures_not_awaited) ||
                         await_departures(*runtime.operator->(), firmly ? b.fibers[0] : nullptr);
+  if (freezes_ && !HEDDLE_PLANTED(protected_when_read)) protect(b.fibers.data(), b.count);
   bool all = true;
   for (std::size_t i = 0; i != b.count; ++i) {
     fiber& f = *b.fibers[i];
@@ -247,8 +285,9 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
         f.mark.let_go();
         continue;
       }
-      visit_fiber(visitor_, f, at);
-      f.mark.end(epoch_);
+      const bool freezes = read(f, at == where::suspended, at == where::ended);
+      if (freezes && HEDDLE_PLANTED(protected_when_read)) protect(&b.fibers[i], 1);
+      f.mark.end(epoch_, freezes);
       ++scanned_;
     } else {
       f.mark.let_go();
@@ -260,30 +299,59 @@ bool fiber_roots::scan(batch& b, bool firmly) noexcept {
   return all;
 }
 
+/// A block, which may be free.
+inline fiber_roots::outcome fiber_roots::consider(fiber& f, batch& b, bool firmly) noexcept {
+  if (is_scanned(f)) return outcome::done;
+  const where at = look(f);
+  if (at == where::nowhere) return outcome::done;
+  if (at == where::running) return outcome::left;
+  if (at == where::suspended && passes_over(f)) return outcome::passed_over;
+  b.fibers[b.count++] = &f;
+  const bool is_due = firmly || b.count == b.fibers.size();
+  return !is_due || scan(b, firmly) ? outcome::done : outcome::left;
+}
+
+/// By pages: one whose fibers have all been passed over is passed over itself from then on.
+bool fiber_roots::scan_slab(fiber* fibers, std::size_t used, bool is_full, batch& b, bool firmly) noexcept {
+  bool all = true;
+  const std::uint64_t quiet = first_pass_ ? 0 : standing_notes::instance().quiet.of(fibers);
+  std::uint64_t now_quiet = 0;
+  for (std::size_t i = 0; i < used;) {
+    const std::size_t page = quiet_pages::page_of(i);
+    const std::size_t next = quiet_pages::first_in(page + 1);
+    const std::size_t end = std::min(used, next);
+    if ((quiet >> page & 1) != 0 && !quiet_pages::is_touched(fibers + i, epoch_)) {
+      i = end;
+      continue;
+    }
+    bool none_else = end == next || is_full;  // none is built there later
+    for (; i != end; ++i) {
+      const outcome o = consider(fibers[i], b, firmly);
+      all &= o != outcome::left;
+      none_else &= o == outcome::passed_over;
+    }
+    now_quiet |= std::uint64_t{none_else} << page;
+  }
+  if (first_pass_) standing_notes::instance().quiet.note(fibers, now_quiet);
+  return all;
+}
+
 bool fiber_roots::scan_suspended(bool firmly) noexcept {
   turns_ = unscanned_turns.load(std::memory_order_seq_cst);  // seq_cst: before the looks below
   put_off_ = 0;
   platform::heavy_barrier();  // what machines run is seen, or their comparison sees the epoch; light half in equals()
   bool all = nothing_unscanned_runs();
   batch b;
+  standing_notes::instance().quiet.rewind();
   std::array<fiber_pool::slab, 64> slabs;
   const fiber* last = nullptr;
   while (const std::size_t n = fiber_pool::instance().slabs_after(last, slabs.data(), slabs.size())) {
     for (std::size_t i = 0; i != n; ++i)
-      for (fiber *f = slabs[i].fibers, *const end = f + slabs[i].used; f != end; ++f) {
-        if (is_scanned(*f)) continue;
-        const where at = look(*f);
-        if (at == where::nowhere) continue;
-        if (at == where::running) {
-          all = false;
-          continue;
-        }
-        b.fibers[b.count++] = f;
-        if (firmly || b.count == b.fibers.size()) all &= scan(b, firmly);
-      }
+      all &= scan_slab(slabs[i].fibers, slabs[i].used, slabs[i].used == slabs[i].size, b, firmly);
     last = slabs[n - 1].fibers;
   }
   all &= scan(b, firmly);
+  first_pass_ = false;
   // seq_cst: after all looks. Other half in resume_unscanned(): seq_cst, before the fiber makes others.
   return all && unscanned_turns.load(std::memory_order_seq_cst) == turns_;
 }

@@ -4,7 +4,7 @@
 // the way of a machine but the comparison of two bytes.
 //
 // `scan_epoch` counts the scans of all stacks. A fiber's mark holds the epoch in which the fiber was last scanned, and
-// a hold of the collector's, if any; without a hold, and scanned in this epoch, it equals `scan_epoch`.
+// a hold of the collector's, if any; without a hold, scanned in this epoch and not frozen, it equals `scan_epoch`.
 //
 // 1. The collector claims fibers, executes a heavy barrier, and then looks at their states. A machine stores `running`
 //    first and then compares the mark. So a fiber that looks suspended is not resumed by a machine that overlooks the
@@ -18,6 +18,9 @@
 //    its critical section, or at home.
 // 5. A new fiber has its maker's epoch: what a scanned fiber gives it is known, what an unscanned one gives it is not.
 // 6. Only the collector sets holds. A maker overwrites the mark of a free block; a scan of it then comes to nothing.
+// 7. A fiber is frozen if it has been scanned after the pages of its stack were protected (watched_stacks.hpp), and has
+//    not been resumed since. A frozen mark never equals `scan_epoch`, so the machine that resumes the fiber comes to
+//    resume_unscanned(), and takes that away before the fiber runs.
 #pragma once
 
 #include <cstdint>
@@ -56,10 +59,10 @@ class scan_mark {
     return !differs;
 #endif
   }
-  /// Takes a claim away; false: the fiber is being scanned, or is going to be.
+  /// Takes a claim away, and thaws the fiber; false: the fiber is being scanned, or is going to be.
   bool try_resume() noexcept {
     std::uint8_t now = byte_.load(std::memory_order_acquire);  // acquire: as in equals()
-    while (hold_in(now) == scan_hold::claimed)
+    while (hold_in(now) == scan_hold::claimed || (hold_in(now) == scan_hold::none && thaws(now)))
       // acquire: as in equals(), for the value of a failure; no order may be weaker for a success.
       if (byte_.compare_exchange_weak(now, epoch_in(now), std::memory_order_acquire, std::memory_order_acquire))
         return true;
@@ -69,8 +72,10 @@ class scan_mark {
   void settle(std::uint8_t epoch) noexcept {
     // acquire: as in equals(). No load, which might be of a value from before the end of the last scan.
     std::uint8_t now = byte_.fetch_or(0, std::memory_order_acquire);
-    if (hold_in(now) == scan_hold::none)
-      byte_.compare_exchange_strong(now, epoch, std::memory_order_relaxed, std::memory_order_relaxed);
+    while (hold_in(now) == scan_hold::none && !(HEDDLE_PLANTED(runs_frozen) && (now & frozen) != 0) &&
+           // acquire: as in equals(), for the value of a failure; no order may be weaker for a success.
+           !byte_.compare_exchange_weak(now, epoch, std::memory_order_acquire, std::memory_order_acquire)) {
+    }
   }
   /// Of a new fiber, before anybody knows it.
   void begin_with(std::uint8_t epoch) noexcept { byte_.store(epoch, std::memory_order_relaxed); }
@@ -78,6 +83,8 @@ class scan_mark {
   scan_hold hold() const noexcept {
     return hold_in(byte_.load(std::memory_order_acquire));  // acquire: as in equals()
   }
+
+  bool is_frozen() const noexcept { return (byte_.load(std::memory_order_relaxed) & frozen) != 0; }
 
   // --- the collector --------------------------------------------------------------------------------------------
   void claim(scan_hold how) noexcept {
@@ -102,7 +109,9 @@ class scan_mark {
         return true;
     return false;
   }
-  void end(std::uint8_t epoch) noexcept {
+  /// `freezes`: the fiber counts as frozen from now on; else it does not.
+  void end(std::uint8_t epoch, bool freezes) noexcept {
+    if (freezes) epoch |= frozen;
     std::uint8_t now = byte_.load(std::memory_order_relaxed);
     // release: so that the fiber changes nothing before it has been read; acquire half in equals().
     while (hold_in(now) == scan_hold::scanned &&
@@ -112,19 +121,33 @@ class scan_mark {
     }
   }
 
+  /// A frozen one, of a scan before: forgets which, since epochs come again.
+  void keep_frozen() noexcept {
+    std::uint8_t now = byte_.load(std::memory_order_relaxed);
+    while (hold_in(now) == scan_hold::none && (now & frozen) != 0 && now != frozen &&
+           !byte_.compare_exchange_weak(now, frozen, std::memory_order_relaxed, std::memory_order_relaxed)) {
+    }
+  }
+
   static constexpr unsigned hold_bits = 2;
   /// The epochs: 0, in which nothing has been scanned yet, and then these, round and round.
   static constexpr std::uint8_t after(std::uint8_t epoch) noexcept {
-    const unsigned next = (unsigned{epoch} >> hold_bits) % 63 + 1;
+    const unsigned next = (unsigned{epoch} >> hold_bits) % 31 + 1;
     return static_cast<std::uint8_t>(next << hold_bits);
   }
 
  private:
   static constexpr std::uint8_t bits = (1U << hold_bits) - 1;
   static constexpr scan_hold hold_in(std::uint8_t byte) noexcept { return static_cast<scan_hold>(byte & bits); }
-  static constexpr std::uint8_t epoch_in(std::uint8_t byte) noexcept { return byte & static_cast<std::uint8_t>(~bits); }
+  static constexpr std::uint8_t frozen = 128;
+  static constexpr bool thaws(std::uint8_t byte) noexcept {
+    return (byte & frozen) != 0 && !HEDDLE_PLANTED(runs_frozen);
+  }
+  static constexpr std::uint8_t epoch_in(std::uint8_t byte) noexcept {
+    return byte & static_cast<std::uint8_t>(~(bits | frozen));
+  }
   static constexpr std::uint8_t with(std::uint8_t byte, scan_hold how) noexcept {
-    return static_cast<std::uint8_t>(epoch_in(byte) | static_cast<std::uint8_t>(how));
+    return static_cast<std::uint8_t>((byte & ~unsigned{bits}) | static_cast<std::uint8_t>(how));
   }
   atomic<std::uint8_t> byte_{0};
 };

@@ -66,6 +66,8 @@ class scheduler {
 
   /// Whether p lies in memory for stacks. O(stacks' sizes), under locks.
   bool holds_stack(const char* p) noexcept;
+  /// Lists memory for stacks that the kernel watches from now on, see watched_stacks. Throws std::bad_alloc.
+  void watch_stacks(std::vector<watched_range>& out);
 
   // --- for fibers and machines, inside -----------------------------------------------------------------
   /// Makes f runnable before others of this processor (a wake). `m` may have lost its processor.

@@ -109,7 +109,7 @@ bool stack_pool::reserve(std::size_t guard, std::size_t bytes) noexcept {
     empty_.reserve(empty_.size() + made_ + bytes / stride);
     const auto after = std::upper_bound(reservations_.begin(), reservations_.end(), base,
                                         [](const char* at, const reservation& r) { return at < r.base; });
-    reservations_.insert(after, {base, bytes, guard, stride, locked, 0});
+    reservations_.insert(after, {base, bytes, guard, stride, locked, 0, 0});
   } catch (const std::bad_alloc&) {
     return_address_space(base, bytes);
     return false;

@@ -7,6 +7,7 @@
 
 #include "heddle/detail/thread_mutex.hpp"
 #include "stack_memory.hpp"
+#include "watched_stacks.hpp"
 
 namespace heddle::detail {
 
@@ -91,6 +92,10 @@ class stack_pool {
   /// Bytes of the deepest stack that were ever written, among those that have memory. O(stacks).
   std::size_t deepest() noexcept;
 
+  /// Has the kernel watch those reservations whose stacks lie close enough, if it does not yet, and lists what is used
+  /// of them. Throws std::bad_alloc.
+  void watch(std::vector<watched_range>& out);
+
   /// Whether its stacks are for code compiled with -fsplit-stack.
   bool grows() const noexcept { return growing_.reserve != 0; }
   /// Whether an access right below a stack faults, if guards can be had at all.
@@ -115,10 +120,11 @@ class stack_pool {
   struct reservation {
     char* base;
     std::size_t bytes;
-    std::size_t guard;   ///< below each stack
-    std::size_t stride;  ///< from slot to slot
-    bool locked;         ///< the process locked what it mapped
-    std::size_t empty;   ///< slots in empty_
+    std::size_t guard;          ///< below each stack
+    std::size_t stride;         ///< from slot to slot
+    bool locked;                ///< the process locked what it mapped
+    std::size_t empty;          ///< slots in empty_
+    std::uint32_t watched = 0;  ///< the era of page_watch in which the kernel watches it
   };
   std::size_t cut(const reservation& r) const noexcept HEDDLE_REQUIRES(lock_);
   bool reserve() noexcept HEDDLE_REQUIRES(lock_);

@@ -276,6 +276,7 @@ BOOST_AUTO_TEST_CASE(prometheus_reads_the_same_numbers) {
   equals("heddle_gc_cycles_total", static_cast<double>(s.cycles));
   equals("heddle_gc_young_cycles_total", static_cast<double>(s.young_cycles));
   equals("heddle_gc_promoted_bytes_total", static_cast<double>(s.promoted_bytes));
+  equals("heddle_gc_fibers_passed_over_total", static_cast<double>(s.fibers_passed_over));
   BOOST_TEST(std::abs(e.value("heddle_gc_mark_cpu_seconds_total") - static_cast<double>(s.mark_cpu_ns) / 1e9) < 1e-12);
   equals("heddle_gc_allocated_bytes_total", static_cast<double>(s.allocated_bytes));
   equals("heddle_gc_live_bytes", static_cast<double>(s.live_bytes));

@@ -106,7 +106,7 @@ namespace heddle::gc::detail {
 
 using namespace collected;
 
-void visit_roots(marker& m, leak_look* look) noexcept {
+std::size_t visit_roots(marker& m, leak_look* look, standing_fibers, bool) noexcept {
   for (void* const& g : globals) {
     m.visit(g);
     others_may_act();
@@ -117,9 +117,10 @@ void visit_roots(marker& m, leak_look* look) noexcept {
     m.words(&seen, &seen + 1);
     if (seen.stale != nullptr) look_up(seen.stale);
   }
-  if (look == nullptr) return;
+  if (look == nullptr) return 0;
   look->reach_all();
   check_marks(1, 0, false);  // all that can be reached has been
+  return 0;
 }
 
 missed_mark check_marks(std::size_t, std::uint64_t, bool) noexcept {

@@ -53,6 +53,7 @@ statistics_values statistics() noexcept {
   s.promoted_bytes = the_pacer().promoted_in_all();
   s.live_bytes = t.live;
   s.mark_cpu_ns = t.mark_cpu;
+  s.fibers_passed_over = t.passed_over;
   s.goal_bytes = the_pacer().goal();
   s.heap_bytes = the_heap.in_spans();
   s.allocated_bytes = the_pacer().allocated_in_all();

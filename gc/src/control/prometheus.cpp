@@ -121,6 +121,8 @@ std::string prometheus() {
   to.counter("cycles_total", std::to_string(s.cycles), "Cycles that are over.");
   to.counter("young_cycles_total", std::to_string(s.young_cycles), "Young cycles that are over.");
   to.counter("promoted_bytes_total", std::to_string(s.promoted_bytes), "Bytes that young cycles have made old.");
+  to.counter("fibers_passed_over_total", std::to_string(s.fibers_passed_over),
+             "Parked fibers whose stacks young cycles have not read.");
   to.counter("mark_cpu_seconds_total", seconds(s.mark_cpu_ns), "Processor time of the collector for marking.");
   to.counter("allocated_bytes_total", std::to_string(s.allocated_bytes), "Bytes of all objects ever made.");
   to.gauge("live_bytes", s.live_bytes, "Bytes of objects that the last cycle has left.");

@@ -291,7 +291,10 @@ void collector::cycle() noexcept {
   if (HEDDLE_PLANTED(gc_inserts_until_roots)) the_mutators.for_each_excluded(armed_bits::marking, [](mutator&) {});
   leak_search leaks(*this);
   const bool looks = is_to_look(c.young);
-  visit_roots(marker_, looks ? &leaks : nullptr);
+  const standing_fibers standing = !generational || !the_options().watch ? standing_fibers::scanned
+                                   : c.young                             ? standing_fibers::passed_over
+                                                                         : standing_fibers::frozen;
+  c.passed_over = visit_roots(marker_, looks ? &leaks : nullptr, standing, the_options().check);
   marker_.reach_from("a destructor that is due");
   the_endings().visit_roots(marker_);
   // Each stack has been scanned: what it holds is marked, or was read out of an object since. From now on it is enough
@@ -334,21 +337,23 @@ void collector::cycle() noexcept {
 
 void collector::report(const cycle_figures& c) noexcept {
   if (the_options().trace)
-    std::fprintf(
-        stderr,
-        "gc %llu: %sroots %.3f ms, mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, marked %zu (%zu by "
-        "others), live "
-        "%.1f MiB, goal %.1f MiB, heap %.1f MiB\n",
-        static_cast<unsigned long long>(c.number), c.young ? "young, " : "",
-        static_cast<double>(c.roots - c.began) / 1e6, static_cast<double>(c.mark - c.roots) / 1e6,
-        static_cast<double>(c.finish - c.mark) / 1e6, c.rounds, static_cast<double>(c.sweep - c.finish) / 1e6, c.marked,
-        helped_.load(std::memory_order_relaxed), static_cast<double>(c.live) / (1 << 20),
-        static_cast<double>(the_pacer().goal()) / (1 << 20), static_cast<double>(the_heap.in_spans()) / (1 << 20));
+    std::fprintf(stderr,
+                 "gc %llu: %sroots %.3f ms (%zu passed over), mark %.3f ms, finish %.3f ms (%u rounds), sweep %.3f ms, "
+                 "marked %zu (%zu by "
+                 "others), live "
+                 "%.1f MiB, goal %.1f MiB, heap %.1f MiB\n",
+                 static_cast<unsigned long long>(c.number), c.young ? "young, " : "",
+                 static_cast<double>(c.roots - c.began) / 1e6, c.passed_over,
+                 static_cast<double>(c.mark - c.roots) / 1e6, static_cast<double>(c.finish - c.mark) / 1e6, c.rounds,
+                 static_cast<double>(c.sweep - c.finish) / 1e6, c.marked, helped_.load(std::memory_order_relaxed),
+                 static_cast<double>(c.live) / (1 << 20), static_cast<double>(the_pacer().goal()) / (1 << 20),
+                 static_cast<double>(the_heap.in_spans()) / (1 << 20));
   const thread_lock hold(lock_);
   last_ = c;
   totals_.live = c.live;
   totals_.young += c.young ? 1 : 0;
   totals_.mark_cpu += c.cpu;
+  totals_.passed_over += c.passed_over;
 }
 
 }  // namespace heddle::gc::detail

@@ -26,6 +26,7 @@ struct cycle_figures {
   heddle::detail::nanoseconds_t cpu = 0;  ///< time of the processor until the marks were final
   std::size_t marked = 0;
   std::size_t live = 0;
+  std::size_t passed_over = 0;  ///< fibers whose stacks were not read
   bool young = false;
 };
 
@@ -34,6 +35,7 @@ struct cycle_totals {
   std::uint64_t young = 0;                     ///< how many were
   std::size_t live = 0;                        ///< after the last one
   heddle::detail::nanoseconds_t mark_cpu = 0;  ///< of the collector's thread, from the first root on
+  std::uint64_t passed_over = 0;               ///< fibers whose stacks a young one has not read
 };
 
 /// The phases of a cycle, in this order:

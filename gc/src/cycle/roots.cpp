@@ -33,7 +33,7 @@ void visit_static_roots(marker& m) noexcept {
 
 }  // namespace
 
-void visit_roots(marker& m, leak_look* look) noexcept {
+std::size_t visit_roots(marker& m, leak_look* look, standing_fibers standing, bool verifies) noexcept {
   visit_static_roots(m);
   try {
     if (!locals().is_current()) locals().refresh();
@@ -44,9 +44,10 @@ void visit_roots(marker& m, leak_look* look) noexcept {
   if (look != nullptr) scan_exceptions(m);  // what they lead to is reached, whoever waits
   if (m.leaves_trail()) m.drain();  // a caller of explain() has the address on its stack: other reasons come first
   m.reach_from("a stack, a register, a thread-local variable or what a fiber begins with");
-  scan_stacks(m, scan_locals, look);
+  const std::size_t passed_over = scan_stacks(m, scan_locals, look, standing, verifies);
   m.reach_from("an exception");
   scan_exceptions(m);
+  return passed_over;
 }
 
 }  // namespace heddle::gc::detail

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "mark/marker.hpp"
-#include "roots/leak_look.hpp"
+#include "roots/stacks.hpp"
 
 namespace heddle::gc::detail {
 
 /// Marks the objects to which roots lead: registered ones, globals, thread-locals, stacks. Each stack at a time of its
-/// own. `look`: see scan_stacks().
-void visit_roots(marker& m, leak_look* look = nullptr) noexcept;
+/// own. `look`, `standing`, `verifies` and what is returned: see scan_stacks().
+std::size_t visit_roots(marker& m, leak_look* look, standing_fibers standing, bool verifies) noexcept;
 
 }  // namespace heddle::gc::detail

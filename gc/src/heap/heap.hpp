@@ -75,6 +75,8 @@ class heap {
     marking_.store(epoch(), std::memory_order_relaxed);
     bears_.store(generational, std::memory_order_relaxed);
   }
+  /// Whether blocks that are taken in this cycle, or were in the last one, are born.
+  bool bears() const noexcept { return bears_.load(std::memory_order_relaxed); }
   /// The marks of the cycle are final: from now on they tell which blocks live. Mutators are still armed. `young`:
   /// whether what was marked before the cycle has stayed so. `stay`: the marks stay when spans are swept.
   void begin_sweep(bool young, bool stay) noexcept;

@@ -57,6 +57,8 @@ struct block {
   std::uint64_t mask() const noexcept { return std::uint64_t{1} << bit % 64; }
   bool is_marked() const noexcept { return (mark_word().load(std::memory_order_relaxed) & mask()) != 0; }
   bool is_allocated() const noexcept { return (allocated_word().load(std::memory_order_relaxed) & mask()) != 0; }
+  /// Taken during this cycle: its mark says nothing of the next one. With generations only.
+  bool is_born() const noexcept { return (in->born[bit / 64].load(std::memory_order_relaxed) & mask()) != 0; }
   /// False: it was before. From any thread. relaxed: reads of the block need no order with its mark.
   bool mark() const noexcept {
     return !is_marked() && (mark_word().fetch_or(mask(), std::memory_order_relaxed) & mask()) == 0;

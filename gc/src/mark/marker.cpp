@@ -65,8 +65,11 @@ void marker::words(const void* from, const void* to) noexcept {
 void marker::visit_root(const void* p) noexcept {
   const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p));
   if (!b || !b.is_allocated()) return;
-  if (b.of->has_plain && the_cards.has_begun()) [[unlikely]]
+  if (b.of->has_plain && the_cards.has_begun()) [[unlikely]] {
     the_cards.write(b.start, b.start + (b.of->is_large() ? the_regions.span_of(b.start)->block_bytes : b.of->size));
+    wants_again_ = true;
+  }
+  if (the_heap.bears() && b.is_born()) wants_again_ = true;
   meet(b);
 }
 

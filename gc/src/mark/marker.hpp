@@ -11,6 +11,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "barrier/mutator.hpp"
 #include "heap/heap.hpp"
@@ -31,6 +32,9 @@ class marker final : public root_sink {
   /// Each word may be an address. It keeps the objects that are allocated. Those that may still be made are looked at
   /// again in the next young cycle.
   void words(const void* from, const void* to) noexcept override;
+  /// Words have led to an object that the next cycle has to meet, though they stay as they are: one whose cards must be
+  /// written, or one that is born.
+  bool wants_again() noexcept override { return std::exchange(wants_again_, false); }
   /// p is an address in an object, or of something else, or null.
   void visit(const void* p) noexcept {
     if (const block b = the_regions.find(reinterpret_cast<std::uintptr_t>(p))) meet(b);
@@ -184,6 +188,7 @@ class marker final : public root_sink {
   std::size_t marked_ = 0;
   std::size_t marked_bytes_ = 0;
   bool looks_later_ = false;
+  bool wants_again_ = false;
   bool helps_;
 };
 

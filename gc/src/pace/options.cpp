@@ -27,6 +27,7 @@ constexpr key keys[] = {
     {"check", 0, 1, [](options& o, std::size_t v) { o.check = v != 0; }},
     {"leaks", 0, 1, [](options& o, std::size_t v) { o.leaks = v != 0; }},
     {"misplaced", 0, 1, [](options& o, std::size_t v) { o.misplaced = v != 0; }},
+    {"watch", 0, 1, [](options& o, std::size_t v) { o.watch = v != 0; }},
     {"trace", 0, 1, [](options& o, std::size_t v) { o.trace = v != 0; }},
 };
 constexpr std::string_view mode = "mode", mark_sweep = "mark-sweep", generational = "generational";

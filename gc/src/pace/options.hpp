@@ -15,6 +15,7 @@ struct options {
   bool leaks = false;         ///< each whole cycle looks for fibers that wait for ever
   bool misplaced = false;     ///< each store by a gc::ptr is looked at, see cycle/misplaced.hpp
   bool trace = false;         ///< a line a cycle on stderr
+  bool watch = true;          ///< young cycles pass over stacks that nobody has written into
   bool generational = false;  ///< most cycles are young ones
 };
 

@@ -15,6 +15,7 @@ class relay final : public heddle::detail::word_visitor {
  public:
   explicit relay(root_sink& to) noexcept : to_(to) {}
   void words(const void* from, const void* to) noexcept override { to_.words(from, to); }
+  bool wants_again() noexcept override { return to_.wants_again(); }
 
  private:
   root_sink& to_;

@@ -10,6 +10,8 @@ class root_sink {
   /// Each aligned word in [from, to) may be an address of an object, or in one. Both are aligned to 8. The
   /// caller sees to it that the memory stays readable, and that it does not change if it is a stack.
   virtual void words(const void* from, const void* to) noexcept = 0;
+  /// See heddle::detail::word_visitor.
+  virtual bool wants_again() noexcept { return false; }
 
  protected:
   ~root_sink() = default;

@@ -26,7 +26,8 @@ void pause_a_little() noexcept {
 
 class scan {
  public:
-  scan(root_sink& sink, of_stopped_thread also) noexcept : sink_(sink), relay_(sink), fibers_(relay_), also_(also) {}
+  scan(root_sink& sink, of_stopped_thread also, standing_fibers standing, bool verifies) noexcept
+      : sink_(sink), relay_(sink), fibers_(relay_, standing, verifies), also_(also) {}
 
   /// All but what is put off.
   void run() noexcept {
@@ -43,6 +44,8 @@ class scan {
       if (pass >= patient) pause_a_little();
     }
   }
+
+  std::size_t passed_over() const noexcept { return fibers_.passed_over(); }
 
   /// The same, but fibers whose objects are not reached by anything else come last.
   void run(leak_look& look) noexcept {
@@ -129,9 +132,11 @@ constinit suspension scan::stopped_;
 
 }  // namespace
 
-void scan_stacks(root_sink& sink, of_stopped_thread also, leak_look* look) noexcept {
-  scan s(sink, also);
+std::size_t scan_stacks(root_sink& sink, of_stopped_thread also, leak_look* look, standing_fibers standing,
+                        bool verifies) noexcept {
+  scan s(sink, also, standing, verifies);
   look != nullptr ? s.run(*look) : s.run();
+  return s.passed_over();
 }
 
 }  // namespace heddle::gc::detail

@@ -32,7 +32,9 @@ HEDDLE_EXPORT void collect();
 /// is a whole one; so may be the first that is asked for. No young cycle looks for fibers that wait for ever.
 ///
 /// Blocks the calling fiber or thread; others run on. O(stacks and other roots + what is new and alive + pieces of old
-/// objects that have been stored into + pages of the heap). May be called where collect() may.
+/// objects that have been stored into + pages of the heap). Of parked fibers on stacks that lie close together only those
+/// count in full that have run since the last cycles, or whose stacks others have written into. May be called where
+/// collect() may.
 HEDDLE_EXPORT void collect_young();
 
 /// Whether the collector makes young cycles, which look only at what was made since the last cycle, and whole ones
@@ -91,6 +93,10 @@ struct statistics_values {
   std::uint64_t heap_bytes = 0;       ///< now: of all spans, the free blocks in them included
   std::uint64_t allocated_bytes = 0;  ///< of all objects ever made, and up to 64 blocks of a type a thread ahead
   std::uint64_t mark_cpu_ns = 0;      ///< of the collector's thread, from the start of cycles until marks were final
+
+  /// Of parked fibers, each once a young cycle: their stacks were not read, since they stood still from the cycle
+  /// before on, and nobody had written there.
+  std::uint64_t fibers_passed_over = 0;
 
   std::array<wait_values, wait_causes> waits{};  ///< by wait_cause
 

@@ -18,6 +18,9 @@ class word_visitor {
  public:
   /// Each aligned word in [from, to); both are aligned to 8, and from <= to.
   virtual void words(const void* from, const void* to) noexcept = 0;
+  /// Whether words that it was told of since the last call must be told of in each scan, though they do not change: no
+  /// stack is passed over then.
+  virtual bool wants_again() noexcept { return false; }
 
  protected:
   ~word_visitor() = default;
@@ -87,6 +90,14 @@ HEDDLE_EXPORT void let_through(int (*signal)() noexcept) noexcept;
 /// called before the runtime takes its locks for a fork. From any thread.
 HEDDLE_EXPORT void heed_forks() noexcept;
 
+/// What a scan does about fibers that stand still from one scan to the next. A frozen fiber is suspended since a scan
+/// has read its stack, and each write into the stack since then is known.
+enum class standing_fibers : std::uint8_t {
+  scanned,      ///< scans them as all others; none is frozen afterwards
+  frozen,       ///< scans them, and freezes those that stood still since the scan before, if they are many
+  passed_over,  ///< the same, but of the frozen ones whose stacks nobody has written into it reads the closures only
+};
+
 /// One scan of the stacks of all fibers: each is scanned once, while the fiber does not run. Their closures count as
 /// part of the stacks, before they begin, and when they have ended and a handle still looks at the result. Lives on a
 /// plain thread, the collector's, one at a time. Nothing here may be called while a thread is stopped in a signal
@@ -97,8 +108,11 @@ HEDDLE_EXPORT void heed_forks() noexcept;
 /// been scanned.
 class HEDDLE_EXPORT fiber_roots {
  public:
-  /// Begins: no fiber counts as scanned from now on. Executes a heavy barrier.
-  explicit fiber_roots(word_visitor& visitor) noexcept;
+  /// Begins: no fiber counts as scanned from now on. Executes a heavy barrier. A stack that is passed over counts as
+  /// read at the end of this call. `verifies`, for debugging: it is read all the same, and the process ends with a
+  /// message if it is not as it was, though the kernel has told of no write.
+  explicit fiber_roots(word_visitor& visitor, standing_fibers s = standing_fibers::scanned,
+                       bool verifies = false) noexcept;
   ~fiber_roots();
   fiber_roots(const fiber_roots&) = delete;
   fiber_roots& operator=(const fiber_roots&) = delete;
@@ -113,6 +127,8 @@ class HEDDLE_EXPORT fiber_roots {
   void put_off_by(wait_judge* judge) noexcept { judge_ = judge; }
   /// How many the last scan_suspended() has put off.
   std::size_t put_off() const noexcept { return put_off_; }
+  /// How many fibers were passed over.
+  std::size_t passed_over() const noexcept { return passed_over_; }
   /// Changes with each fiber that is scanned, and with each that has run unscanned since scan_suspended() last began.
   /// If it is the same after two calls that both were true, no fiber that is put off has run since the first began.
   std::uint64_t progress() const noexcept { return (std::uint64_t{turns_} << 32) + scanned_; }
@@ -133,12 +149,27 @@ class HEDDLE_EXPORT fiber_roots {
   bool scan(batch& b, bool firmly) noexcept;
   bool nothing_unscanned_runs() noexcept;
   bool puts_off(const fiber& f) noexcept;
+  bool passes_over(fiber& f) noexcept;
+  bool has_stood_still(const fiber& f) const noexcept;
+  void protect(fiber* const* first, std::size_t n) noexcept;
+  bool is_to_be_frozen(const fiber& f) const noexcept;
+  void verify(const fiber& f) noexcept;
+  bool read(fiber& f, bool suspended, bool ended) noexcept;
+  enum class outcome : std::uint8_t { passed_over, done, left };
+  outcome consider(fiber& f, batch& b, bool firmly) noexcept;
+  bool scan_slab(fiber* fibers, std::size_t used, bool is_full, batch& b, bool firmly) noexcept;
 
   word_visitor& visitor_;
   wait_judge* judge_ = nullptr;
   std::size_t put_off_ = 0;
   std::uint32_t scanned_ = 0;
   std::uint32_t turns_ = 0;  // unscanned ones, when the last pass began
+  std::size_t still_ = 0;    // have stood still since the scan before, by this one
+  std::size_t passed_over_ = 0;
+  const standing_fibers standing_;
+  const bool verifies_;
+  bool freezes_ = false;
+  bool first_pass_ = true;
   std::uint8_t epoch_;
 };
 

@@ -88,6 +88,11 @@ enum class plant : std::uint8_t {
   scans_whatever_it_does,  ///< a fiber is scanned without a look at its state
   departures_not_awaited,  ///< a fiber that parks is scanned before it is off its stack
   scan_ends_relaxed,       ///< a machine need not see that a scan has read what the fiber changes
+  runs_frozen,             ///< a fiber that is resumed stays frozen
+
+  // runtime/src/standing.hpp, watched_stacks.hpp
+  parked_stack_skipped_though_written,  ///< a frozen fiber is passed over whatever the kernel says of its stack
+  protected_when_read,                  ///< the pages of a stack are protected after it has been read
 
   // runtime: thread_mutex, waiter
   unlock_without_wake,      ///< unlock() wakes no sleeper
