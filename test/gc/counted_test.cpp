@@ -207,6 +207,27 @@ BOOST_AUTO_TEST_CASE(memory_is_used_again) {
   BOOST_TEST(gc::counted_statistics().heap_bytes <= few + 65'536);
 }
 
+/// Two spans without an object stay with the thread, and the one that it takes blocks of.
+BOOST_AUTO_TEST_CASE(few_empty_spans_are_kept) {
+  struct kept {
+    gc::counted<kept> next;
+    char rest[48] = {};
+  };
+  constexpr std::size_t span_bytes = 16'384;
+  const auto in_spans = [] {
+    for (const gc::type_values& t : gc::heap_by_type())
+      if (t.type.find("::kept (counted)") != std::string::npos) return t.span_bytes;
+    return std::uint64_t{0};
+  };
+  for (int round = 0; round != 4; ++round) {
+    std::vector<gc::counted<kept>> all;
+    for (int i = 0; i != 5'000; ++i) all.push_back(gc::make_counted<kept>());
+    BOOST_TEST(in_spans() > 10 * span_bytes);
+    all.clear();
+    BOOST_TEST(in_spans() == 3 * span_bytes);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(long_chains_end_without_recursion) {
   constexpr int many = 500'000;
   gc::counted<node> plain;

@@ -14,6 +14,7 @@
 #include "heddle/gc.hpp"
 #include "heddle/heddle.hpp"
 #include "support/crew.hpp"
+#include "support/scale.hpp"
 
 namespace {
 
@@ -75,6 +76,75 @@ BOOST_AUTO_TEST_CASE(the_owner_sees_to_what_waits_when_it_makes_objects) {
   std::vector<gc::counted<life>> more;
   for (int i = 0; i < 5'000; ++i) more.push_back(gc::make_counted<life>());
   BOOST_TEST(life::alive == 5'000);
+}
+
+BOOST_AUTO_TEST_CASE(references_that_wait_are_counted_no_more) {
+  const gc::counted<node> mine = gc::make_counted<node>();
+  std::vector<gc::counted<node>> others(5, mine);
+  std::thread([&] {
+    others.resize(2);  // one waits for this thread, two make the count of others negative
+    BOOST_TEST(mine.use_count() == 3);
+  }).join();
+  BOOST_TEST(mine.use_count() == 3);
+  gc::collect_cycles();
+  BOOST_TEST(mine.use_count() == 3);
+}
+
+/// Whoever drops a reference, and however often, the object is one candidate until a search has looked at it.
+BOOST_AUTO_TEST_CASE(an_object_is_a_candidate_once) {
+  const auto drop_in = [](std::vector<gc::counted<node>>& some, std::size_t left) {
+    std::thread([&] { some.resize(left); }).join();
+  };
+  const auto candidates = [] { return gc::counted_statistics().candidates; };
+  gc::collect_cycles();
+  std::uint64_t then = candidates();
+  BOOST_TEST(then == 0u);
+  {
+    std::vector<gc::counted<node>> some(5, gc::make_counted<node>());  // the argument ends: noted
+    BOOST_TEST(candidates() == 1u);
+    some.resize(3);
+    drop_in(some, 2);
+    gc::make_counted<int>();  // sees to what waits: merged
+    drop_in(some, 1);
+    BOOST_TEST(candidates() == 1u);
+    gc::collect_cycles();
+    BOOST_TEST(candidates() == 0u);
+  }
+  {
+    gc::counted<node> first = gc::make_counted<node>();
+    std::vector<gc::counted<node>> some;
+    for (int i = 0; i != 4; ++i) some.push_back(first);
+    first = std::move(some.back());  // the first of its references to end, but first and the last are the same object
+    some.pop_back();
+    gc::collect_cycles();
+    drop_in(some, 2);  // noted by another thread, or when it is merged
+    gc::make_counted<int>();
+    BOOST_TEST(candidates() == 1u);
+    drop_in(some, 1);
+    first = nullptr;
+    BOOST_TEST(candidates() == 1u);
+    gc::collect_cycles();
+    BOOST_TEST(candidates() == 0u);
+  }
+  {
+    gc::counted<node> first = gc::make_counted<node>();
+    std::vector<gc::counted<node>> some;
+    std::thread([&] { some.assign(2, first); }).join();  // counted by another thread
+    gc::collect_cycles();
+    first = nullptr;  // the owner's last: noted
+    BOOST_TEST(candidates() == 1u);
+    some.pop_back();
+    BOOST_TEST(candidates() == 1u);
+    gc::collect_cycles();
+    BOOST_TEST(candidates() == 0u);
+  }
+}
+
+/// A thread that begins takes over what one that has ended has left: 8,190 are enough for any number.
+BOOST_AUTO_TEST_CASE(threads_follow_threads, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  std::uint64_t seen = 0;
+  for (int i = 0; i != 8'500; ++i) std::thread([&] { seen += gc::make_counted<node>(nullptr, 1)->value; }).join();
+  BOOST_TEST(seen == 8'500u);
 }
 
 BOOST_AUTO_TEST_CASE(objects_outlive_the_thread_that_made_them) {

@@ -245,6 +245,16 @@ BOOST_AUTO_TEST_CASE(keep_what_stands_anywhere_in_a_large_array) {
     BOOST_TEST(holds([&] { return r.get()[i]->is_whole() && r.get()[i]->id == i; }), "at " << i);
 }
 
+/// The last words of pieces that cards stand for.
+BOOST_AUTO_TEST_CASE(keep_what_stands_at_the_ends_of_pieces) {
+  gc::root<gc::ptr<witness>[]> r;
+  far_below([&] { r = gc::make_array<gc::ptr<witness>>(512); });
+  gc::collect_young();
+  far_below([&] { r.get()[255] = make_witness(1), r.get()[511] = make_witness(2); });
+  gc::collect_young();
+  BOOST_TEST(holds([&] { return r.get()[255]->is_whole() && r.get()[511]->is_whole(); }));
+}
+
 /// Blocks that lie across the borders of the pieces that a card stands for.
 BOOST_AUTO_TEST_CASE(keep_what_stands_at_the_ends_of_objects) {
   struct odd {
