@@ -77,8 +77,9 @@ inline heddle::fiber_options small_stack() {
 class crowd {
  public:
   explicit crowd(std::size_t n) : seats_(n), owns_(n), expected_(n) {
+    // All before the first fiber begins, which looks there.
+    for (std::size_t i = 0; i != n; ++i) ways_.push_back(std::make_unique<heddle::channel<witness*>>(1));
     for (std::size_t i = 0; i != n; ++i) {
-      ways_.push_back(std::make_unique<heddle::channel<witness*>>(1));
       expected_[i] = i;
       done_.add(1);
       heddle::go(small_stack(), [this, i, own = static_cast<witness*>(nullptr)]() mutable { stay(i, own); });

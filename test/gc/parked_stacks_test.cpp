@@ -42,10 +42,9 @@ class crowd {
     heddle::fiber_options small;
     small.stack_size = stack_size;
     done_.add(many);
-    for (std::size_t i = 0; i != many; ++i) {
-      ways_.push_back(std::make_unique<heddle::channel<int>>(1));
-      heddle::go(small, [this, i] { stay(i); });
-    }
+    // All before the first fiber begins, which looks there.
+    for (std::size_t i = 0; i != many; ++i) ways_.push_back(std::make_unique<heddle::channel<int>>(1));
+    for (std::size_t i = 0; i != many; ++i) heddle::go(small, [this, i] { stay(i); });
     await(many);
   }
   ~crowd() {

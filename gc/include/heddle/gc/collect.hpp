@@ -32,9 +32,9 @@ HEDDLE_EXPORT void collect();
 /// is a whole one; so may be the first that is asked for. No young cycle looks for fibers that wait for ever.
 ///
 /// Blocks the calling fiber or thread; others run on. O(stacks and other roots + what is new and alive + pieces of old
-/// objects that have been stored into + pages of the heap). Of parked fibers on stacks that lie close together only those
-/// count in full that have run since the last cycles, or whose stacks others have written into. May be called where
-/// collect() may.
+/// objects that have been stored into + pages of the heap). Of parked fibers on stacks that lie close together only
+/// those count in full that have run since the last cycles, or whose stacks others have written into. May be called
+/// where collect() may.
 HEDDLE_EXPORT void collect_young();
 
 /// Whether the collector makes young cycles, which look only at what was made since the last cycle, and whole ones
