@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(what_another_fiber_holds_is_not_reported) {
 
 /// One waits at an object that only the next one holds, and so on; `backwards`: the last one is made first.
 void chain(std::size_t length, bool backwards) {
-  std::vector<weak_meeting> links(length);
+  gc::vector<weak_meeting> links(length);  // it must be scanned
   std::string all;
   for (std::size_t i = 0; i != length; ++i) all += "link ";
   gc::root<meeting> first;
@@ -355,8 +355,8 @@ BOOST_AUTO_TEST_CASE(a_very_long_chain_is_not_reported_while_it_is_held) {
     std::vector<gc::root<meeting>> made(length);
     made[0] = first;
     for (std::size_t i = 1; i != length; ++i) made[i] = gc::make<meeting>();
-    std::vector<weak_meeting> links;
-    for (const auto& m : made) links.emplace_back(meeting_ptr(m));
+    gc::vector<weak_meeting> links;
+    for (const auto& m : made) links.push_back(weak_meeting(meeting_ptr(m)));
     far_below([&] {
       for (std::size_t k = length; k-- != 0;)
         heddle::go([at = meeting_ptr(made[k]), held = meeting_ptr(made[std::min(k + 1, length - 1)])] {
