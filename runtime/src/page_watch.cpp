@@ -156,7 +156,8 @@ bool for_each_written(const char* at, std::size_t bytes, void (*f)(void*, const 
   a.size = sizeof a;
   a.vec = reinterpret_cast<std::uintptr_t>(regions.data());
   a.vec_len = regions.size();
-  // What has never had memory counts as written, too, and is not meant. A page that was written may be swapped out.
+  // A page that has never had memory counts as written, too, and is left out. A page that was written may be swapped
+  // out.
   a.category_mask = is_written;
   a.category_anyof_mask = is_present | is_swapped;
   a.return_mask = is_written;

@@ -26,7 +26,7 @@ atomic<std::uint8_t>& touched_of(const fiber* f) noexcept {
   return touched[reinterpret_cast<std::uintptr_t>(f) / page_size % touched_size];
 }
 
-/// What a fiber has been saved with, that may be resumed and change it meanwhile.
+/// The saved state of a fiber. The fiber may be resumed and change it meanwhile.
 [[gnu::no_sanitize_thread]] const void* lowest_of(const fiber& f) noexcept {
   return __atomic_load_n(&f.context, __ATOMIC_RELAXED);
 }
@@ -149,7 +149,7 @@ bool fiber_roots::is_to_be_frozen(const fiber& f) const noexcept {
   const bool tells = was_frozen ? stacks.is_unchanged(f.context, f.memory)
                                 : stacks.is_protected(f.context, f.memory) || HEDDLE_PLANTED(protected_when_read);
   if (!tells) return false;
-  // What it has elsewhere is not watched: exceptions, large closures, further segments and allocas.
+  // Its memory elsewhere is not watched: exceptions, large closures, further segments and allocas.
   if (f.caught != nullptr || f.uncaught != 0 || f.big) return false;
   return f.memory->limit == nullptr || (f.memory->next == nullptr && f.memory->blocks == nullptr);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What scans of stacks know from one to the next about fibers that stand still; scan_mark.hpp says what is frozen.
+// Fibers that stand still, as scans of stacks know them from one to the next; scan_mark.hpp says what is frozen.
 //
 // A scan passes over a frozen fiber if its stack was unwritten when the scan began and the fiber has not been resumed
 // when its mark is looked at. It has stood still in between, so that is as if it had been scanned when the scan began;

@@ -152,7 +152,7 @@ int note_too_many() {
   return life::alive == static_cast<int>(many) ? 0 : 4;
 }
 
-/// Whatever a loop does that gives back all that it takes, memory does not grow.
+/// Memory does not grow in a loop that gives back all that it takes.
 template <class F>
 int keeps_its_size(F f) {
   for (int i = 0; i != 10'000; ++i) f();

@@ -302,7 +302,7 @@ BOOST_AUTO_TEST_CASE(aliases) {
   BOOST_TEST((gc::counted<char>(part, nullptr) == nullptr));
 }
 
-/// What trace() declares is known when the first object is made.
+/// The members that trace() declares are known when the first object is made.
 class declares_traced {
  public:
   static void trace(gc::layout<declares_traced>& l) { l(&declares_traced::member_); }

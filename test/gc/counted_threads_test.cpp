@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(references_that_wait_are_counted_no_more) {
   BOOST_TEST(mine.use_count() == 3);
 }
 
-/// Whoever drops a reference, and however often, the object is one candidate until a search has looked at it.
+/// The object is one candidate until a search has looked at it, whichever threads drop references, and however often.
 BOOST_AUTO_TEST_CASE(an_object_is_a_candidate_once) {
   const auto drop_in = [](std::vector<gc::counted<node>>& some, std::size_t left) {
     std::thread([&] { some.resize(left); }).join();

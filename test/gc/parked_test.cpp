@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// Young cycles pass over parked fibers whose stacks nobody has written into. What they hold lives all the same, whoever
-// has put it there: the marks of each cycle are checked whole, and dead objects are filled with other values.
+// Young cycles pass over parked fibers whose stacks nobody has written into. The objects that these hold live all the
+// same, whoever has put them there: the marks of each cycle are checked whole, and dead objects are filled with other
+// values.
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -47,7 +48,7 @@ struct begins {
 };
 BOOST_TEST_GLOBAL_FIXTURE(begins);
 
-/// Generations while it lives. What a watch takes for the process has been taken.
+/// Generations while it lives. The watch has taken already what it keeps for the process.
 struct generational : heddle::testing::collected_check {
   generational() {
     gc::set_generational(true);
@@ -285,7 +286,7 @@ BOOST_AUTO_TEST_CASE(what_is_made_during_a_cycle_lives) {
 }
 
 #ifdef HEDDLE_SEGMENTED
-/// What alloca does not find room for in a segment lies elsewhere.
+/// An alloca for which a segment has no room lies elsewhere.
 BOOST_AUTO_TEST_CASE(what_others_write_into_an_alloca_lives) {
   crowd c(many);
   heddle::channel<int> gate;

@@ -90,7 +90,7 @@ HEDDLE_EXPORT void let_through(int (*signal)() noexcept) noexcept;
 /// called before the runtime takes its locks for a fork. From any thread.
 HEDDLE_EXPORT void heed_forks() noexcept;
 
-/// What a scan does about fibers that stand still from one scan to the next. A frozen fiber is suspended since a scan
+/// How a scan treats fibers that stand still from one scan to the next. A frozen fiber is suspended since a scan
 /// has read its stack, and each write into the stack since then is known.
 enum class standing_fibers : std::uint8_t {
   scanned,      ///< scans them as all others; none is frozen afterwards
