@@ -216,7 +216,7 @@ BOOST_AUTO_TEST_CASE(few_empty_spans_are_kept) {
   constexpr std::size_t span_bytes = 16'384;
   const auto in_spans = [] {
     for (const gc::type_values& t : gc::heap_by_type())
-      if (t.type.find("::kept (counted)") != std::string::npos) return t.span_bytes;
+      if (t.type.find("kept (counted)") != std::string::npos) return t.span_bytes;
     return std::uint64_t{0};
   };
   for (int round = 0; round != 4; ++round) {
