@@ -135,7 +135,7 @@ bool set_up_process() noexcept {
   // Forks first: they are heeded even if there is no key to be had.
   if (!forks_are_heeded) forks_are_heeded = ::pthread_atfork(before_fork, after_fork, after_fork_in_child) == 0;
   const bool made = forks_are_heeded && ::pthread_key_create(&end_of_thread, detach_thread) == 0;
-  // release: so that who sees `done` sees the key; acquire halves above.
+  // release: so that a thread that sees `done` sees the key; acquire halves above.
   setup_state.store(made ? done : not_begun, std::memory_order_release);
   return made;
 }

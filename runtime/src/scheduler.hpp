@@ -309,7 +309,7 @@ class scheduler {
   atomic<std::uint32_t> idle_count_{0};
   atomic<std::uint32_t> starved_count_{0};
   atomic<std::uint32_t> expired_{0};  // timers, about: it only tells whether they lie close together
-  atomic<std::uint32_t> futile_{0};  // wakes in a row that were not worth it
+  atomic<std::uint32_t> futile_{0};   // wakes in a row that were not worth it
   // Machines that look for work without having any; written by anyone.
   alignas(64) atomic<std::uint32_t> spinning_{0};
   atomic<std::uint32_t> drained_{0};  // 1 when no fiber is left and drain() was asked for
@@ -342,8 +342,8 @@ class scheduler {
   static constexpr std::uint32_t trusted_wakes = 4;
   static constexpr std::uint32_t most_spared = 12;
 #endif
-  // An idle machine sleeps no shorter for a timer. Where timers lie close together it would go to sleep and wake for each,
-  // which costs more than all that a sleeper does.
+  // An idle machine sleeps no shorter for a timer. Where timers lie close together it would go to sleep and wake for
+  // each, which costs more than all that a sleeper does.
 #if defined(HEDDLE_MODEL) && HEDDLE_MODEL
   static constexpr nanoseconds_t shortest_sleep = 0;
   static constexpr nanoseconds_t shortest_sleep_if_dense = 0;

@@ -83,7 +83,7 @@ void quiet_pages::note(const fiber* slab, std::uint64_t pages) noexcept {
 }
 
 bool quiet_pages::is_touched(const fiber* in_page, std::uint8_t epoch) noexcept {
-  // relaxed: whoever has seen the turn that was counted after it sees it; who has not, comes again.
+  // relaxed: a thread that has seen the turn that was counted after it sees it; one that has not comes again.
   return touched_of(in_page).load(std::memory_order_relaxed) == epoch;
 }
 

@@ -175,7 +175,8 @@ bool count_ledger::hand_over(count_header& h) noexcept {
     if (!handed_over_.push(&h)) end_without_memory("remember a reference that waits for its owner");
     waiting = handed_over_.count();
   }
-  // seq_cst, both: a thread that gives the ledger back looks at its mail afterwards; see ledgers::give_back().
+  // seq_cst: so that either we see below that the ledger is being given back, or the thread that gives it back sees
+  // this mail; its half in ledgers::give_back().
   if (!HEDDLE_PLANTED(count_queues_unsaid)) mail_.store(1, std::memory_order_seq_cst);
   return waiting % enough_mail == 0 ||
          (holder.load(std::memory_order_seq_cst) == nullptr && !HEDDLE_PLANTED(count_vacant_unseen));
@@ -306,7 +307,8 @@ bool ledgers::take_vacant(count_ledger& l) noexcept {
 
 void ledgers::give_back(count_ledger& l) noexcept {
   const thread_lock hold(lock_);
-  // seq_cst: before the look at the mail, so that whoever hands something over sees that nobody is there, or is seen.
+  // seq_cst: before the look at the mail, so that a thread that hands something over sees that nobody is there, or its
+  // mail is seen; its half in hand_over().
   l.holder.store(nullptr, std::memory_order_seq_cst);
   l.next_vacant = vacant_;
   vacant_ = &l;

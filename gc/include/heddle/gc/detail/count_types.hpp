@@ -126,7 +126,7 @@ count_handle& count_handle_of() {
 /// Memory for a T.
 template <class T>
 count_memory allocate_counted(count_handle& t) {
-  // acquire: so that the kind is seen; release half in make_slowly().
+  // acquire: so that the kind is seen; release half in kind_of(), gc/src/cycle/allocate_counted.cpp.
   const std::uint32_t number = t.of_objects.load(std::memory_order_acquire);
   const count_call inside;
   const std::uint32_t base = inside.base();
@@ -146,7 +146,7 @@ count_memory allocate_counted(count_handle& t) {
 template <class T>
 std::uintptr_t publish(count_memory m, bool can_be_in_cycles) noexcept {
   auto* const h = static_cast<count_header*>(m.at) - 1;
-  // release: so that a search for cycles finds what the constructor has written; acquire half in search::admit().
+  // release: so that a search for cycles finds what the constructor has written; acquire half in lives(), gc/src/count/search.cpp.
   h->local.store(m.base & ~(can_be_in_cycles ? local_bits::noted : 0), std::memory_order_release);
   return word_of(m.at, h);
 }
