@@ -146,7 +146,8 @@ count_memory allocate_counted(count_handle& t) {
 template <class T>
 std::uintptr_t publish(count_memory m, bool can_be_in_cycles) noexcept {
   auto* const h = static_cast<count_header*>(m.at) - 1;
-  // release: so that a search for cycles finds what the constructor has written; acquire half in lives(), gc/src/count/search.cpp.
+  // release: so that a search for cycles finds what the constructor has written; acquire half in lives(),
+  // gc/src/count/search.cpp.
   h->local.store(m.base & ~(can_be_in_cycles ? local_bits::noted : 0), std::memory_order_release);
   return word_of(m.at, h);
 }
