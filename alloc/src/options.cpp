@@ -4,12 +4,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "heddle/detail/option_list.hpp"
 #include "os.hpp"
 
 namespace heddle::detail {
@@ -21,99 +20,77 @@ namespace {
 
 constexpr char variable[] = "HEDDLE_MALLOC";
 
-/// A part of the variable's value.
-struct text {
-  const char* begin;
-  std::size_t length;
-  bool is(const char* word) const noexcept {
-    return length == std::strlen(word) && std::memcmp(begin, word, length) == 0;
-  }
+template <bool alloc_options::*Member>
+void set_switch(alloc_options& o, const option_value& value) {
+  o.*Member = value.number != 0;
+}
+
+constexpr std::uint64_t ms = 1'000'000;
+
+constexpr option_entry<alloc_options> table[] = {
+    {{.name = "stats",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "prints statistics when the process ends"},
+     set_switch<&alloc_options::stats>},
+    {{.name = "hardened",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "checks every call, and finds corruption: slower"},
+     set_switch<&alloc_options::hardened>},
+    {{.name = "zero",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "memory is zeroed when it is allocated"},
+     set_switch<&alloc_options::zero>},
+    {{.name = "junk",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "memory is filled with 0xa5 when it is allocated, with 0x5a when it is freed"},
+     set_switch<&alloc_options::junk>},
+    {{.name = "scavenger",
+      .form = option_form::word,
+      .words = "background|steps|off",
+      .default_value = "background",
+      .meaning = "what gives memory back to the system: calls and a thread, calls alone, or nothing"},
+     [](alloc_options& o, const option_value& value) { o.scavenger = static_cast<scavenging>(value.number); }},
+    {{.name = "pace",
+      .form = option_form::duration,
+      .least = 1 * ms,
+      .most = 3'600'000 * ms,
+      .unit = ms,
+      .default_value = "1s",
+      .meaning = "memory that has been free for so long is given back"},
+     [](alloc_options& o, const option_value& value) { o.pace_ms = static_cast<std::uint32_t>(value.number / ms); }},
+    {{.name = "huge_pages",
+      .form = option_form::word,
+      .words = "system|always|never",
+      .default_value = "system",
+      .meaning = "transparent huge pages: as the system says, wherever possible, or nowhere"},
+     [](alloc_options& o, const option_value& value) { o.pages = static_cast<huge_pages>(value.number); }},
+    {{.name = "profile",
+      .form = option_form::bytes,
+      .least = 1,
+      .most = UINT32_MAX,
+      .meaning = "a heap profile, with a sample each so many bytes"},
+     [](alloc_options& o, const option_value& value) { o.profile = static_cast<std::uint32_t>(value.number); }},
+    {{.name = "profile_file",
+      .form = option_form::text,
+      .most = sizeof(alloc_options::profile_file) - 1,
+      .default_value = "heddle.PID.heap",
+      .meaning = "where the heap profile is written when the process ends"},
+     [](alloc_options& o, const option_value& value) {
+       std::memcpy(o.profile_file, value.text.data(), value.text.size());
+       o.profile_file[value.text.size()] = '\0';
+     }},
 };
+// The words of the table are numbered as these are.
+static_assert(static_cast<int>(scavenging::background) == 0 && static_cast<int>(scavenging::steps) == 1 &&
+              static_cast<int>(scavenging::off) == 2);
+static_assert(static_cast<int>(huge_pages::as_the_system_says) == 0 && static_cast<int>(huge_pages::always) == 1 &&
+              static_cast<int>(huge_pages::never) == 2);
 
-void complain(const text& option, const char* what) noexcept {
-  char line[256];
-  const int n = std::snprintf(line, sizeof line, "heddle_malloc: %s: option '%.*s' %s\n", variable,
-                              static_cast<int>(std::min<std::size_t>(option.length, 80)), option.begin, what);
-  if (n > 0) [[maybe_unused]]
-    const auto written =
-        ::write(STDERR_FILENO, line, std::min<std::size_t>(static_cast<std::size_t>(n), sizeof line - 1));
-}
-
-constexpr char all_options[] =
-    "is unknown; there are stats, hardened, zero, junk, scavenger=background|steps|off, pace=MILLISECONDS, "
-    "huge_pages=system|always|never, profile=BYTES, profile_file=PATH";
-
-/// A switch: alone, or =1 or =0.
-bool read_switch(const text& value, bool& to) noexcept {
-  if (value.begin == nullptr || value.is("1") || value.is("on") || value.is("yes") || value.is("true"))
-    return to = true;
-  to = false;
-  return value.is("0") || value.is("off") || value.is("no") || value.is("false");
-}
-
-bool read_number(const text& value, std::uint32_t least, std::uint32_t most, std::uint32_t& to) noexcept {
-  std::uint64_t n = 0;
-  if (value.begin == nullptr || value.length == 0 || value.length > 10) return false;
-  for (std::size_t i = 0; i != value.length; ++i) {
-    if (value.begin[i] < '0' || value.begin[i] > '9') return false;
-    n = n * 10 + static_cast<std::uint64_t>(value.begin[i] - '0');
-  }
-  if (n < least || n > most) return false;
-  to = static_cast<std::uint32_t>(n);
-  return true;
-}
-
-/// `value`: null if there is none.
-void read_option(const text& whole, const text& name, const text& value) noexcept {
-  alloc_options& o = the_options;
-  const auto switched = [&](bool& to) {
-    if (!read_switch(value, to)) complain(whole, "must be given alone, or as =1 or =0");
-  };
-  if (name.is("stats")) return switched(o.stats);
-  if (name.is("hardened")) return switched(o.hardened);
-  if (name.is("zero")) return switched(o.zero);
-  if (name.is("junk")) return switched(o.junk);
-  if (name.is("scavenger")) {
-    if (value.begin != nullptr && value.is("background")) return void(o.scavenger = scavenging::background);
-    if (value.begin != nullptr && value.is("steps")) return void(o.scavenger = scavenging::steps);
-    if (value.begin != nullptr && value.is("off")) return void(o.scavenger = scavenging::off);
-    return complain(whole, "must be scavenger=background, =steps or =off");
-  }
-  if (name.is("pace")) {
-    if (!read_number(value, 1, 3'600'000, o.pace_ms)) complain(whole, "must be pace=MILLISECONDS, 1 to 3600000");
-    return;
-  }
-  if (name.is("huge_pages")) {
-    if (value.begin != nullptr && value.is("system")) return void(o.pages = huge_pages::as_the_system_says);
-    if (value.begin != nullptr && value.is("always")) return void(o.pages = huge_pages::always);
-    if (value.begin != nullptr && value.is("never")) return void(o.pages = huge_pages::never);
-    return complain(whole, "must be huge_pages=system, =always or =never");
-  }
-  if (name.is("profile")) {
-    if (!read_number(value, 1, UINT32_MAX, o.profile)) complain(whole, "must be profile=BYTES, 1 to 4294967295");
-    return;
-  }
-  if (name.is("profile_file")) {
-    if (value.begin == nullptr || value.length == 0 || value.length >= sizeof o.profile_file)
-      return complain(whole, "must be profile_file=PATH, at most 511 characters without a comma");
-    std::memcpy(o.profile_file, value.begin, value.length);
-    o.profile_file[value.length] = '\0';
-    return;
-  }
-  complain(whole, all_options);
-}
-
-void read_all(const char* s) noexcept {
-  while (*s != '\0') {
-    const std::size_t length = std::strcspn(s, ",");
-    const text whole{s, length};
-    const std::size_t name_length = std::min(std::strcspn(s, "="), length);
-    const text name{s, name_length};
-    const text value = name_length == length ? text{nullptr, 0} : text{s + name_length + 1, length - name_length - 1};
-    if (length != 0) read_option(whole, name, value);
-    s += length + (s[length] == ',');
-  }
-}
+void read_all(const char* text) noexcept { read_option_list(variable, text, table, the_options); }
 
 /// Before libc has been initialised its environ is not there yet, but the kernel's copy is.
 bool read_from_kernel(char* buffer, std::size_t size) noexcept {

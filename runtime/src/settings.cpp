@@ -4,99 +4,107 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "cpu_quota.hpp"
+#include "heddle/detail/option_list.hpp"
 #include "report.hpp"
 
 namespace heddle::detail {
 namespace {
 
-/// A number, perhaps with K, M or G behind it.
-std::optional<std::size_t> number(std::string_view text) {
-  std::size_t shift = 0;
-  if (!text.empty()) {
-    switch (text.back()) {
-      case 'k':
-      case 'K': shift = 10; break;
-      case 'm':
-      case 'M': shift = 20; break;
-      case 'g':
-      case 'G': shift = 30; break;
-      default: break;
-    }
-  }
-  if (shift != 0) text.remove_suffix(1);
-  std::size_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (value > (std::numeric_limits<std::size_t>::max() >> shift)) return std::nullopt;
-  return value << shift;
+template <class Number, Number options::*Member>
+void set_number(options& o, const option_value& value) {
+  o.*Member = static_cast<Number>(value.number);
+}
+template <bool options::*Member>
+void set_switch(options& o, const option_value& value) {
+  o.*Member = value.number != 0;
 }
 
-struct key {
-  std::string_view name;
-  std::size_t least;
-  std::size_t most;
-  void (*set)(options&, std::size_t);
-};
+constexpr std::uint64_t us = 1000, ms = 1000 * us, second = 1000 * ms;
 
-constexpr key keys[] = {
-    {"procs", 0, 4096, [](options& o, std::size_t v) { o.procs = static_cast<unsigned>(v); }},
-    {"stack", std::size_t{16} << 10, std::size_t{64} << 20, [](options& o, std::size_t v) { o.stack_size = v; }},
-    {"segment", 1024, 2048, [](options& o, std::size_t v) { o.segment_size = v <= 1024 ? 1024 : 2048; }},
-    {"max_stack", std::size_t{1} << 20, std::size_t{1} << 46, [](options& o, std::size_t v) { o.max_stack = v; }},
-    {"preempt", 0, 1, [](options& o, std::size_t v) { o.preempt = v != 0; }},
-    {"slice", 1000, 10'000'000,
-     [](options& o, std::size_t v) { o.slice = std::chrono::microseconds(static_cast<long>(v)); }},
-    {"machines", 1, 1'000'000, [](options& o, std::size_t v) { o.max_machines = static_cast<unsigned>(v); }},
-    {"deadlock", 0, 1, [](options& o, std::size_t v) { o.detect_deadlock = v != 0; }},
-    {"monitor", 0, 1, [](options& o, std::size_t v) { o.monitor = v != 0; }},
-    {"overflow", 0, 1, [](options& o, std::size_t v) { o.report_overflow = v != 0; }},
-    {"abort_conf", 0, 1, [](options& o, std::size_t v) { o.abort_conf = v != 0; }},
+/// Under the names that struct options has; the short ones are older.
+constexpr option_entry<options> table[] = {
+    {{.name = "procs",
+      .form = option_form::number,
+      .most = 4096,
+      .default_value = "0",
+      .meaning = "fibers that run at once; 0: as many as the affinity mask and the cgroup's quota allow"},
+     set_number<unsigned, &options::procs>},
+    {{.name = "stack_size",
+      .also = "stack",
+      .form = option_form::bytes,
+      .least = std::uint64_t{16} << 10,
+      .most = std::uint64_t{64} << 20,
+      .default_value = "256K",
+      .meaning = "address space of a fiber's stack"},
+     set_number<std::size_t, &options::stack_size>},
+    {{.name = "segment_size",
+      .also = "segment",
+      .form = option_form::word,
+      .words = "1K|2K|1024|2048",
+      .default_value = "2K",
+      .meaning = "bytes of the first segment of a stack that grows"},
+     [](options& o, const option_value& value) { o.segment_size = value.number % 2 == 0 ? 1024 : 2048; }},
+    {{.name = "max_stack",
+      .form = option_form::bytes,
+      .least = std::uint64_t{1} << 20,
+      .most = std::uint64_t{1} << 46,
+      .default_value = "1G",
+      .meaning = "all segments of one fiber together"},
+     set_number<std::size_t, &options::max_stack>},
+    {{.name = "slice",
+      .form = option_form::duration,
+      .least = 1 * ms,
+      .most = 10 * second,
+      .unit = us,
+      .default_value = "10ms",
+      .meaning = "how long a fiber may run before others get its processor"},
+     [](options& o, const option_value& value) { o.slice = std::chrono::microseconds(value.number / us); }},
+    {{.name = "max_machines",
+      .also = "machines",
+      .form = option_form::number,
+      .least = 1,
+      .most = 1'000'000,
+      .default_value = "10000",
+      .meaning = "kernel threads for fibers at most"},
+     set_number<unsigned, &options::max_machines>},
+    {{.name = "detect_deadlock",
+      .also = "deadlock",
+      .form = option_form::on_off,
+      .default_value = "on",
+      .meaning = "ends the process with a report if fibers are left that nothing can wake"},
+     set_switch<&options::detect_deadlock>},
+    {{.name = "monitor",
+      .form = option_form::on_off,
+      .default_value = "on",
+      .meaning = "takes processors from fibers that block or do not let go"},
+     set_switch<&options::monitor>},
+    {{.name = "preempt",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "fibers with stacks that grow yield when their slice is over"},
+     set_switch<&options::preempt>},
+    {{.name = "report_overflow",
+      .also = "overflow",
+      .form = option_form::on_off,
+      .default_value = "on",
+      .meaning = "reports a fiber that overflows its stack"},
+     set_switch<&options::report_overflow>},
+    {{.name = "abort_conf",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "an error in HEDDLE ends the process with status 2"},
+     set_switch<&options::abort_conf>},
 };
-
-/// What is wrong with one `key=value`, or nothing; sets it if it is right.
-std::string apply(options& o, std::string_view item) {
-  const std::size_t equals = item.find('=');
-  const std::string_view name = item.substr(0, equals);
-  const key* k = std::find_if(std::begin(keys), std::end(keys), [&](const key& c) { return c.name == name; });
-  if (k == std::end(keys)) {
-    std::string known;
-    for (const key& c : keys) known += (known.empty() ? "" : ", ") + std::string(c.name);
-    return "unknown key \"" + std::string(name) + "\" (known: " + known + ")";
-  }
-  const std::string_view text = equals == std::string_view::npos ? std::string_view() : item.substr(equals + 1);
-  const std::optional<std::size_t> value = number(text);
-  if (!value || *value < k->least || *value > k->most)
-    return "bad value \"" + std::string(text) + "\" for " + std::string(name) + " (" + std::to_string(k->least) +
-           " to " + std::to_string(k->most) + ")";
-  k->set(o, *value);
-  return {};
-}
 
 void apply_environment(options& o) {
-  const char* text = ::secure_getenv("HEDDLE");  // null where the process has rights that its starter has not
-  if (text == nullptr) return;
-  bool wrong = false;
-  std::string_view rest(text);
-  while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    const std::string_view item = rest.substr(0, comma);
-    rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
-    if (item.empty()) continue;
-    const std::string error = apply(o, item);
-    if (error.empty()) continue;
-    wrong = true;
-    std::fprintf(stderr, "heddle: HEDDLE: %s\n", error.c_str());
-  }
-  if (!wrong || !o.abort_conf) return;
+  const char* const text = ::secure_getenv("HEDDLE");  // null where the process has rights that its starter has not
+  if (text == nullptr || read_option_list("HEDDLE", text, table, o) == 0 || !o.abort_conf) return;
   std::fputs("heddle: HEDDLE has errors and abort_conf is set\n", stderr);
   std::_Exit(2);
 }

@@ -1,92 +1,80 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "pace/options.hpp"
 
-#include <algorithm>
-#include <charconv>
-#include <cstdio>
 #include <cstdlib>
-#include <limits>
-#include <string_view>
+
+#include "heddle/detail/option_list.hpp"
 
 namespace heddle::gc::detail {
 namespace {
 
-struct key {
-  std::string_view name;
-  std::size_t least;
-  std::size_t most;
-  void (*set)(options&, std::size_t);
+using heddle::detail::option_entry;
+using heddle::detail::option_form;
+using heddle::detail::option_value;
+
+template <std::size_t options::*Member>
+void set_number(options& o, const option_value& value) {
+  o.*Member = value.number;
+}
+template <bool options::*Member>
+void set_switch(options& o, const option_value& value) {
+  o.*Member = value.number != 0;
+}
+
+constexpr option_entry<options> table[] = {
+    {{.name = "percent",
+      .form = option_form::number,
+      .most = 10'000,
+      .default_value = "100",
+      .meaning = "garbage between cycles, of the live bytes; 0: no cycle by itself"},
+     set_number<&options::percent>},
+    {{.name = "limit", .form = option_form::bytes, .default_value = "0", .meaning = "bytes of the heap; 0: no limit"},
+     set_number<&options::limit>},
+    {{.name = "mode",
+      .form = option_form::word,
+      .words = "mark-sweep|generational",
+      .default_value = "mark-sweep",
+      .meaning = "generational: most cycles go through young objects alone"},
+     [](options& o, const option_value& value) { o.generational = value.number != 0; }},
+    {{.name = "off",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "no cycle by itself: as percent=0"},
+     [](options& o, const option_value& value) { o.percent = value.number != 0 ? 0 : 100; }},
+    {{.name = "trace", .form = option_form::on_off, .default_value = "off", .meaning = "a line a cycle on stderr"},
+     set_switch<&options::trace>},
+    {{.name = "leaks",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "each whole cycle looks for fibers that wait for ever"},
+     set_switch<&options::leaks>},
+    {{.name = "misplaced",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "finds a gc::ptr where no collector looks"},
+     set_switch<&options::misplaced>},
+    {{.name = "watch",
+      .form = option_form::on_off,
+      .default_value = "on",
+      .meaning = "young cycles pass over stacks that nobody has written into"},
+     set_switch<&options::watch>},
+    {{.name = "check",
+      .form = option_form::on_off,
+      .default_value = "off",
+      .meaning = "checks all marks of each cycle, and poisons dead objects"},
+     set_switch<&options::check>},
+    {{.name = "stress",
+      .form = option_form::number,
+      .default_value = "0",
+      .meaning = "a cycle before each N-th allocation, and dead objects are poisoned; 0: off"},
+     set_number<&options::stress>},
 };
-
-constexpr std::size_t any = std::numeric_limits<std::size_t>::max();
-constexpr key keys[] = {
-    {"percent", 0, 10'000, [](options& o, std::size_t v) { o.percent = v; }},
-    {"limit", 0, any, [](options& o, std::size_t v) { o.limit = v; }},
-    {"stress", 0, any, [](options& o, std::size_t v) { o.stress = v; }},
-    {"off", 0, 1, [](options& o, std::size_t v) { o.percent = v != 0 ? 0 : 100; }},
-    {"check", 0, 1, [](options& o, std::size_t v) { o.check = v != 0; }},
-    {"leaks", 0, 1, [](options& o, std::size_t v) { o.leaks = v != 0; }},
-    {"misplaced", 0, 1, [](options& o, std::size_t v) { o.misplaced = v != 0; }},
-    {"watch", 0, 1, [](options& o, std::size_t v) { o.watch = v != 0; }},
-    {"trace", 0, 1, [](options& o, std::size_t v) { o.trace = v != 0; }},
-};
-constexpr std::string_view mode = "mode", mark_sweep = "mark-sweep", generational = "generational";
-
-/// A number, perhaps with K, M or G behind it; false: it is none.
-bool read_number(std::string_view text, std::size_t& to) noexcept {
-  unsigned shift = 0;
-  if (!text.empty()) {
-    const char last = text.back();
-    shift = last == 'k' || last == 'K' ? 10 : last == 'm' || last == 'M' ? 20 : last == 'g' || last == 'G' ? 30 : 0;
-    if (shift != 0) text.remove_suffix(1);
-  }
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), to);
-  if (error != std::errc{} || end != text.data() + text.size() || to > any >> shift) return false;
-  to <<= shift;
-  return true;
-}
-
-int length(std::string_view t) noexcept { return static_cast<int>(std::min<std::size_t>(t.size(), 80)); }
-
-void apply_mode(options& o, std::string_view text) noexcept {
-  if (text == mark_sweep || text == generational)
-    o.generational = text == generational;
-  else
-    std::fprintf(stderr, "heddle: HEDDLE_GC: bad value \"%.*s\" for mode (%s or %s)\n", length(text), text.data(),
-                 mark_sweep.data(), generational.data());
-}
-
-void apply(options& o, std::string_view item) noexcept {
-  const std::size_t equals = item.find('=');
-  const std::string_view name = item.substr(0, equals);
-  if (name == mode) return apply_mode(o, equals == std::string_view::npos ? "" : item.substr(equals + 1));
-  const key* const k = std::find_if(std::begin(keys), std::end(keys), [&](const key& c) { return c.name == name; });
-  if (k == std::end(keys)) {
-    std::fprintf(stderr, "heddle: HEDDLE_GC: unknown key \"%.*s\" (known:", length(name), name.data());
-    for (const key& c : keys) std::fprintf(stderr, " %s", c.name.data());
-    std::fprintf(stderr, " %s)\n", mode.data());
-    return;
-  }
-  // A key alone is a switch.
-  const std::string_view text = equals == std::string_view::npos ? "1" : item.substr(equals + 1);
-  std::size_t value = 0;
-  if (!read_number(text, value) || value < k->least || value > k->most)
-    std::fprintf(stderr, "heddle: HEDDLE_GC: bad value \"%.*s\" for %s (%zu to %zu)\n", length(text), text.data(),
-                 k->name.data(), k->least, k->most);
-  else
-    k->set(o, value);
-}
 
 }  // namespace
 
 options parse_options(const char* text) noexcept {
   options o;
-  std::string_view rest = text == nullptr ? "" : text;
-  while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    if (comma != 0) apply(o, rest.substr(0, comma));
-    rest = comma == std::string_view::npos ? "" : rest.substr(comma + 1);
-  }
+  if (text != nullptr) heddle::detail::read_option_list("HEDDLE_GC", text, table, o);
   return o;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// The settings in HEDDLE_NET: `name=value,name,...`, where a name alone is 1. Read when the first is asked for.
+// The settings in HEDDLE_NET, written as heddle/detail/option_list.hpp says. Read when the first is asked for.
 #pragma once
 
 #include <string_view>
@@ -8,8 +8,8 @@
 namespace heddle {
 
 struct net_options {
-  bool cares = true;  ///< names by c-ares, where it is there (key `cares`, 0 or 1)
-  bool ring = true;   ///< files by io_uring (key `ring`, 0 or 1)
+  bool cares = true;  ///< names by c-ares, where it is there (key `cares`)
+  bool ring = true;   ///< files by io_uring (key `ring`)
 };
 
 /// Unknown names and bad values are reported on stderr by name, and have no effect.
