@@ -13,7 +13,8 @@ namespace {
 constexpr std::uint64_t us = 1000, ms = 1000 * us, second = 1000 * ms, minute = 60 * second;
 constexpr std::uint64_t longest_duration = std::numeric_limits<std::int64_t>::max();
 
-int length(std::string_view t) noexcept { return static_cast<int>(std::min<std::size_t>(t.size(), 80)); }
+/// For "%.*s": of what a user has written, that may be long, the beginning.
+int length(std::string_view t) noexcept { return static_cast<int>(std::min<std::size_t>(t.size(), 120)); }
 
 // string_view::substr() may throw, and so refers to the C++ library, which the shim does without.
 std::string_view first_of(std::string_view t, std::size_t n) noexcept { return {t.data(), n}; }

@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(errors_in_the_environment_are_named) {
   BOOST_TEST(unknown.status == 0);
   const auto bad = with_environment("procs=many,stack=1");
   BOOST_TEST(bad.says("bad value \"many\" for procs (0 to 4096)"));
-  BOOST_TEST(bad.says("bad value \"1\" for stack (16384 to 67108864)"));
+  BOOST_TEST(bad.says("bad value \"1\" for stack (16K to 64M, in bytes or with K, M, G)"));
   const auto fatal = with_environment("abort_conf=1,procs=4097");
   BOOST_TEST(fatal.status == 2);
   BOOST_TEST(fatal.says("abort_conf"));

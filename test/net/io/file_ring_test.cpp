@@ -343,7 +343,7 @@ BOOST_AUTO_TEST_CASE(options) {
   });
   BOOST_TEST(child.status == 0);
   BOOST_TEST(child.says("heddle: HEDDLE_NET: unknown key \"rings\" (known: cares ring)\n"));
-  BOOST_TEST(child.says("heddle: HEDDLE_NET: bad value \"2\" for ring (0 or 1)\n"));
+  BOOST_TEST(child.says("heddle: HEDDLE_NET: bad value \"2\" for ring (on or off)\n"));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
