@@ -477,7 +477,7 @@ bool scheduler::give_back_memory() noexcept {
 
 std::size_t scheduler::deepest_stack() noexcept {
   const thread_lock hold(pools_lock_);
-  std::size_t most = 0;
+  std::size_t most = segments.deepest();
   for (const auto& pool : pools_) most = std::max(most, pool->deepest());
   return most;
 }

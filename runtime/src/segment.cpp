@@ -122,7 +122,8 @@ stack& take_segment(machine& m, std::size_t need, std::uint32_t least_class) noe
   while (c != growth_classes && growth_size(c) < whole) ++c;
   if (c == growth_classes) overflow(f, need, "no segment is so large");
   const std::size_t most = m.sched.settings.max_stack;
-  if (bytes_of(f.memory) + growth_size(c) > most) overflow(f, need, "the limit of the option max_stack is reached");
+  const std::size_t together = bytes_of(f.memory) + growth_size(c);
+  if (together > most) overflow(f, need, "the limit of the option max_stack is reached");
   growth_list& list = m.growth.lists[c];
   stack* s = list.head;
   if (s != nullptr) {
@@ -132,6 +133,7 @@ stack& take_segment(machine& m, std::size_t need, std::uint32_t least_class) noe
     s = m.sched.segments.get(c);
     if (s == nullptr) overflow(f, need, "there is no memory");
   }
+  m.sched.segments.note_depth(together);
   return *s;
 }
 

@@ -84,6 +84,13 @@ class segment_pools {
   void put(stack& s) noexcept;
   bool give_back() noexcept;
   std::size_t made() noexcept;
+  /// A fiber has segments of so many bytes together. Where several fibers grow at once the largest may be missed.
+  void note_depth(std::size_t bytes) noexcept {
+    // relaxed: a figure, which orders nothing.
+    if (bytes > deepest_.load(std::memory_order_relaxed)) deepest_.store(bytes, std::memory_order_relaxed);
+  }
+  /// The most of that; 0: no fiber has grown.
+  std::size_t deepest() const noexcept { return deepest_.load(std::memory_order_relaxed); }
   bool holds(const char* p) noexcept {
     return std::any_of(pools_.begin(), pools_.end(), [p](stack_pool& s) { return s.holds(p); });
   }
@@ -93,6 +100,7 @@ class segment_pools {
   static std::array<stack_pool, growth_classes> make(std::index_sequence<C...>) noexcept {
     return {stack_pool(growth_size(C), stack_pool::growing{growth_reserve, C + 1})...};
   }
+  atomic<std::size_t> deepest_{0};
   std::array<stack_pool, growth_classes> pools_ = make(std::make_index_sequence<growth_classes>());
 };
 

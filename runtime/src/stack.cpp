@@ -279,8 +279,8 @@ void stack_pool::drop_packed(std::vector<char*>& slots) noexcept {
 
 /// Reads what fibers may be writing: only whether it was ever other than zero matters.
 [[gnu::no_sanitize_address, gnu::no_sanitize_thread]] std::size_t stack_pool::deepest() noexcept {
-  if (packed_) return 0;  // they have ended where they were full, and went on elsewhere
   const thread_lock hold(lock_);
+  if (packed_) return made_ != 0 ? slot_size_ : 0;  // whole slots: pages are not one stack's alone
   std::vector<unsigned char> resident;
   try {
     resident.resize(slot_size_ / page);  // a stack, and more

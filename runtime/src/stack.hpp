@@ -89,7 +89,8 @@ class stack_pool {
   /// Gives the memory of those stacks back to the system that have lain in the free list since the last call. True if
   /// some lie there still, for the next call. O(free stacks); system calls without the lock.
   bool give_back() noexcept;
-  /// Bytes of the deepest stack that were ever written, among those that have memory. O(stacks).
+  /// Bytes of the deepest stack that were ever written, among those that have memory. Of packed slots: of a whole one,
+  /// if there are any. O(stacks).
   std::size_t deepest() noexcept;
 
   /// Has the kernel watch those reservations whose stacks lie close enough, if it does not yet, and lists what is used

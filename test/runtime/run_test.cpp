@@ -265,18 +265,36 @@ BOOST_AUTO_TEST_CASE(names_an_option_out_of_range) {
 
 BOOST_AUTO_TEST_CASE(the_environment_wins) {
   BOOST_TEST(with_environment("procs=3,stack=64K").says("procs are 3"));
+  BOOST_TEST(with_environment(" procs = 3 , stack_size=64KiB").says("procs are 3"));
   const auto usual = with_environment("");
   BOOST_TEST(with_environment("procs=0").text == usual.text);
+}
+
+BOOST_AUTO_TEST_CASE(each_name_in_the_environment_sets_its_option) {
+  // What these change is shown by their own tests; here, that each is known by the name it has in code.
+  const auto all = with_environment(
+      "procs=2,stack_size=64K,segment_size=1K,max_stack=2M,slice=20ms,max_machines=50,detect_deadlock=off,monitor=on,"
+      "preempt=on,report_overflow=off,abort_conf=on,stack=32K,segment=2048,machines=60,deadlock=1,overflow=1,slice="
+      "1000");
+  BOOST_TEST(all.text == "procs are 2\n");
+  BOOST_TEST(with_environment("help").says("slice: how long a fiber may run"));
+  BOOST_TEST(with_environment("help,abort_conf").says("procs are"));
 }
 
 BOOST_AUTO_TEST_CASE(errors_in_the_environment_are_named) {
   const auto unknown = with_environment("prcs=3");
   BOOST_TEST(unknown.says("unknown key \"prcs\""));
-  BOOST_TEST(unknown.says("procs, stack"));
+  BOOST_TEST(unknown.says("procs, stack_size, segment_size"));
   BOOST_TEST(unknown.status == 0);
   const auto bad = with_environment("procs=many,stack=1");
   BOOST_TEST(bad.says("bad value \"many\" for procs (0 to 4096)"));
   BOOST_TEST(bad.says("bad value \"1\" for stack (16K to 64M, in bytes or with K, M, G)"));
+  const auto slice = with_environment("slice=900us,segment=1500,max_machines=0,detect_deadlock=maybe,slice=11s");
+  BOOST_TEST(slice.says("bad value \"900us\" for slice (1ms to 10s"));
+  BOOST_TEST(slice.says("bad value \"11s\" for slice"));
+  BOOST_TEST(slice.says("bad value \"1500\" for segment (1K|2K|1024|2048)"));
+  BOOST_TEST(slice.says("bad value \"0\" for max_machines (1 to 1000000)"));
+  BOOST_TEST(slice.says("bad value \"maybe\" for detect_deadlock (on or off)"));
   const auto fatal = with_environment("abort_conf=1,procs=4097");
   BOOST_TEST(fatal.status == 2);
   BOOST_TEST(fatal.says("abort_conf"));

@@ -11,41 +11,43 @@
 
 namespace heddle {
 
-/// How a runtime is set up. The environment wins over the code: `HEDDLE=procs=2,stack=64K` has the keys given
-/// here; an unknown key or a bad value is reported on stderr by name. Where the process has rights that its starter has
-/// not (set-user-ID, capabilities of its file: AT_SECURE) the environment is not read.
+/// How a runtime is set up. The environment wins over the code: `HEDDLE=procs=2,stack_size=64K,slice=20ms` has the same
+/// names. Bytes may have K, M or G, durations ns, us, ms, s or min; switches are on or off; `HEDDLE=help` lists all
+/// names. An unknown name or a bad value is reported on stderr by name. Where the process has rights that its starter
+/// has not (set-user-ID, capabilities of its file: AT_SECURE) the environment is not read.
 struct options {
-  /// Processors, that is fibers that run at once (key `procs`). 0: as many as the affinity mask and the cgroup's
-  /// CPU quota allow. 1 is no mutual exclusion: a fiber whose processor was taken (see `monitor`) runs on beside the
-  /// next one until it calls the runtime.
+  /// Processors, that is fibers that run at once. 0: as many as the affinity mask and the cgroup's CPU quota allow. 1
+  /// is no mutual exclusion: a fiber whose processor was taken (see `monitor`) runs on beside the next one until it
+  /// calls the runtime.
   unsigned procs = 0;
-  /// Bytes of address space for a fiber's stack, 16 KiB to 64 MiB (key `stack`, with K or M). Memory is used by
+  /// Bytes of address space for a fiber's stack, 16 KiB to 64 MiB (also `stack` in the environment). Memory is used by
   /// the page, as the stack grows.
   std::size_t stack_size = std::size_t{256} << 10;
-  /// Bytes of the first segment of a stack that grows, control block included: 1024 or 2048 (key `segment`). For fibers
-  /// of code compiled with heddle::segmented.
+  /// Bytes of the first segment of a stack that grows, control block included: 1024 or 2048 (also `segment`). For
+  /// fibers of code compiled with heddle::segmented.
   std::size_t segment_size = 2048;
-  /// Bytes that all segments of one fiber may have together, from 1 MiB (key `max_stack`, with K or M). More ends the
-  /// process with a report, as an overflow does.
+  /// Bytes that all segments of one fiber may have together, from 1 MiB. More ends the process with a report, as an
+  /// overflow does.
   std::size_t max_stack = std::size_t{1} << 30;
-  /// How long a fiber may run before others get its processor (key `slice`, in microseconds, from 1000).
+  /// How long a fiber may run before others get its processor, from 1 ms. In the environment up to 10 s, and in
+  /// microseconds if there is no unit.
   std::chrono::microseconds slice{10'000};
-  /// Kernel threads at most (key `machines`). When so many are blocked, further ones keep their processor.
+  /// Kernel threads at most (also `machines`). When so many are blocked, further ones keep their processor.
   unsigned max_machines = 10'000;
-  /// Ends the process with a report when fibers are left that nothing can wake (key `deadlock`, 0 or 1). A handler of
-  /// the program for a signal that others can send counts as something that can.
+  /// Ends the process with a report when fibers are left that nothing can wake (also `deadlock`). A handler of the
+  /// program for a signal that others can send counts as something that can.
   bool detect_deadlock = true;
-  /// Takes processors from fibers that block or do not let go (key `monitor`, 0 or 1). Without it a blocked
-  /// fiber blocks its processor, and deadlock is not seen.
+  /// Takes processors from fibers that block or do not let go. Without it a blocked fiber blocks its processor, and
+  /// deadlock is not seen.
   bool monitor = true;
-  /// Fibers with segmented stacks yield at the next function that they enter when their slice is over (key `preempt`, 0
-  /// or 1), so that they may go on on another kernel thread after any call: see no_preemption. Without it they lose
-  /// their processor when their slice is over, as all others do, and run on beside the next one.
+  /// Fibers with segmented stacks yield at the next function that they enter when their slice is over, so that they may
+  /// go on on another kernel thread after any call: see no_preemption. Without it they lose their processor when their
+  /// slice is over, as all others do, and run on beside the next one.
   bool preempt = false;
-  /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (key `overflow`, 0
-  /// or 1). While the runtime runs its handler stands before those of the program, and passes on what is not its own.
+  /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (also `overflow`).
+  /// While the runtime runs its handler stands before those of the program, and passes on what is not its own.
   bool report_overflow = true;
-  /// Makes an error in `HEDDLE` fatal: exit status 2 (key `abort_conf`, 0 or 1).
+  /// Makes an error in `HEDDLE` fatal: exit status 2.
   bool abort_conf = false;
 };
 
@@ -126,7 +128,8 @@ HEDDLE_EXPORT unsigned processors() noexcept;
 HEDDLE_EXPORT statistics stats() noexcept;
 
 /// Bytes of the deepest of all stacks that fibers of the running runtime have written to, to choose `stack_size` by; 0
-/// if none runs. What was given back to the system since does not count. O(stacks), a system call each. From anywhere.
+/// if none runs. What was given back to the system since does not count. Of a stack that grows its segments count as a
+/// whole, those that one fiber had at once. O(stacks), a system call each. From anywhere.
 HEDDLE_EXPORT std::size_t deepest_stack() noexcept;
 
 }  // namespace heddle

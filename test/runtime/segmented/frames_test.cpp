@@ -168,6 +168,19 @@ BOOST_AUTO_TEST_CASE(segments_come_back) {
   if (n % 50 == 0) heddle::this_fiber::yield();
   return n == 0 ? 0 : deep_with_yields(n - 1) + (here == n ? 1 : 1000);
 }
+BOOST_AUTO_TEST_CASE(the_deepest_is_known) {
+  heddle::run([] {
+    const std::size_t before = heddle::deepest_stack();
+    BOOST_TEST(before < 100'000u);
+    if (heddle::spawn([] { return deep(opaque(2'000)); }).join() != 2'000) std::abort();
+    const std::size_t deepest = heddle::deepest_stack();
+    BOOST_TEST(deepest > 2'000u * 32);  // each frame has that at least
+    BOOST_TEST(deepest < 4u << 20);
+    if (heddle::spawn([] { return deep(opaque(10)); }).join() != 10) std::abort();
+    BOOST_TEST(heddle::deepest_stack() == deepest);  // one that is less deep changes nothing
+  });
+}
+
 BOOST_AUTO_TEST_CASE(fibers_move_while_grown) {
   heddle::run(
       [] {

@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(others_obey) {
     std::ofstream(at / "precious") << "precious";
     const std::string said = run_by(::getuid(), early);
     BOOST_TEST(said.find("like any other, obeyed") != said.npos);
-    BOOST_TEST(said.find("option 'unknown' is unknown") != said.npos);
+    BOOST_TEST(said.find("unknown key \"unknown\"") != said.npos);
     BOOST_TEST(precious().rfind("heap profile: ", 0) == 0);
   }
 }
