@@ -34,3 +34,8 @@
 #define HEDDLE_TRY_ACQUIRE(...) HEDDLE_THREAD_SAFETY(try_acquire_capability(__VA_ARGS__))
 #define HEDDLE_RELEASE(...) HEDDLE_THREAD_SAFETY(release_capability(__VA_ARGS__))
 #define HEDDLE_NO_THREAD_SAFETY_ANALYSIS HEDDLE_THREAD_SAFETY(no_thread_safety_analysis)
+
+// The explorer compiles our sources into itself, the shim into its own library: both are built in one piece.
+#if !defined(HEDDLE_MODEL) && !defined(HEDDLE_EXPORT_NOTHING)
+#include "heddle/detail/same_build.hpp"
+#endif
