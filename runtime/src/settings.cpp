@@ -126,12 +126,12 @@ void check(const options& o) {
 
 }  // namespace
 
-unsigned usable_processors() noexcept {
+unsigned usable_processors(const char* root) noexcept {
   cpu_set_t set;
   unsigned n = 1;
   if (::sched_getaffinity(0, sizeof set, &set) == 0) n = static_cast<unsigned>(CPU_COUNT(&set));
   try {
-    if (const auto q = cpu_quota()) n = std::min(n, *q);
+    if (const auto q = cpu_quota(root)) n = std::min(n, *q);
   } catch (...) {  // no memory for a path: the affinity has to do
   }
   return std::max(n, 1u);

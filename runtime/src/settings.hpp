@@ -11,7 +11,8 @@ namespace heddle::detail {
 /// that is out of range; errors in the environment go to stderr, and end the process under abort_conf.
 options effective_options(options given);
 
-/// CPUs in the affinity mask, no more than the cgroup's CPU quota rounded up, at least 1.
-unsigned usable_processors() noexcept;
+/// CPUs in the affinity mask, no more than the cgroup's CPU quota rounded up, at least 1. `root`: as cpu_quota() has
+/// it.
+unsigned usable_processors(const char* root = "") noexcept;
 
 }  // namespace heddle::detail

@@ -203,6 +203,23 @@ void releases_too_many() {
   for (int i = 0; i != 3; ++i) s.release();
 }
 
+/// The permits are as many as the limit says once the one who waits has had its own.
+void releases_up_to_the_limit() {
+  configure<false>();
+  heddle::binary_semaphore s(0);
+  platform::atomic<std::uint32_t> ran{0};
+  auto waits = heddle::spawn([&] { s.acquire(); });
+  platform::futex_wait(ran, 0, platform::now() + 1'000'000'000);  // the fiber waits by then
+  {
+    const heddle::detail::calls_held meanwhile;
+    for (int i = 0; i != 2; ++i) s.release();
+  }
+  waits.join();
+  s.acquire();
+  heddle::shutdown();
+  nothing_left();
+}
+
 void wrong(model::plant bug, void (*f)(), const char* text = "") {
   openings::wrong(bug, by_chance_times(60'000), f, text);
 }
@@ -246,6 +263,7 @@ BOOST_AUTO_TEST_CASE(too_many) {
   const auto r = model::expect_bug(o, releases_too_many, "Aborted");
   BOOST_CHECK_MESSAGE(r.trace.find("handlers have released more permits than its limit") != std::string::npos, r.trace);
 }
+BOOST_AUTO_TEST_CASE(held_up_to_the_limit) { model::expect_ok(by_chance_times(2000), releases_up_to_the_limit); }
 BOOST_AUTO_TEST_CASE(held_for_long) { model::expect_ok(by_chance_times(4000), monitor_makes_held_calls); }
 BOOST_AUTO_TEST_SUITE_END()
 

@@ -41,6 +41,7 @@ class fake_root {
     write(folder + "/cpu.cfs_period_us", period + "\n");
   }
   quota found() const { return cpu_quota(path_); }
+  unsigned usable() const { return heddle::detail::usable_processors(path_.c_str()); }
 
  private:
   std::string path_;
@@ -188,6 +189,10 @@ BOOST_AUTO_TEST_CASE(other_controllers_and_odd_numbers_limit_nothing) {
   BOOST_TEST((root.found() == quota()));
   root.group("/h", "1", "1000000");
   BOOST_TEST((root.found() == quota(1)));
+  BOOST_TEST(root.usable() == 1u);
+  root.group("/h", "100000000");
+  BOOST_TEST((root.found() == quota(1000)));
+  BOOST_TEST(root.usable() <= 1000u);
 }
 
 BOOST_AUTO_TEST_CASE(the_real_one_is_obeyed) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -58,6 +59,15 @@ BOOST_AUTO_TEST_CASE(on_one_processor_too, *boost::unit_test::enable_if<!heddle:
   const auto end = death_of([] { heddle::run([] { heddle::channel<int>().send(1); }, {.procs = 1}); });
   BOOST_TEST(end.signal == SIGABRT);
   BOOST_TEST(end.says("all fibers are asleep"));
+}
+
+BOOST_AUTO_TEST_CASE(may_be_left_unreported) {
+  const auto end = death_of([] {
+    ::alarm(2);  // longer than it takes to see a deadlock, where a machine has nothing else to do
+    heddle::run([] { heddle::channel<int>().send(1); }, {.procs = 1, .detect_deadlock = false});
+  });
+  BOOST_TEST(end.signal == SIGALRM);
+  BOOST_TEST(end.text == "");
 }
 
 BOOST_AUTO_TEST_CASE(shows_who_joins_whom, *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {

@@ -148,6 +148,7 @@ BOOST_AUTO_TEST_CASE(closures_and_results_are_destroyed_once) {
             auto dropped = heddle::spawn([c = counted()] { return counted(); });
             (void)joined.join();
             detached.detach();
+            heddle::spawn([c = counted()] { return counted(); }).detach();  // before it begins
           }
         },
         {.procs = procs});
@@ -246,6 +247,20 @@ BOOST_AUTO_TEST_CASE(names_and_ids) {
       {.procs = 2});
   BOOST_TEST((heddle::this_fiber::get_id() == heddle::fiber_id()));
   BOOST_TEST(!heddle::this_fiber::is_fiber());
+}
+
+BOOST_AUTO_TEST_CASE(a_name_ends_with_its_fiber) {
+  heddle::run(
+      [] {
+        for (int i = 0; i != 100; ++i) {  // the blocks of those that have ended are used again
+          heddle::go({.name = "first"}, [] { heddle::this_fiber::name("second"); });
+          heddle::spawn(heddle::fiber_options{.name = "joined"}, [] {}).join();
+          heddle::this_fiber::yield();
+          for (int k = 0; k != 3; ++k) heddle::go([] { BOOST_REQUIRE(heddle::this_fiber::name().empty()); });
+          heddle::this_fiber::yield();
+        }
+      },
+      {.procs = 1, .monitor = false});
 }
 
 BOOST_AUTO_TEST_CASE(stacks_of_other_sizes) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -165,6 +166,41 @@ BOOST_AUTO_TEST_CASE(shutdown_beside_a_run_returns_at_once) {
     });
   });
   other.join();
+}
+
+BOOST_AUTO_TEST_CASE(no_fiber_may_shut_down) {
+  heddle::go([] { BOOST_CHECK_THROW(heddle::shutdown(), std::logic_error); });
+  heddle::shutdown();
+  heddle::run([] { BOOST_CHECK_THROW(heddle::shutdown(), std::logic_error); });
+}
+
+// Sleepers of two processors: each has its own.
+BOOST_AUTO_TEST_CASE(all_sleepers_are_counted) {
+  heddle::run(
+      [] {
+        std::stop_source stop;
+        std::atomic<int> here{0};
+        auto sleeper = [&here, token = stop.get_token()] {
+          ++here;
+          while (here != 2) {  // so that both run at once
+          }
+          BOOST_CHECK(!heddle::this_fiber::sleep_for(1h, token));
+        };
+        auto one = heddle::spawn(sleeper);
+        auto two = heddle::spawn(sleeper);
+        std::thread looker([&] {
+          std::size_t seen = 0;
+          for (const auto end = std::chrono::steady_clock::now() + late;
+               seen != 2 && std::chrono::steady_clock::now() < end;)
+            seen = heddle::stats().timers;
+          BOOST_TEST(seen == 2u);
+          stop.request_stop();
+        });
+        one.join();
+        two.join();
+        looker.join();
+      },
+      {.procs = 2, .monitor = false});
 }
 
 BOOST_AUTO_TEST_CASE(several_may_shut_down) {

@@ -162,6 +162,30 @@ BOOST_AUTO_TEST_CASE(use_is_known) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(the_deepest_stack_counts_whatever_comes_after, *boost::unit_test::enable_if<native>()) {
+  heddle::run(
+      [] {
+        const auto all_at_once = [](const heddle::fiber_options& o, int deep_one) {
+          std::vector<heddle::join_handle<void>> some;  // each has a stack of its own
+          for (int i = 0; i != 5; ++i)
+            some.push_back(heddle::spawn(o, [=] {
+              if (i == deep_one) (void)used_below_a_large_frame();
+              heddle::this_fiber::yield();
+            }));
+          heddle::this_fiber::yield();
+          for (auto& one : some) one.join();
+        };
+        const auto deepest = [] { return heddle::deepest_stack() >= 100'000u && heddle::deepest_stack() < 110'000u; };
+        all_at_once({}, -1);
+        BOOST_TEST(heddle::deepest_stack() < 100'000u);
+        all_at_once({}, 2);
+        BOOST_TEST(deepest());
+        all_at_once({.stack_size = std::size_t{128} << 10}, -1);  // those of another size come last, and are shallow
+        BOOST_TEST(deepest());
+      },
+      {.procs = 1, .monitor = false});
+}
+
 // --- memory ----------------------------------------------------------------------------------------------------------
 
 BOOST_AUTO_TEST_CASE(memory_goes_back_after_a_burst, *boost::unit_test::enable_if<native>()) {

@@ -149,6 +149,19 @@ BOOST_AUTO_TEST_CASE(may_be_destroyed_when_all_waits_have_returned) {
     });
 }
 
+BOOST_AUTO_TEST_CASE(may_be_destroyed_after_waits_that_gave_up) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& c) {
+      heddle::barrier<> b(3);
+      for (int i = 0; i < 2; ++i)
+        c.start([&] {
+          const auto token = b.arrive();
+          BOOST_CHECK(!b.wait_for(token, 1ms));
+        });
+      c.join();
+    });
+}
+
 BOOST_AUTO_TEST_CASE(too_many_arrivals_are_reported) {
   const auto end = death_of([] {
     heddle::barrier<> b(2);
@@ -157,6 +170,11 @@ BOOST_AUTO_TEST_CASE(too_many_arrivals_are_reported) {
   BOOST_TEST(end.signal == SIGABRT);
   BOOST_TEST(end.says("barrier 0x"), end.text);
   BOOST_TEST(end.says("arrive(3) with 2 arrivals missing"), end.text);
+  const auto none = death_of([] {
+    heddle::barrier<> b(2);
+    (void)b.arrive(0);
+  });
+  BOOST_TEST(none.says("arrive(0) with 2 arrivals missing"), none.text);
   BOOST_TEST(death_of([] { heddle::barrier<> b(-1); }).says("below 0"));
 }
 

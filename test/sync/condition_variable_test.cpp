@@ -200,6 +200,68 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(lets_go_of_the_lock_even_if_the_deadline_has_passe
   });
 }
 
+// A deadline is one for all of a wait: notifies do not make it begin anew.
+BOOST_AUTO_TEST_CASE_TEMPLATE(notifies_do_not_put_a_deadline_off, Cv, kinds) {
+  with_crew(one_at_a_time, [](crew& c) {
+    heddle::mutex m;
+    Cv changed;
+    const std::stop_source nobody_stops;
+    const auto never = [] { return false; };
+    int waiting = 4;
+    for (int form = 0; form < 4; ++form)
+      c.start([&, form] {
+        lock hold(m);
+        const auto start = clock::now();
+        const auto token = nobody_stops.get_token();
+        expect(!(form == 0   ? changed.wait_for(hold, 30ms, never)
+                 : form == 1 ? changed.wait_for(hold, token, 30ms, never)
+                 : form == 2 ? changed.wait_until(hold, start + 30ms, never)
+                             : changed.wait_until(hold, token, start + 30ms, never)));
+        expect(clock::now() - start >= 30ms);
+        --waiting;
+      });
+    for (const auto end = clock::now() + late; waiting != 0 && clock::now() < end; heddle::this_fiber::sleep_for(1ms))
+      changed.notify_all();
+    BOOST_TEST(waiting == 0);
+  });
+}
+
+// Between the last look of the wait and its end the predicate may have come true, without a notify.
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_wait_that_ends_asks_once_more, Cv, kinds) {
+  int held = 0;
+  for (auto d = 20ms; held != 5 && d < 5s; d *= 2)  // until nothing else held us up
+    with_crew(one_at_a_time, [&](crew& c) {
+      heddle::mutex m;
+      Cv changed;
+      std::stop_source stop;
+      bool come_true = false;
+      int waiting = 0;
+      held = 0;
+      const auto asked = [&] { return come_true; };
+      for (int form = 0; form < 5; ++form)
+        c.start([&, form] {
+          lock hold(m);
+          ++waiting;
+          const auto token = stop.get_token();
+          const auto wall = std::chrono::system_clock::now() + d;
+          held += form == 0   ? changed.wait_for(hold, d, asked)
+                  : form == 1 ? changed.wait_for(hold, token, d, asked)
+                  : form == 2 ? changed.wait_until(hold, wall, asked)
+                  : form == 3 ? changed.wait_until(hold, token, wall, asked)
+                              : changed.wait(hold, token, asked);
+        });
+      while (waiting != 5) heddle::this_fiber::yield();
+      {
+        const std::lock_guard hold(m);
+        come_true = true;
+      }
+      heddle::this_fiber::sleep_for(d * 3 / 2);
+      stop.request_stop();
+      c.join();
+    });
+  BOOST_TEST(held == 5);
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(is_notified_in_time, Cv, kinds) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {

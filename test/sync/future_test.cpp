@@ -122,6 +122,24 @@ BOOST_AUTO_TEST_CASE(a_promise_may_be_broken) {
   BOOST_TEST(fails_with(heddle::future_errc::broken_promise, [&] { f.get(); }));
 }
 
+// Not when the promise that was assigned from ends.
+BOOST_AUTO_TEST_CASE(assignment_breaks_the_old_promise_at_once) {
+  heddle::promise<int> p, q;
+  auto old = p.get_future();
+  auto kept = q.get_future();
+  p = std::move(q);
+  BOOST_TEST((old.wait_for(0s) == heddle::future_status::ready));
+  BOOST_TEST(fails_with(heddle::future_errc::broken_promise, [&] { old.get(); }));
+  BOOST_TEST(fails_with(heddle::future_errc::future_already_retrieved, [&] { (void)p.get_future(); }));
+  p.set_value(1);
+  BOOST_TEST(kept.get() == 1);
+  heddle::promise<int> asked, fresh;
+  (void)asked.get_future();
+  swap(asked, fresh);
+  BOOST_TEST(fails_with(heddle::future_errc::future_already_retrieved, [&] { (void)fresh.get_future(); }));
+  BOOST_TEST(asked.get_future().valid());
+}
+
 BOOST_AUTO_TEST_CASE(misuse_throws_the_codes_of_std) {
   using enum heddle::future_errc;
   heddle::promise<int> p;

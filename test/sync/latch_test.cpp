@@ -48,6 +48,15 @@ BOOST_AUTO_TEST_CASE(opens_at_zero) {
   l.wait();
 }
 
+BOOST_AUTO_TEST_CASE(takes_counts_up_to_the_greatest) {
+  heddle::latch l(heddle::latch::max());
+  l.count_down(heddle::latch::max() - 3);
+  BOOST_TEST(!l.try_wait());
+  l.arrive_and_wait(3);  // and does not wait
+  BOOST_TEST(l.try_wait());
+  BOOST_TEST(death_of([] { heddle::latch beyond(heddle::latch::max() + 1); }).signal == SIGABRT);
+}
+
 BOOST_AUTO_TEST_CASE(all_meet) {
   for (const auto& s : all_settings) {
     std::vector<int> done(8);

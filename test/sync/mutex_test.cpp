@@ -160,6 +160,55 @@ BOOST_AUTO_TEST_CASE(nobody_starves_behind_a_hog) {
   }
 }
 
+// Without hand-over the holder that locks again at once would find it free each time.
+BOOST_AUTO_TEST_CASE(is_handed_to_one_who_has_waited_for_some_milliseconds) {
+  with_crew(one_at_a_time, [&](crew& c) {
+    heddle::mutex m;
+    bool served = false;
+    m.lock();
+    c.start([&] {
+      const std::lock_guard guard(m);
+      served = true;
+    });
+    settle();  // it waits
+    for (const auto until = clock::now() + 5ms; clock::now() < until;) {
+    }
+    m.unlock();  // wakes it
+    m.lock();
+    settle();  // it has lost, and waits again
+    BOOST_TEST(!served);
+    m.unlock();  // hands over
+    m.lock();
+    BOOST_TEST(served);
+    m.unlock();
+    c.join();
+  });
+}
+
+// One that was woken and has lost against a holder that locks again at once keeps its place.
+BOOST_AUTO_TEST_CASE(behind_a_hog_the_first_stays_the_first) {
+  std::vector<int> order;
+  with_crew(one_at_a_time, [&](crew& c) {
+    heddle::mutex m;
+    m.lock();
+    for (int i = 0; i < 3; ++i) {
+      c.start([&, i] {
+        const std::lock_guard guard(m);
+        order.push_back(i);
+      });
+      settle();
+    }
+    for (int hogs = 0; hogs < 2; ++hogs) {
+      m.unlock();  // wakes the first
+      m.lock();
+      settle();
+    }
+    m.unlock();
+    c.join();
+  });
+  BOOST_TEST(order == (std::vector<int>{0, 1, 2}), boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(opposite_orders_do_not_deadlock_with_std_lock) {
   for (const auto& s : all_settings) {
     heddle::mutex a, b;

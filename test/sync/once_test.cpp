@@ -139,6 +139,14 @@ BOOST_AUTO_TEST_CASE(destruction_while_the_call_runs_is_reported) {
   });
   BOOST_TEST(end.signal == SIGABRT);
   BOOST_TEST(end.says("destroyed while its call runs"), end.text);
+  const auto awaited = death_of([] {
+    with_crew(one_at_a_time, [](crew& c) {
+      heddle::once_flag flag;
+      for (int i = 0; i < 2; ++i) c.start([&] { heddle::call_once(flag, [] { heddle::this_fiber::sleep_for(1h); }); });
+      settle();
+    });
+  });
+  BOOST_TEST(awaited.says("destroyed while its call runs"), awaited.text);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -129,6 +129,45 @@ BOOST_AUTO_TEST_CASE(a_large_request_is_not_overtaken) {
   BOOST_TEST(order == (std::vector<int>{3, 1}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_binary_one_is_released_to_one_who_waits) {
+  with_crew(one_at_a_time, [](crew& c) {
+    heddle::binary_semaphore one(0);
+    bool has = false;
+    c.start([&] {
+      one.acquire();
+      has = true;
+    });
+    settle();
+    BOOST_TEST(!has);
+    one.release();  // as many as its limit says
+    c.join();
+    BOOST_TEST(has);
+    one.release();
+    BOOST_TEST(one.try_acquire());
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_request_for_nothing_waits_its_turn) {
+  with_crew(one_at_a_time, [](crew& c) {
+    heddle::semaphore s(1);
+    BOOST_TEST(s.try_acquire(0));
+    bool passed = false;
+    c.start([&] { s.acquire(2); });
+    settle();
+    BOOST_TEST(!s.try_acquire(0));
+    BOOST_TEST(!s.try_acquire_for(0s, 0));
+    c.start([&] {
+      s.acquire(0);
+      passed = true;
+    });
+    settle();
+    BOOST_TEST(!passed);
+    s.release();
+    c.join();
+    BOOST_TEST(passed);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(one_that_gives_up_lets_those_behind_go) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {

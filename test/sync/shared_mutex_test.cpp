@@ -8,6 +8,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <string>
+#include <thread>
 
 #include "heddle/fiber.hpp"
 #include "heddle/run.hpp"
@@ -303,6 +304,20 @@ BOOST_AUTO_TEST_CASE(destruction_in_use_is_reported) {
     m.lock_shared();
   });
   BOOST_TEST(shared.says("destroyed while readers hold it"), shared.text);
+  const auto crowded = death_of([] {  // readers that have met no longer count, but use slots
+    heddle::shared_mutex m;
+    {
+      const auto read = [&m] {
+        for (int i = 0; i < times(200'000); ++i) {
+          m.lock_shared();
+          m.unlock_shared();
+        }
+      };
+      std::jthread one(read), another(read);
+    }
+    m.lock_shared();
+  });
+  BOOST_TEST(crowded.says("destroyed while readers hold it"), crowded.text);
   const auto awaited = death_of([] {
     with_crew(one_at_a_time, [](crew& c) {
       heddle::shared_mutex m;

@@ -48,6 +48,22 @@ BOOST_AUTO_TEST_CASE(ticks_in_time_and_does_not_drift) {
     });
 }
 
+// A tick that comes late does not put the next one off: that is due a whole number of periods after the beginning.
+BOOST_AUTO_TEST_CASE(a_late_tick_does_not_put_the_next_one_off) {
+  with_crew(one_at_a_time, [](crew&) {
+    bool as_expected = false;
+    for (auto period = 10ms; !as_expected && period < 2s; period *= 2) {  // until nothing else held us up
+      heddle::ticker t(period);
+      for (const auto until = steady::now() + period * 3 / 2; steady::now() < until;) {  // nobody else runs
+      }
+      const auto first = t.channel().receive().value();
+      const auto second = t.channel().receive().value();
+      as_expected = second - first < period;
+    }
+    BOOST_TEST(as_expected);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_slow_receiver_misses_ticks_and_gets_no_flood) {
   with_crew(one_at_a_time, [](crew&) {
     bool as_expected = false;

@@ -5,6 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <stop_token>
 #include <vector>
 
@@ -179,6 +180,19 @@ BOOST_AUTO_TEST_CASE(starts_and_counts_fibers) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(what_cannot_be_started_is_not_counted) {
+  struct heavy {
+    heavy() = default;
+    heavy(heavy&&) { throw std::bad_alloc(); }
+    void operator()() const {}
+  };
+  heddle::run([] {
+    heddle::wait_group batch;
+    BOOST_CHECK_THROW(batch.go(heavy()), std::bad_alloc);
+    BOOST_TEST(batch.wait_for(0s));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(gives_up_in_time) {
   for (const auto& s : all_settings)
     with_crew(s, [&](crew& c) {
@@ -226,6 +240,10 @@ BOOST_AUTO_TEST_CASE(a_negative_count_is_reported) {
 }
 
 BOOST_AUTO_TEST_CASE(an_overflow_is_reported) {
+  heddle::wait_group most(0xffff'fff0);
+  most.add(15);  // 2^32 - 1
+  most.done(0xffff'ffff);
+  BOOST_TEST(most.wait_for(0s));
   const auto end = death_of([] {
     heddle::wait_group group(0xffff'fff0);
     group.add(16);
