@@ -117,6 +117,34 @@ BOOST_AUTO_TEST_CASE(sparse_spans_are_given_up) {
   c.free(std::vector<void*>(all.begin() + static_cast<std::ptrdiff_t>(n), all.end()));
 }
 
+/// A full span serves again when a sixteenth of its blocks is free, and others when no more than a quarter is in use.
+BOOST_AUTO_TEST_CASE(spans_change_hands_at_a_sixteenth_and_a_quarter) {
+  for (const std::size_t size : {64u, 128u, 256u, 1024u}) {
+    cache c;
+    const std::size_t n = capacity_for(size);
+    const std::vector<void*> all = c.allocate(size, n + 1);
+    span& s = span_of(all[0]);
+    BOOST_REQUIRE((s.state == span_state::full));
+    std::size_t freed = 0;
+    const auto free_one = [&] { c->put_back(s, all[freed++]); };
+    while (freed != n / 16) {
+      free_one();
+      BOOST_TEST((s.state == span_state::full), freed << " of " << n << " are free");
+    }
+    free_one();
+    BOOST_TEST((s.state == span_state::partial));
+    while (n - freed != n / 4 + 1) {
+      free_one();
+      BOOST_TEST((s.state == span_state::partial), freed << " of " << n << " are free");
+    }
+    BOOST_TEST(owner_of(all[0]) == c.get());
+    free_one();
+    BOOST_TEST((s.state == span_state::central));
+    BOOST_TEST(s.left.load() == n / 4);
+    c.free({all.begin() + static_cast<std::ptrdiff_t>(freed), all.end()});
+  }
+}
+
 BOOST_AUTO_TEST_CASE(who_frees_the_last_block_of_a_span_that_nobody_owns_empties_it) {
   constexpr std::size_t size = 500;
   cache c, other;
@@ -254,6 +282,37 @@ BOOST_AUTO_TEST_CASE(collected_blocks_are_not_left_in_a_full_span) {
   owner.end();
   BOOST_TEST((s.state == span_state::central));
   other.free(again);
+}
+
+/// Some have been handed over before: those that are left do not wait for more.
+BOOST_AUTO_TEST_CASE(the_rest_of_a_span_that_nobody_owns_does_not_wait) {
+  constexpr std::size_t size = 500;
+  cache owner, other;
+  const std::vector<void*> all = owner.allocate(size, 5);
+  owner.end();
+  span& s = span_of(all[0]);
+  BOOST_TEST((s.state == span_state::central));
+  for (int i : {0, 1}) other->put_back(s, all[static_cast<std::size_t>(i)]);
+  other->flush();
+  BOOST_TEST(remote_word::count(s.remote.load()) == 2u);
+  for (std::size_t i : {2, 3}) other->put_back(s, all[i]);
+  BOOST_TEST(remote_word::count(s.remote.load()) == 2u, "they have not waited for the last");
+  other->put_back(s, all[4]);
+  BOOST_TEST((s.state == span_state::unused));
+}
+
+/// By two that do not know of each other.
+BOOST_AUTO_TEST_CASE(what_two_others_have_freed_is_noticed_when_it_is_collected) {
+  const auto twice = death_of([] {
+    cache owner, one, other;
+    void* const p = owner.allocate(4096);
+    one.free(p);
+    one->flush();
+    other.free(p);
+    other->flush();
+    owner.allocate(4096);
+  });
+  BOOST_TEST(twice.says("of its span more blocks were freed than were in use"), twice.text);
 }
 
 /// free() does not look whether a small block begins there; who puts it back does.

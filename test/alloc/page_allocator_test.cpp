@@ -332,4 +332,21 @@ BOOST_AUTO_TEST_CASE(a_long_run_is_idle_in_parts) {
   BOOST_TEST(p.take_idle(300, 1, n) == no_page);
 }
 
+/// Also below the root in which single pages were taken last.
+BOOST_AUTO_TEST_CASE(the_lowest_pages_come_first_again) {
+  constexpr std::size_t root = chunk * 8 * 8 * 8;
+  both b(512 + 2);
+  b.grow(0, 512 + 2);
+  page_allocator& p = b.pages();
+  std::size_t fresh = 0;
+  BOOST_TEST(p.take(root, 1, fresh) == 0u);
+  BOOST_TEST(p.take(1, 1, fresh) == root);
+  p.give(7, 1);
+  BOOST_TEST(p.take(1, 1, fresh) == 7u);
+  BOOST_TEST(p.take(1, 1, fresh) == root + 1);
+  p.give(root - 3, 3, false);
+  BOOST_TEST(p.take(2, 1, fresh) == root - 3);
+  BOOST_TEST(p.take(3, 1, fresh) == root + 2);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

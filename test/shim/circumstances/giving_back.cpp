@@ -16,6 +16,9 @@
 //   threads_filtered  one thread, which is killed if it opens a file, and then makes another
 //   no_madvise        one thread, which is killed if it gives memory back
 //   refused           two threads; a third is refused for a while
+//   late              one thread, which calls without a pause; HEDDLE_MALLOC has pace=2000
+//   child             two threads; a child of theirs has two of its own, which sleep
+//   lone_child        two threads; a child of theirs has one, which calls now and then
 //   class             two threads; the thread that frees is bound to a CPU and of a class for real time
 // It is compiled with thread-local variables of several sizes (THREAD_LOCALS). Ends with status 0 if all was well.
 #include <dirent.h>
@@ -30,6 +33,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -68,7 +72,9 @@ unsigned long tasks() {
 }
 
 std::size_t resident() {
-  static const int file = ::open("/proc/self/statm", O_RDONLY);
+  static int file = -1;
+  static pid_t whose = 0;  // a child's is another file
+  if (const pid_t self = ::getpid(); self != whose) file = ::open("/proc/self/statm", O_RDONLY), whose = self;
   char text[128];
   const ssize_t n = ::pread(file, text, sizeof text - 1, 0);
   text[n > 0 ? n : 0] = 0;
@@ -158,6 +164,7 @@ void* survivor(void*) {
 
 pthread_t start(void* (*f)(void*)) {
   pthread_t thread{};
+  is_there = false;
   insist(::pthread_create(&thread, nullptr, f, nullptr) == 0, "no thread");
   while (!is_there) pause_ms(1);
   return thread;
@@ -341,6 +348,58 @@ void refused() {
   }
 }
 
+long now_ms() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
+}
+
+/// Memory that has been free for less than the pace stays. However slow the machine is, it goes back no earlier.
+void late() {
+  constexpr std::size_t n = 100'000;
+  static void* blocks[much / n];
+  for (void*& p : blocks) p = std::malloc(n), std::memset(p, 1, n);
+  const long begin = now_ms();
+  for (void* p : blocks) std::free(p);
+  insist(resident() > much / 2, "memory has gone back at once");
+  insist(falls_by_calls(), "memory does not go back");
+  insist(now_ms() - begin >= 1500, "memory has gone back long before the pace was over");
+}
+
+/// A child of this process, made while the thread runs that gives memory back.
+template <class F>
+void in_child(F f) {
+  start(sleeper);
+  free_much();
+  insist(becomes([] { return tasks() == 3; }), "there is no thread that gives memory back");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    insist(tasks() == 1, "a child has other threads");
+    f();
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  insist(status == 0, "the child has failed");
+}
+
+void child() {
+  in_child([] {
+    start(sleeper);
+    free_much();
+    insist(becomes([] { return resident() < little; }), "memory of a child does not go back while it sleeps");
+    insist(becomes([] { return tasks() == 2; }), "the child's thread does not end when there is nothing to do");
+  });
+}
+
+void lone_child() {
+  in_child([] {
+    free_much();
+    insist(falls_by_calls(), "memory of a child does not go back");
+    insist(tasks() == 1, "a child of one thread has another");
+  });
+}
+
 void of_class() {
   cpu_set_t first, last;
   insist(::sched_getaffinity(0, sizeof first, &first) == 0, "no affinity");
@@ -382,6 +441,9 @@ constexpr struct {
             {"threads_filtered", threads_filtered},
             {"no_madvise", no_madvise},
             {"refused", refused},
+            {"late", late},
+            {"child", child},
+            {"lone_child", lone_child},
             {"class", of_class}};
 
 }  // namespace

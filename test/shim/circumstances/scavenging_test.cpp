@@ -31,6 +31,7 @@ void expect_well(const death& how) {
 BOOST_AUTO_TEST_SUITE(a_process_of_one_thread)
 
 BOOST_AUTO_TEST_CASE(gives_back_while_it_calls) { expect_well(giving_back("calls")); }
+BOOST_AUTO_TEST_CASE(gives_back_no_earlier_than_the_pace) { expect_well(giving_back("late", "pace=2000")); }
 BOOST_AUTO_TEST_CASE(gives_back_when_it_is_trimmed) { expect_well(giving_back("trim")); }
 BOOST_AUTO_TEST_CASE(may_be_killed_for_another_thread) { expect_well(giving_back("no_clone")); }
 BOOST_AUTO_TEST_CASE(may_be_killed_for_all_calls_but_those_for_memory) { expect_well(giving_back("filtered")); }
@@ -55,6 +56,8 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(a_process_of_several_threads)
 
 BOOST_AUTO_TEST_CASE(gives_back_while_they_sleep) { expect_well(giving_back("sleeps")); }
+BOOST_AUTO_TEST_CASE(has_a_child_of_several) { expect_well(giving_back("child", "pace=500")); }
+BOOST_AUTO_TEST_CASE(has_a_child_of_one) { expect_well(giving_back("lone_child", "pace=500")); }
 BOOST_AUTO_TEST_CASE(ends_with_its_last_thread) { expect_well(giving_back("exit_of_main")); }
 BOOST_AUTO_TEST_CASE(may_be_killed_for_another_thread) { expect_well(giving_back("two_no_clone")); }
 BOOST_AUTO_TEST_CASE(may_be_killed_for_all_calls_but_those_for_memory) { expect_well(giving_back("two_filtered")); }

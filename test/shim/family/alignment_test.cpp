@@ -117,6 +117,43 @@ BOOST_AUTO_TEST_CASE(odd_alignments_fail_or_work) {
     }
 }
 
+/// As glibc's. Several at once, since one block may be aligned by chance.
+BOOST_AUTO_TEST_CASE(memalign_takes_the_next_power_of_two) {
+  const std::pair<std::size_t, std::size_t> powers[] = {{0, 16},
+                                                        {3, 16},
+                                                        {24, 32},
+                                                        {33, 64},
+                                                        {48, 64},
+                                                        {65, 128},
+                                                        {4095, 4096},
+                                                        {4097, 8192},
+                                                        {5000, 8192},
+                                                        {70'000, 1 << 17},
+                                                        {(1 << 20) + 1, 1 << 21}};
+  for (const auto& [alignment, power] : powers) {
+    std::vector<void*> all;
+    for (int i = 0; i != 20; ++i) {
+      all.push_back(opaque(::memalign(opaque(alignment), 100)));
+      BOOST_REQUIRE(all.back() != nullptr);
+      BOOST_TEST(is_aligned(all.back(), power), "memalign(" << alignment << ")");
+    }
+    for (void* p : all) std::free(p);
+  }
+  for (std::size_t alignment : {(std::size_t{1} << 63) + 1, SIZE_MAX}) {
+    errno = 0;
+    BOOST_TEST(opaque(::memalign(opaque(alignment), 100)) == nullptr);
+    BOOST_TEST(errno == EINVAL);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(aligned_alloc_takes_powers_of_two_only) {
+  for (std::size_t alignment : {0ul, 3ul, 24ul, 4097ul, (1ul << 63) + 1, SIZE_MAX}) {
+    errno = 0;
+    BOOST_TEST(opaque(::aligned_alloc(opaque(alignment), 100)) == nullptr);
+    BOOST_TEST(errno == EINVAL);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(valloc_and_pvalloc_give_pages) {
   for (std::size_t n : {0ul, 1ul, 100ul, 4095ul, 4096ul, 4097ul, 100'000ul, 3'000'000ul}) {
     void* p = opaque(::valloc(n));

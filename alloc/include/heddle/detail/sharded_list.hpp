@@ -39,8 +39,8 @@ class sharded_list {
   }
 
   /// f(Node&) for each node that is in the list all the time; for one that comes or goes meanwhile, or not. f returns
-  /// how much work that was; when there has been as much as `most`, others get the lock. f runs under the lock: the
-  /// node does not leave meanwhile, and f calls no function of the list.
+  /// how much work that was; when there has been as much as `most`, 1 or more, others get the lock. f runs under it:
+  /// the node does not leave meanwhile, and f calls no function of the list.
   template <class F>
   void for_each(std::size_t most, F f) noexcept {
     for (shard& s : shards_) {
