@@ -51,6 +51,8 @@ endif()
 heddle_switchable(HEDDLE_STACK_CLASH_PROTECTION ON "Compile code that links heddle with -fstack-clash-protection")
 heddle_choice(HEDDLE_SWITCH boost "How fibers switch: Boost.Context, or our own code that leaves out the FPU control words"
               boost fast)
+heddle_choice(HEDDLE_BACKTRACE "AUTO" "Files and lines in reports, by libbacktrace: AUTO where it is installed"
+              AUTO ON OFF)
 heddle_choice(HEDDLE_SEGMENTED "AUTO" "Offer heddle::segmented: AUTO where it can be had" AUTO ON OFF)
 heddle_choice(HEDDLE_SEGMENTED_LINKER "AUTO" "The linker for code that links heddle::segmented" AUTO gold lld)
 heddle_choice(HEDDLE_SANITIZE "" "Build with a sanitizer" "" address thread)

@@ -31,11 +31,18 @@ inline exception_state* thread_exception_state() noexcept {
   return reinterpret_cast<exception_state*>(abi::__cxa_get_globals());
 }
 
+class fiber;
+
+/// What runs once the departed execution is off its stack.
+using commit_fn = void (*)(void*);
+
 /// A suspended flow of control.
 ///
 /// 1. `context` is valid exactly while the execution is suspended; the one that runs next writes it.
 /// 2. The exception state travels with it, since the ABI keeps it per thread.
 /// 3. `memory` and `limit` of the running one change as its stack grows; see segment.hpp.
+/// 4. Who departs says before which commit the next one is to make, and with which argument. A parked fiber is in no
+///    list, so both stay, and tell reports and collectors what it waits at.
 struct execution {
   void* context = nullptr;
   union {
@@ -46,6 +53,14 @@ struct execution {
   std::uint32_t stack_class = 0;  ///< of a fiber: index of the pool of its first stack
   stack* memory = nullptr;        ///< null until a fiber first runs
   char* limit = nullptr;          ///< memory->limit, at hand for the switch
+  union {
+    fiber* next = nullptr;  ///< of a fiber: in the one list that holds it
+    void* waits_at;         ///< of a departed one: the argument of its commit, see wait_argument
+  };
+  union {
+    fiber* ahead = nullptr;  ///< of a fiber: some fibers further in the batch with which it went into the global queue
+    commit_fn commit;        ///< of a departed one; null: none
+  };
 
   void save_exceptions(const exception_state& of_thread) noexcept {
     caught = of_thread.caught;
@@ -55,14 +70,15 @@ struct execution {
     of_thread.caught = caught;
     of_thread.uncaught = uncaught;
   }
+  void depart_with(commit_fn c, void* argument) noexcept {
+    waits_at = argument;
+    commit = c;
+  }
   void stand_on(stack& s) noexcept {
     memory = &s;
     limit = s.limit;
   }
 };
-
-/// What runs once the departed execution is off its stack.
-using commit_fn = void (*)(void*);
 
 #ifdef HEDDLE_ASAN
 // A stack keeps its fake stack, whichever fiber runs on it.

@@ -11,6 +11,7 @@
 
 #include "debug_layout.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "heddle/large_stack.hpp"
 #include "pinned.hpp"
 #include "platform_services.hpp"
@@ -311,6 +312,36 @@ bool start_if_running(void (*call)(void*), void* argument) noexcept {
   }
 }
 
+namespace {
+
+/// On the stack of the fiber that joins.
+struct join_wait {
+  fiber* awaited;
+  waiter self;
+
+  static void begin(void* argument) {
+    join_wait& j = *static_cast<join_wait*>(argument);
+    waiter* nobody = nullptr;
+    if (HEDDLE_PLANTED(join_overwrites_end)) {
+      j.awaited->joiner.store(&j.self, std::memory_order_release);  // release: as below, without the comparison
+      return;
+    }
+    // release: so that the ending fiber sees the waiter; acquire: so that the result is seen if it has ended.
+    // Other halves in finish_joinable().
+    if (!j.awaited->joiner.compare_exchange_strong(nobody, &j.self, std::memory_order_acq_rel,
+                                                   std::memory_order_acquire))
+      j.self.wake();
+  }
+  static const void* joined(void* argument) { return static_cast<const join_wait*>(argument)->awaited; }
+  static void describe(void* argument, wait_text& to) {
+    to.say("to join ");
+    to.say_caller(joined(argument));
+  }
+};
+const wait_description join_waits(join_wait::begin, join_wait::describe, join_wait::joined);
+
+}  // namespace
+
 void join_fiber(fiber* f) noexcept {
   // acquire: so that the result is seen; release half in finish_joinable().
   if (f->joiner.load(std::memory_order_acquire) == ended_mark()) return;
@@ -320,39 +351,26 @@ void join_fiber(fiber* f) noexcept {
   }
   if (fiber_pool::is_parents(*f)) [[unlikely]]
     report_join_of_parents(*f);
-  struct {
-    fiber* awaited;
-    waiter self;
-  } join{f, {}};
-  join.self.park(
-      [](void* arg) {
-        auto& j = *static_cast<decltype(join)*>(arg);
-        waiter* nobody = nullptr;
-        if (HEDDLE_PLANTED(join_overwrites_end)) {
-          j.awaited->joiner.store(&j.self, std::memory_order_release);  // release: as below, without the comparison
-          return;
-        }
-        // release: so that the ending fiber sees the waiter; acquire: so that the result is seen if it has ended.
-        // Other halves in finish_joinable().
-        if (!j.awaited->joiner.compare_exchange_strong(nobody, &j.self, std::memory_order_acq_rel,
-                                                       std::memory_order_acquire))
-          j.self.wake();
-      },
-      &join);
+  join_wait join{f, {}};
+  join.self.park(join_wait::begin, &join);
 }
 
 void detach_fiber(fiber* f) noexcept {
   waiter* nobody = nullptr;
   // release: so that the fiber sees all the handle did; acquire: so that the result is seen if it has ended. Other
   // halves in finish_joinable().
-  if (!f->joiner.compare_exchange_strong(nobody, detached_mark(), std::memory_order_acq_rel, std::memory_order_acquire))
+  if (!f->joiner.compare_exchange_strong(nobody, detached_mark(), std::memory_order_acq_rel,
+                                         std::memory_order_acquire)) {
+    lose_exception_of(*f, "it was detached");
     release_fiber(f);
+  }
 }
 
 void drop_fiber(fiber* f) noexcept {
   // acquire: as in join_fiber().
   if (f->joiner.load(std::memory_order_acquire) != ended_mark() && fiber_pool::is_parents(*f)) return;
   join_fiber(f);
+  lose_exception_of(*f, "its join_handle was let go without join()");
   release_fiber(f);
 }
 

@@ -36,11 +36,6 @@ enum class fiber_state : std::uint32_t {
 ///    detach that is the handle.
 class alignas(64) fiber : public execution {
  public:
-  union {
-    fiber* next = nullptr;  ///< in the one list that holds it
-    void* waits_at;         ///< of a parked one, which is in none: the argument of its commit, see wait_argument
-  };
-  fiber* ahead = nullptr;  ///< some fibers further in the batch with which it went into the global queue, or null
   atomic<fiber_state> state{fiber_state::free};
   bool big = false;                 ///< the closure is on the heap, and `space` holds its address
   scan_mark mark;                   ///< for a collector that scans stacks
@@ -179,6 +174,8 @@ class fiber_pool {
             now != fiber_state::free && now != fiber_state::parents)
           f(s.fibers[i]);
   }
+  /// The fiber that has its block there, or null. Without the lock, as for_each(). O(log slabs).
+  const fiber* find(const void* at) const noexcept HEDDLE_NO_THREAD_SAFETY_ANALYSIS;
   static constexpr std::size_t batch = 32;
 
  private:

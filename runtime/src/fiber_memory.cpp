@@ -69,6 +69,17 @@ bool fiber_pool::holds(const char* p) noexcept {
   return false;
 }
 
+const fiber* fiber_pool::find(const void* at) const noexcept {
+  const auto after = std::upper_bound(slabs_.begin(), slabs_.end(), at,
+                                      [](const void* p, const slab& s) { return std::less<>()(p, s.fibers); });
+  if (after == slabs_.begin()) return nullptr;
+  const slab& s = *std::prev(after);
+  if (!is_within(static_cast<const char*>(at), s.fibers, s.fibers + s.used)) return nullptr;
+  const auto distance =
+      static_cast<std::size_t>(static_cast<const char*>(at) - reinterpret_cast<const char*>(s.fibers));
+  return distance % sizeof(fiber) == 0 ? s.fibers + distance / sizeof(fiber) : nullptr;
+}
+
 bool is_memory_of_fibers(const void* address) noexcept {
   const auto* const p = static_cast<const char*>(address);
   if (fiber_pool::instance().holds(p)) return true;

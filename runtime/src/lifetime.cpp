@@ -224,6 +224,7 @@ void scheduler::free_fiber(machine& m, fiber* f) noexcept {
   waiter* w = f->joiner.exchange(ended_mark(), std::memory_order_acq_rel);
   if (w == detached_mark()) {
     m->leave();  // the result's destructor is user code
+    lose_exception_of(*f, "it was detached");
     f->closure->destroy(f->closure_address());
     m = this_machine();
     m->enter();
@@ -255,8 +256,7 @@ void scheduler::free_fiber(machine& m, fiber* f) noexcept {
   free_stack.memory = s;
   if (f == nullptr) m->current = nullptr;
   if constexpr (!switch_keeps_control_words) usual_words_.load();
-  m = &machine::change(
-      *m, free_stack, f != nullptr ? prepare(*m, f) : m->home,
+  free_stack.depart_with(
       [](void* arg) {
         machine& here = *static_cast<machine*>(arg);
         stack* const freed = here.departed->memory;
@@ -265,6 +265,7 @@ void scheduler::free_fiber(machine& m, fiber* f) noexcept {
         here.sched.release_stack(here, freed);
       },
       m);
+  m = &machine::change(*m, free_stack, f != nullptr ? prepare(*m, f) : m->home);
   return m->current;
 }
 

@@ -41,12 +41,10 @@ class alignas(64) machine {
   }
   bool is_inside() const noexcept { return inside.load(std::memory_order_relaxed) != 0; }
 
-  /// Suspends `from`, resumes `to`, and runs commit(arg) there. Returns when `from` is resumed, on whatever
-  /// machine that is, which is returned. Called inside.
-  static machine& change(machine& m, execution& from, execution& to, commit_fn commit, void* arg) noexcept {
+  /// Suspends `from`, resumes `to`, and makes there the commit that `from` departs with. Returns when `from` is
+  /// resumed, on whatever machine that is, which is returned. Called inside.
+  static machine& change(machine& m, execution& from, execution& to) noexcept {
     m.departed = &from;
-    m.commit = commit;
-    m.commit_argument = arg;
     from.save_exceptions(*m.exceptions);
     set_stack_limit(to.limit);
     sanitizer_leave(from, to);
@@ -57,9 +55,10 @@ class alignas(64) machine {
   /// The first thing an execution does when it is resumed.
   static machine& arrive(transfer t, const execution& self) noexcept {
     machine& m = *static_cast<machine*>(t.data);
-    m.departed->context = t.context;
+    execution& departed = *m.departed;
+    departed.context = t.context;
     self.restore_exceptions(*m.exceptions);
-    if (m.commit != nullptr) m.commit(m.commit_argument);
+    if (departed.commit != nullptr) departed.commit(departed.waits_at);
     return m;
   }
 
@@ -68,8 +67,6 @@ class alignas(64) machine {
   processor* p = nullptr;
   fiber* current = nullptr;  ///< null on the home stack
   execution* departed = nullptr;
-  commit_fn commit = nullptr;
-  void* commit_argument = nullptr;
   exception_state* exceptions = nullptr;  ///< this thread's, its address cached
   scheduler& sched;
   execution home;
@@ -77,8 +74,8 @@ class alignas(64) machine {
   /// Number of the announced blocking call the machine is in, 0 if in none. Written by the machine.
   atomic<std::uint32_t> call{0};
   std::uint32_t calls = 0;
-  segment_cache growth;                     ///< segments at hand for stacks that grow
-  atomic<std::uint32_t> late{0};            ///< 1: its fiber is to yield; set by the monitor, see late.hpp
+  segment_cache growth;           ///< segments at hand for stacks that grow
+  atomic<std::uint32_t> late{0};  ///< 1: its fiber is to yield; set by the monitor, see late.hpp
   stack home_stack;
   std::array<timer_heap::entry, 16> due{};  ///< timers that run_timers() has taken out
 

@@ -2,12 +2,12 @@
 #include "report.hpp"
 
 #include <cxxabi.h>
-#include <execinfo.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -15,6 +15,9 @@
 
 #include "descriptor_text.hpp"
 #include "fiber_waits.hpp"
+#include "heddle/detail/bounded_wait.hpp"
+#include "heddle/detail/wait_description.hpp"
+#include "report_frames.hpp"
 #include "scheduler.hpp"
 
 namespace heddle::detail {
@@ -35,39 +38,110 @@ const char* state_name(fiber_state s) noexcept {
   return "?";
 }
 
-#if !defined(HEDDLE_ASAN) && !defined(HEDDLE_TSAN)
-struct captured_stack {
-  std::array<void*, 24> frames;
-  int depth = 0;
+// --- one fiber's wait ---------------------------------------------------------------------------------------------
+
+/// With which commit a fiber has parked, and what else than the primitive may end its wait.
+struct parking {
+  void (*commit)(void*);
+  void* argument;
+  bool deadline;
+  bool stop;
 };
 
-/// Runs on the parked fiber's own stack, so that the unwinder starts from its frames; then goes back.
-switch_argument capture(switch_argument raw) {
-  const transfer t(raw);
-  auto* out = static_cast<captured_stack*>(t.data);
-  out->depth = ::backtrace(out->frames.data(), static_cast<int>(out->frames.size()));
-  switch_context(t.context, nullptr);
-  std::abort();  // nobody resumes a fiber after the report
+parking parking_of(const fiber& f) noexcept {
+  const auto how = static_cast<wait_argument>(reinterpret_cast<std::uintptr_t>(f.waits_at) % alignof(void*));
+  if (how != wait_argument::unbounded) return {f.commit, f.waits_at, false, false};
+  const bounded_waiter::wait w = from_argument<wait_argument::unbounded, bounded_waiter>(f.waits_at).parked_by();
+  return {w.commit, w.argument, w.deadline, w.stop};
 }
 
-void print_stack(fiber& f) noexcept {
-  captured_stack stack;
-  switch_on_top(f.context, &stack, capture);
-  constexpr int ours = 1;  // capture() itself
-  if (stack.depth > ours) ::backtrace_symbols_fd(stack.frames.data() + ours, stack.depth - ours, STDERR_FILENO);
+/// The fiber that runs on the stack of f, which joins it, or null. Of those on that stack it is the next one down.
+const fiber* borrower_of(const fiber& f) noexcept {
+  const fiber* next = nullptr;
+  fiber_pool::instance().for_each([&](const fiber& g) {
+    if (g.memory == f.memory && g.context < f.context && &g != &f && (next == nullptr || g.context > next->context))
+      next = &g;
+  });
+  return next;
 }
-#else
-void print_stack(fiber&) noexcept {}
-#endif
 
-void print_wait(const descriptor_wait& at) noexcept {
+bool has_ended(const fiber& f) noexcept { return f.joiner.load(std::memory_order_relaxed) == ended_mark(); }
+
+/// The one without whom f cannot go on, as far as it is known: a fiber, as caller() names it, or a plain thread.
+const void* held_up_by(const fiber& f) noexcept {
+  const fiber_state s = f.state.load(std::memory_order_relaxed);
+  if (has_ended(f)) return nullptr;
+  if (s == fiber_state::lending) return borrower_of(f);
+  if (s != fiber_state::parked) return nullptr;
+  const parking p = parking_of(f);
+  const wait_description* const d = wait_description::of(p.commit);
+  return d != nullptr && d->holder != nullptr ? d->holder(p.argument) : nullptr;
+}
+
+void say_descriptor(const descriptor_wait& at, wait_text& to) noexcept {
   std::array<char, 256> text;
-  std::fprintf(stderr, ", waits %s descriptor %d (%s)%s",
-               at.to == descriptor_wait::aim::read    ? "to read from"
-               : at.to == descriptor_wait::aim::write ? "to write to"
-                                                      : "to close",
-               at.number, describe_descriptor(at.number, text.data(), text.size()),
-               at.to == descriptor_wait::aim::close ? ", which others use" : "");
+  to.say("%s descriptor %d (%s)%s",
+         at.to == descriptor_wait::aim::read    ? "to read from"
+         : at.to == descriptor_wait::aim::write ? "to write to"
+                                                : "to close",
+         at.number, describe_descriptor(at.number, text.data(), text.size()),
+         at.to == descriptor_wait::aim::close ? ", which others use" : "");
+}
+
+void say_wait(const fiber& f, wait_text& to) noexcept {
+  if (const descriptor_wait* const at = waits_at_descriptor(f)) {
+    to.say(", waits ");
+    return say_descriptor(*at, to);
+  }
+  const parking p = parking_of(f);
+  const wait_description* const d = wait_description::of(p.commit);
+  if (d == nullptr) return;
+  to.say(", waits ");
+  d->describe(p.argument, to);
+  if (p.deadline) to.say(", or its deadline");
+  if (p.stop) to.say(", or a stop request");
+}
+
+void print_stack(const fiber& f) noexcept {
+  std::array<void*, 24> frames;
+  print_frames(frames.data(), frames_of(f, frames.data(), frames.size()));
+}
+
+void report(const fiber& f) noexcept {
+  std::array<char, 128> name;
+  const fiber_state s = has_ended(f) ? fiber_state::ended : f.state.load(std::memory_order_relaxed);
+  wait_text text(f);
+  if (s == fiber_state::parked) say_wait(f, text);
+  if (s == fiber_state::lending)
+    if (const fiber* const joined = borrower_of(f)) {
+      text.say(": ");
+      text.say_caller(joined);
+    }
+  std::fprintf(stderr, "%s: %s%s\n", describe(f, name.data(), name.size()), state_name(s), text.text());
+  if (s == fiber_state::parked) print_stack(f);
+}
+
+// --- circles ------------------------------------------------------------------------------------------------------
+
+/// The fiber for which f waits, and which waits itself.
+const fiber* next_in_circle(const fiber& f) noexcept { return fiber_pool::instance().find(held_up_by(f)); }
+
+/// Whether f waits for itself by way of others, and is the one of them with the lowest number.
+bool begins_circle(const fiber& f) noexcept {
+  constexpr int longest = 64;
+  const fiber* at = next_in_circle(f);
+  for (int i = 0; i != longest && at != nullptr && at != &f && at->id > f.id; ++i) at = next_in_circle(*at);
+  return at == &f;
+}
+
+void report_circle(const fiber& f) noexcept {
+  std::array<char, 128> name;
+  std::fprintf(stderr, "heddle: in a circle: %s", describe(f, name.data(), name.size()));
+  const fiber* at = &f;
+  do {
+    at = next_in_circle(*at);
+    std::fprintf(stderr, " waits for %s%s", describe(*at, name.data(), name.size()), at == &f ? "\n" : ", which");
+  } while (at != &f);
 }
 
 }  // namespace
@@ -83,17 +157,15 @@ const char* describe(const fiber& f, char* buffer, std::size_t size) noexcept {
 void report_fibers(fiber_pool& fibers) noexcept {
   constexpr std::size_t most = 100;
   std::size_t n = 0;
-  std::array<char, 128> text;
   fibers.for_each([&](fiber& f) {
-    if (++n > most) return;
-    const bool ended = f.joiner.load(std::memory_order_relaxed) == ended_mark();
-    const fiber_state s = ended ? fiber_state::ended : f.state.load(std::memory_order_relaxed);
-    std::fprintf(stderr, "%s: %s", describe(f, text.data(), text.size()), state_name(s));
-    if (const descriptor_wait* const at = waits_at_descriptor(f)) print_wait(*at);
-    std::fputc('\n', stderr);
-    if (s == fiber_state::parked) print_stack(f);
+    if (++n <= most) report(f);
   });
   if (n > most) std::fprintf(stderr, "... and %zu more\n", n - most);
+  // Among more it would last too long; nobody reads so much either.
+  if (constexpr std::size_t few = 10'000; n <= few)
+    fibers.for_each([&](fiber& f) {
+      if (begins_circle(f)) report_circle(f);
+    });
 }
 
 void check_stack_size(std::size_t size, bool grows) {
@@ -150,6 +222,43 @@ void report_escaped_exception() noexcept {
   std::terminate();
 }
 
+void lose_exception(const char* of, const char* since, const std::exception_ptr& lost) noexcept {
+  on_home_stack([&] {
+    lost_exception_policy what_then = lost_exception_policy::report;
+    if (const visit s; s) what_then = s->settings.lost_exceptions;
+    if (what_then == lost_exception_policy::ignore) return;
+    std::array<char, 1024> text;
+    try {
+      std::rethrow_exception(lost);
+    } catch (...) {
+      describe_exception(text.data(), text.size());
+    }
+    std::fprintf(stderr, "heddle: an exception of %s is lost, since %s: %s\n", of, since, text.data());
+    if (what_then == lost_exception_policy::fatal) std::terminate();
+  });
+}
+
+char* name_of_running() noexcept {
+  char* name = nullptr;
+  on_home_stack([&] {
+    std::array<char, 128> text{"a plain thread"};
+    if (machine* m = this_machine(); m != nullptr && m->current != nullptr)
+      describe(*m->current, text.data(), text.size());
+    name = ::strdup(text.data());
+  });
+  return name;
+}
+
+void lose_exception_of(fiber& f, const char* since) noexcept {
+  on_home_stack([&] {
+    if (f.closure->failure == nullptr) return;
+    const std::exception_ptr* const lost = f.closure->failure(f.closure_address());
+    if (lost == nullptr) return;
+    std::array<char, 128> who;
+    lose_exception(describe(f, who.data(), who.size()), since, *lost);
+  });
+}
+
 void scheduler::report_failure() noexcept {
   const thread_lock hold(lock_);
   if (failure_[0] == 0) return;
@@ -160,7 +269,11 @@ void scheduler::report_failure() noexcept {
 
 void scheduler::report_deadlock() noexcept {
   report_failure();
-  std::fprintf(stderr, "heddle: all fibers are asleep: deadlock (%zu fibers)\n", alive());
+  const int threads = parked_threads();
+  std::fprintf(stderr, "heddle: all fibers are asleep: deadlock (%zu fibers", alive());
+  if (threads > 0)
+    std::fprintf(stderr, "; %d plain %s for them", threads, threads == 1 ? "thread waits" : "threads wait");
+  std::fputs(")\n", stderr);
   report_fibers(fibers);
   std::abort();
 }

@@ -12,8 +12,10 @@ namespace heddle::detail {
 class fiber;
 class fiber_pool;
 
-/// Prints each fiber with its id, name and state to stderr, the descriptor for which it waits, if it does, and the
-/// stacks of those that are parked. Only when nothing runs any more: it visits the parked fibers' stacks.
+/// Prints each fiber with its id, name and state to stderr, what it waits for, and the stacks of those that are parked;
+/// then those that wait for each other in a circle, as far as that is known. Only when nothing runs any more: it reads
+/// the parked fibers' stacks, and the queues in which they stand, without locks. It allocates: fibers that do not run
+/// hold no lock of malloc's, unless malloc itself suspends them.
 void report_fibers(fiber_pool& fibers) noexcept;
 
 /// "fiber 12 "reader"" into `buffer`.
@@ -27,6 +29,9 @@ void check_stack_size(std::size_t size, bool grows = false);
 
 /// Ends the process, naming the running fiber and the exception in flight.
 [[noreturn]] void report_escaped_exception() noexcept;
+
+/// f has ended, and nobody will ask for its result: if that is an exception it is lost.
+void lose_exception_of(fiber& f, const char* since) noexcept;
 
 /// A fiber returned in a forked child, where no scheduler is left to go on with.
 [[noreturn]] void forked_child_returned() noexcept;

@@ -245,6 +245,7 @@ bool visit::open() const noexcept {
 }
 
 void count_parked_thread(int change) noexcept { process().parked_threads.fetch_add(change, std::memory_order_relaxed); }
+int parked_threads() noexcept { return process().parked_threads.load(std::memory_order_relaxed); }
 
 std::uint8_t process_era() noexcept { return process().era; }
 

@@ -26,10 +26,15 @@ constexpr std::uint32_t looked_ahead = 8;
 
 /// Fetches what resuming f touches first: the saved registers and the frames above them.
 inline void prefetch_stack(const fiber& f) noexcept {
-  if (f.ahead != nullptr) __builtin_prefetch(f.ahead);
   if (f.context == nullptr) return;
   const char* const at = static_cast<const char*>(f.context);
   for (int line = 0; line != 4; ++line) __builtin_prefetch(at + 64 * line);
+}
+
+/// The same for one of the global queue, and the block of the one that it names.
+inline void prefetch_queued(const fiber& f) noexcept {
+  if (f.ahead != nullptr) __builtin_prefetch(f.ahead);
+  prefetch_stack(f);
 }
 
 }  // namespace
@@ -90,7 +95,10 @@ inline void scheduler::push_fresh(processor& p, fiber* f) noexcept {
     std::array<fiber*, queue_capacity> half;
     fiber_list batch;
     const std::uint32_t n = p.fresh.take_half(half.data());
-    for (std::uint32_t i = 0; i != n; ++i) batch.push(half[i]);
+    for (std::uint32_t i = 0; i != n; ++i) {
+      half[i]->ahead = nullptr;
+      batch.push(half[i]);
+    }
     inject_list(batch);
     if (!p.fresh.push(f)) inject(f);
   });
@@ -98,6 +106,7 @@ inline void scheduler::push_fresh(processor& p, fiber* f) noexcept {
 
 void scheduler::inject(fiber* f) noexcept {
   fiber_list one;
+  f->ahead = nullptr;
   one.push(f);
   inject_list(one);
 }
@@ -159,10 +168,10 @@ fiber* scheduler::take_global(processor& p) noexcept {
   fiber* first = global_.pop();
   if (first == nullptr) return nullptr;
   const std::size_t share = std::min<std::size_t>(global_.count / processors.size() + 1, queue_capacity / 2) - 1;
-  prefetch_stack(*first);
+  prefetch_queued(*first);
   for (std::size_t i = 0; i != share && global_.head != nullptr; ++i) {
     fiber* f = global_.pop();
-    prefetch_stack(*f);
+    prefetch_queued(*f);
     if (p.woken.push(f)) continue;
     global_.push(f);
     break;
@@ -240,13 +249,13 @@ inline fiber* scheduler::pick_with_stack(machine& m) noexcept {
 // One function down to the switch: after it the processor mispredicts every return, so each frame costs 4 ns.
 void scheduler::park(machine& m, commit_fn commit, void* arg) noexcept {
   fiber& self = *m.current;
-  self.waits_at = arg;
+  self.depart_with(commit, arg);
   // release: so that a collector that sees it sees us inside as well, and where we wait; acquire half in look(),
   // waits_unreached().
   self.state.store(fiber_state::parked, std::memory_order_release);
   fiber* const f = m.p != nullptr ? pick_with_stack(m) : nullptr;
   if (f == nullptr) m.current = nullptr;
-  machine::change(m, self, f != nullptr ? prepare(m, f) : m.home, commit, arg).leave();
+  machine::change(m, self, f != nullptr ? prepare(m, f) : m.home).leave();
 }
 
 /// Yields prefer the new and the old by turns. The new: who waits by yielding for a fiber that it has just made must
@@ -274,14 +283,17 @@ void scheduler::yield(machine& m) noexcept {
     if (alone_) {
       // Nobody can resume it before its context is saved: no thief, and the processor is not taken while inside.
       self->state.store(fiber_state::runnable, std::memory_order_release);  // release: as in park()
+      self->commit = nullptr;  // before it is in a list: there the word is `ahead`, which the newest has not either
       push_back(*p, self);
-      machine::change(m, *self, prepare(m, *p, f), nullptr, nullptr).leave();
+      machine::change(m, *self, prepare(m, *p, f)).leave();
     } else {
-      machine::change(m, *self, prepare(m, *p, f), queue_again, &m).leave();
+      self->depart_with(queue_again, &m);
+      machine::change(m, *self, prepare(m, *p, f)).leave();
     }
   } else {
     m.current = nullptr;
-    machine::change(m, *self, m.home, queue_again, &m).leave();
+    self->depart_with(queue_again, &m);
+    machine::change(m, *self, m.home).leave();
   }
 }
 
@@ -301,7 +313,8 @@ machine& scheduler::regain(machine& m) noexcept {
   }
   fiber* self = m.current;
   m.current = nullptr;
-  return machine::change(m, *self, m.home, queue_again, &m);
+  self->depart_with(queue_again, &m);
+  return machine::change(m, *self, m.home);
 }
 
 /// Whether a machine that has work is to look for events. Fibers that overflow the local queue would wait in the global
@@ -348,7 +361,7 @@ void scheduler::machine_main(machine& m) noexcept {
     if (f == nullptr) return;
     execution& next = prepare(m, f);
     m.at_home.store(false, std::memory_order_relaxed);
-    machine::change(m, m.home, next, nullptr, nullptr);
+    machine::change(m, m.home, next);
     // release: so that the context of the fiber that was left is seen; acquire half in fiber_roots.
     m.at_home.store(true, std::memory_order_release);
   }

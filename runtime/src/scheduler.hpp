@@ -412,6 +412,8 @@ class visit {
 
 /// Plain threads that sleep in a primitive: they wake nobody, so the deadlock check leaves them out.
 void count_parked_thread(int change) noexcept;
+/// How many there are: plain threads that wait for fibers, the one in run() too.
+int parked_threads() noexcept;
 /// Differs between a process and its children, and is not 0: a thread counted in another one does not count here.
 std::uint8_t process_era() noexcept;
 

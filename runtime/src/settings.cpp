@@ -95,12 +95,25 @@ constexpr option_entry<options> table[] = {
       .default_value = "on",
       .meaning = "reports a fiber that overflows its stack"},
      set_switch<&options::report_overflow>},
+    {{.name = "lost_exceptions",
+      .form = option_form::word,
+      .words = "ignore|report|fatal",
+      .default_value = "report",
+      .meaning = "what becomes of exceptions that nobody gets"},
+     [](options& o, const option_value& value) {
+       o.lost_exceptions = static_cast<lost_exception_policy>(value.number);
+     }},
     {{.name = "abort_conf",
       .form = option_form::on_off,
       .default_value = "off",
       .meaning = "an error in HEDDLE ends the process with status 2"},
      set_switch<&options::abort_conf>},
 };
+
+// The words of the table are numbered as these are.
+static_assert(static_cast<int>(lost_exception_policy::ignore) == 0 &&
+              static_cast<int>(lost_exception_policy::report) == 1 &&
+              static_cast<int>(lost_exception_policy::fatal) == 2);
 
 void apply_environment(options& o) {
   const char* const text = ::secure_getenv("HEDDLE");  // null where the process has rights that its starter has not
@@ -121,6 +134,9 @@ void check(const options& o) {
   if (o.slice < std::chrono::microseconds(1000))
     throw std::invalid_argument("heddle: slice " + std::to_string(o.slice.count()) +
                                 " us is out of range: at least 1000");
+  if (o.lost_exceptions < lost_exception_policy::ignore || o.lost_exceptions > lost_exception_policy::fatal)
+    throw std::invalid_argument("heddle: lost_exceptions " + std::to_string(static_cast<int>(o.lost_exceptions)) +
+                                " is out of range: ignore (0), report (1) or fatal (2)");
   if (o.max_machines == 0) throw std::invalid_argument("heddle: max_machines is 0: at least 1");
 }
 

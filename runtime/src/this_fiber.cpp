@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/this_fiber.hpp"
 
+#include <algorithm>
+
 #include "heddle/blocking.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "heddle/no_preemption.hpp"
 #include "pinned.hpp"
 #include "platform_services.hpp"
@@ -17,6 +20,22 @@ fiber* running() noexcept {
   machine* m = this_machine();
   return m != nullptr ? m->current : nullptr;
 }
+
+/// On the stack of the fiber that sleeps.
+struct sleep_wait {
+  timer t;
+  machine* here;
+
+  static void begin(void* argument) {
+    sleep_wait& s = *static_cast<sleep_wait*>(argument);
+    s.here->sched.add_timer(*s.here, s.t);
+  }
+  static void describe(void* argument, wait_text& to) {
+    const nanoseconds_t left = static_cast<const sleep_wait*>(argument)->t.deadline - platform::now();
+    to.say("for time to pass (%lld ms)", static_cast<long long>(std::max(left, nanoseconds_t{0}) / 1'000'000));
+  }
+};
+const wait_description sleeps(sleep_wait::begin, sleep_wait::describe);
 
 }  // namespace
 
@@ -43,18 +62,9 @@ void sleep_until(nanoseconds_t deadline) noexcept {
     return;
   }
   if (deadline <= platform::now()) return this_fiber::yield();
-  struct {
-    timer t;
-    machine* here;
-  } sleep{{.deadline = deadline, .sleeper = m->current}, m};
+  sleep_wait sleep{{.deadline = deadline, .sleeper = m->current}, m};
   m->enter();
-  m->sched.park(
-      *m,
-      [](void* arg) {
-        auto& s = *static_cast<decltype(sleep)*>(arg);
-        s.here->sched.add_timer(*s.here, s.t);
-      },
-      &sleep);
+  m->sched.park(*m, sleep_wait::begin, &sleep);
 }
 
 blocking_section::blocking_section() noexcept {

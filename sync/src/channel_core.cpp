@@ -7,6 +7,7 @@
 #include "heddle/channel.hpp"
 #include "heddle/detail/home_stack.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "misuse.hpp"
 
 namespace heddle::detail {
@@ -44,6 +45,9 @@ bool channel_core::close() noexcept {
   return first;
 }
 
+// Here, so that it has one address in the process, by which reports know it.
+void channel_core::unlock_for_sleeper(void* core) noexcept { static_cast<channel_core*>(core)->unlock(); }
+
 /// Source: G. Marsaglia, "Xorshift RNGs"; D. Lemire, "Fast Random Integer Generation in an Interval", biased by 2^-32.
 std::uint32_t channel_core::draw(std::uint32_t n) noexcept {
   if (luck_ == 0) [[unlikely]]
@@ -53,6 +57,35 @@ std::uint32_t channel_core::draw(std::uint32_t n) noexcept {
   luck_ ^= luck_ << 5;
   return static_cast<std::uint32_t>((std::uint64_t{luck_} * n) >> 32);
 }
+
+/// How reports describe a fiber that waits at one channel.
+struct channel_waits {
+  static const waiter& waiter_of(const channel_waiter& w) noexcept { return *w.self; }
+  static void say_state(const channel_core& c, wait_text& to) noexcept {
+    if (c.capacity_ == 0)
+      to.say("channel %p (unbuffered", static_cast<const void*>(&c));
+    else
+      to.say("channel %p (%zu of %zu", static_cast<const void*>(&c), c.size_, c.capacity_);
+    to.say(c.closed_ ? ", closed)" : ", not closed)");
+  }
+  static void describe(void* argument, wait_text& to) {
+    const auto& c = *static_cast<const channel_core*>(argument);
+    if (to.find(c.receivers_, waiter_of) != nullptr) {
+      to.say("to receive from ");
+      say_state(c, to);
+      to.say(", until a send() or close()");
+    } else if (to.find(c.senders_, waiter_of) != nullptr) {
+      to.say("to send to ");
+      say_state(c, to);
+      to.say(", until a receive() or close()");
+    } else {
+      to.say("at ");
+      say_state(c, to);
+    }
+  }
+  static const wait_description registered;
+};
+const wait_description channel_waits::registered(channel_core::unlock_for_sleeper, channel_waits::describe);
 
 void channel_core::destroyed_in_use() const noexcept {
   detail::destroyed_in_use("channel", this,

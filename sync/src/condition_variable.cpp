@@ -2,6 +2,7 @@
 #include "heddle/condition_variable.hpp"
 
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "heddle/this_fiber.hpp"
 #include "misuse.hpp"
 
@@ -15,6 +16,24 @@ void condition_variable::announce_and_let_go(void* departing) {
   d.from->announce(*d.self);
   if (!HEDDLE_PLANTED(condition_queues_late)) d.held->unlock();
 }
+
+/// How reports describe a fiber that waits to be notified.
+struct detail::condition_waits {
+  static void say(const condition_variable::departure& d, wait_text& to) {
+    to.say("for a notify at condition_variable %p (with mutex %p)", static_cast<const void*>(d.from),
+           static_cast<const void*>(d.held));
+  }
+  static void describe(void* argument, wait_text& to) {
+    say(from_argument<wait_argument::first_word, const condition_variable::departure>(argument), to);
+  }
+  static void describe_bounded(void* argument, wait_text& to) {
+    say(*static_cast<const condition_variable::departure*>(argument), to);
+  }
+  static const wait_description registered, registered_bounded;
+};
+const detail::wait_description detail::condition_waits::registered(condition_variable::announce_and_let_go, describe);
+const detail::wait_description detail::condition_waits::registered_bounded(condition_variable::unlock_and_let_go,
+                                                                           describe_bounded);
 
 inline void condition_variable::announce(detail::waiter& self) noexcept {
   detail::waiter* nobody = nullptr;

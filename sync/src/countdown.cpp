@@ -7,6 +7,7 @@
 
 #include "heddle/detail/home_stack.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "misuse.hpp"
 
 namespace heddle::detail {
@@ -37,7 +38,25 @@ void countdown::done_last(std::uint32_t n, const words& w) noexcept {
 
 void countdown::unlock(void* self) noexcept { static_cast<countdown*>(self)->lock_.unlock_in_commit(); }
 
-void countdown::wait_slow(waiter& self) noexcept {
+/// The words that a waiter was given, for reports. It is handed no value, so that place is free.
+inline void note(waiter& self, const countdown::words& w) noexcept { self.slot = const_cast<countdown::words*>(&w); }
+
+/// How reports describe a fiber that waits for a count of zero.
+struct countdown_waits {
+  static void describe(void* argument, wait_text& to) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    const auto& c = *static_cast<const countdown*>(argument);
+    const waiter* const self = to.find(c.queue_);
+    if (self == nullptr) return to.say("for a count of zero at %p", argument);
+    const auto& w = *static_cast<const countdown::words*>(self->slot);
+    to.say(w.until, w.kind, static_cast<const void*>(static_cast<const char*>(argument) - w.offset),
+           static_cast<unsigned>(c.state_.load(std::memory_order_relaxed) & countdown::count_mask));
+  }
+  static const wait_description registered;
+};
+const wait_description countdown_waits::registered(countdown::unlock, countdown_waits::describe);
+
+void countdown::wait_slow(waiter& self, const words& w) noexcept {
+  note(self, w);
   lock_.lock();
   if (!announce() && !HEDDLE_PLANTED(waits_for_nobody)) return lock_.unlock();
   queue_.push_back(self);
@@ -45,7 +64,8 @@ void countdown::wait_slow(waiter& self) noexcept {
   lock_.unlocked_by_commit();
 }
 
-bool countdown::wait_slow(bounded_waiter& self) noexcept {
+bool countdown::wait_slow(bounded_waiter& self, const words& w) noexcept {
+  note(self, w);
   lock_.lock();
   if (!announce()) {
     lock_.unlock();

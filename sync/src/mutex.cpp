@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/mutex.hpp"
 
+#include <cstddef>
+#include <type_traits>
+
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
+#include "heddle/recursive_mutex.hpp"
 #include "misuse.hpp"
 #include "sleep.hpp"
 
@@ -44,9 +49,16 @@ struct mutex::unbounded_attempt : attempt {
 
   detail::waiter waiter;
 };
+/// The same at the mutex of a recursive one.
+struct mutex::owners_attempt : unbounded_attempt {};
 
 void mutex::lock_slow() noexcept {
   unbounded_attempt self;
+  acquire(self);
+}
+
+void mutex::lock_slow_of_recursive() noexcept {
+  owners_attempt self;
   acquire(self);
 }
 
@@ -114,7 +126,7 @@ inline bool mutex::wait_turn(Attempt& self) noexcept {
   else
     queue_.push_back(self.waiter);
   const bool signalled = detail::sleep(
-      self.waiter, [](void* m) { static_cast<mutex*>(m)->queue_lock_.unlock_in_commit(); }, this);
+      self.waiter, std::is_same_v<Attempt, owners_attempt> ? unlock_queue_of_recursive : unlock_queue, this);
   queue_lock_.unlocked_by_commit();
   self.has_slept();
   self.looked = 0;
@@ -126,6 +138,35 @@ inline bool mutex::wait_turn(Attempt& self) noexcept {
   if (now() - self.since <= patience) state_.fetch_and(~std::uint32_t{starving}, std::memory_order_relaxed);
   return true;
 }
+
+// Two, so that reports know from the address at which kind of mutex a fiber waits.
+void mutex::unlock_queue(void* self) noexcept { static_cast<mutex*>(self)->queue_lock_.unlock_in_commit(); }
+void mutex::unlock_queue_of_recursive(void* self) noexcept { unlock_queue(self); }
+
+/// How reports describe a fiber that waits to lock.
+struct detail::mutex_waits {
+  static void describe(void* argument, wait_text& to) {
+    to.say("to lock mutex %p, until an unlock()", argument);
+    const auto& m = *static_cast<const mutex*>(argument);
+    if ((m.state_.load(std::memory_order_relaxed) & mutex::locked) == 0) to.say(" (it is free)");
+  }
+  static const void* owner(void* argument) {
+    static_assert(offsetof(recursive_mutex, mutex_) == 0);
+    return static_cast<const recursive_mutex*>(argument)->owner_.load(std::memory_order_relaxed);
+  }
+  static void describe_recursive(void* argument, wait_text& to) {
+    to.say("to lock recursive_mutex %p", argument);
+    if (const void* const by = owner(argument)) {
+      to.say(", which ");
+      to.say_caller(by);
+      to.say(" owns, until its unlock()");
+    }
+  }
+  static const wait_description registered, registered_recursive;
+};
+const detail::wait_description detail::mutex_waits::registered(mutex::unlock_queue, describe);
+const detail::wait_description detail::mutex_waits::registered_recursive(mutex::unlock_queue_of_recursive,
+                                                                         describe_recursive, owner);
 
 /// Makes sure that the holder will look into the queue. False: there is no holder any more.
 /// Relaxed, since the holder reads the word by a read-modify-write and the queue under queue_lock_.

@@ -2,6 +2,7 @@
 #include "heddle/once.hpp"
 
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "misuse.hpp"
 
 namespace heddle {
@@ -42,6 +43,25 @@ void once_flag::join_list(void* arriving) {
   }
   here.self.wake();  // the call has ended meanwhile
 }
+
+/// How reports describe a fiber that waits for the call of another.
+struct detail::once_waits {
+  static const void* runner(void* argument) {
+    return from_argument<wait_argument::first_word, once_flag::arrival>(argument).at->runner_.load(
+        std::memory_order_relaxed);
+  }
+  static void describe(void* argument, wait_text& to) {
+    const auto& here = from_argument<wait_argument::first_word, once_flag::arrival>(argument);
+    to.say("for the call of once_flag %p", static_cast<const void*>(here.at));
+    if (const void* const by = runner(argument)) {
+      to.say(", which ");
+      to.say_caller(by);
+      to.say(" makes");
+    }
+  }
+  static const wait_description registered;
+};
+const detail::wait_description detail::once_waits::registered(once_flag::join_list, describe, runner);
 
 /// Ends the caller's call and wakes all who wait for it, in the order in which they came.
 void once_flag::end(bool returned) noexcept {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "heddle/detail/permits.hpp"
 
+#include <cinttypes>
+
 #include "heddle/detail/home_stack.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "misuse.hpp"
 
 namespace heddle::detail {
@@ -23,6 +26,20 @@ void wake_all(permit_waiter* first) noexcept {
 }  // namespace
 
 void permits::unlock(void* self) noexcept { static_cast<permits*>(self)->lock_.unlock_in_commit(); }
+
+/// How reports describe a fiber that waits for permits.
+struct permits_waits {
+  static const waiter& waiter_of(const permit_waiter& w) noexcept { return *w.self; }
+  static void describe(void* argument, wait_text& to) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    const auto& p = *static_cast<const permits*>(argument);
+    to.say("for semaphore %p", argument);
+    if (const permit_waiter* const node = to.find(p.queue_, waiter_of))
+      to.say(" (wants %" PRIu64 ", has %" PRIu64 ")", node->wanted, p.count());
+    to.say(", until a release()");
+  }
+  static const wait_description registered;
+};
+const wait_description permits_waits::registered(permits::unlock, permits_waits::describe);
 
 void permits::wait_for(permit_waiter& node) noexcept {
   lock_.lock();

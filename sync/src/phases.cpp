@@ -8,6 +8,7 @@
 #include "heddle/barrier.hpp"
 #include "heddle/detail/home_stack.hpp"
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "misuse.hpp"
 
 namespace heddle {
@@ -34,6 +35,18 @@ void phases::advance_slow() noexcept {
 }
 
 void phases::unlock(void* self) noexcept { static_cast<phases*>(self)->lock_.unlock_in_commit(); }
+
+/// How reports describe a fiber that waits for the end of a phase.
+struct phases_waits {
+  static void describe(void* argument, wait_text& to) {
+    const auto& p = *static_cast<const phases*>(argument);
+    const std::uint32_t missing = phases::missing(p.state_.load(std::memory_order_relaxed));
+    to.say("for barrier %p, until %" PRIu32 " more %s (it expects %" PRIu32 ")", argument, missing,
+           missing == 1 ? "arrives" : "arrive", p.expected_.load(std::memory_order_relaxed));
+  }
+  static const wait_description registered;
+};
+const wait_description phases_waits::registered(phases::unlock, phases_waits::describe);
 
 void phases::wait_slow(phase p, waiter& self) noexcept {
   lock_.lock();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 
 namespace heddle::detail {
 
@@ -31,6 +32,38 @@ void selection::unlock() noexcept {
   for (std::size_t i = size_; i-- != 0;)
     if (first_of_channel(i)) order_[i]->channel_->unlock();
 }
+
+// Here, so that they have one address in the process, by which reports know them.
+void selection::commit(void* self) noexcept {
+  static_assert(offsetof(selection, order_) == offsetof(wait_places, first) &&
+                offsetof(selection, size_) == offsetof(wait_places, count) && offsetof(select_case, channel_) == 0);
+  from_argument<wait_argument::several, selection>(self).unlock();
+}
+
+void selection::commit_without_cases(void*) noexcept {}
+
+/// How reports describe a fiber that waits in a select.
+struct select_waits {
+  static void describe(void* argument, wait_text& to) {
+    constexpr std::size_t most = 8;
+    const auto& s = from_argument<wait_argument::several, selection>(argument);
+    to.say("in a select of %zu %s:", s.size_, s.size_ == 1 ? "case" : "cases");
+    for (std::size_t i = 0; i != s.size_ && i != most; ++i) {
+      const select_case& c = *s.order_[i];
+      to.say("%s %s %p", i == 0 ? "" : ",",
+             c.direction_ == select_case::direction::receives ? "receive from" : "send to",
+             static_cast<const void*>(c.channel_));
+    }
+    if (s.size_ > most) to.say(", and others");
+  }
+  static void describe_without_cases(void*, wait_text& to) {
+    to.say("in a select that has no channel, so no case can become ready");
+  }
+  static const wait_description registered, registered_without_cases;
+};
+const wait_description select_waits::registered(selection::commit, select_waits::describe);
+const wait_description select_waits::registered_without_cases(selection::commit_without_cases,
+                                                              select_waits::describe_without_cases);
 
 inline bool selection::is_ready(const select_case& c) noexcept {
   return c.direction_ == select_case::direction::receives ? c.channel_->can_receive() : c.channel_->can_send();

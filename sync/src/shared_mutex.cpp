@@ -2,6 +2,7 @@
 #include "heddle/shared_mutex.hpp"
 
 #include "heddle/detail/trusted.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "heddle/this_fiber.hpp"
 #include "misuse.hpp"
 #include "reader_slots.hpp"
@@ -31,6 +32,28 @@ void wake_all(detail::waiter* first) noexcept {
 
 }  // namespace
 
+void shared_mutex::unlock_queue(void* self) noexcept {
+  static_cast<shared_mutex*>(self)->queue_lock_.unlock_in_commit();
+}
+
+/// How reports describe a fiber that waits to lock.
+struct detail::shared_mutex_waits {
+  static void describe(void* argument, wait_text& to) HEDDLE_NO_THREAD_SAFETY_ANALYSIS {
+    const auto& m = *static_cast<const shared_mutex*>(argument);
+    const bool writes = to.find(m.writers_) != nullptr;
+    to.say("to lock shared_mutex %p%s", argument, writes ? " for writing" : " for reading");
+    const std::uint64_t state = m.state_.load(std::memory_order_relaxed);
+    const auto readers = static_cast<unsigned>(state & shared_mutex::count_mask);
+    if ((state & shared_mutex::writer) != 0)
+      to.say(", until the unlock() of the writer that holds it");
+    else if (readers != 0)
+      to.say(", until the unlock_shared() of the %u that hold it for reading%s", readers,
+             writes ? "" : ", and the turn of a writer that waits before it");
+  }
+  static const wait_description registered;
+};
+const detail::wait_description detail::shared_mutex_waits::registered(shared_mutex::unlock_queue, describe);
+
 // --- writers ---------------------------------------------------------------------------------------------------
 
 void shared_mutex::lock_slow() noexcept {
@@ -57,8 +80,7 @@ inline bool shared_mutex::wait_to_write(Waiter& self) noexcept {
     return true;
   }
   writers_.push_back(self);
-  const bool given = detail::sleep(
-      self, [](void* m) { static_cast<shared_mutex*>(m)->queue_lock_.unlock_in_commit(); }, this);
+  const bool given = detail::sleep(self, unlock_queue, this);
   queue_lock_.unlocked_by_commit();
   return given;
 }
@@ -232,8 +254,7 @@ inline bool shared_mutex::wait_to_read(Waiter& self) noexcept {
   }
   readers_.push_back(self);
   wake_all(successors);
-  const bool given = detail::sleep(
-      self, [](void* m) { static_cast<shared_mutex*>(m)->queue_lock_.unlock_in_commit(); }, this);
+  const bool given = detail::sleep(self, unlock_queue, this);
   queue_lock_.unlocked_by_commit();
   return given;
 }

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <string>
 
+#include "cycle/requests.hpp"
 #include "descriptor_text.hpp"
 #include "fiber.hpp"
 #include "heddle/heddle.hpp"
@@ -142,6 +143,12 @@ BOOST_AUTO_TEST_CASE(fibers_at_descriptors_say_at_which, *boost::unit_test::enab
     heddle::go({.name = "writer"}, [] { wait_at(pipe, poll_side::write); });
     heddle::go({.name = "other"}, [] { (void)heddle::channel<int>().receive(); });
     heddle::go({.name = "sleeper"}, [] { heddle::this_fiber::sleep_for(std::chrono::hours(1)); });
+    heddle::go({.name = "until a stop"}, [] {
+      std::stop_source never;
+      heddle::this_fiber::sleep_for(std::chrono::hours(1), never.get_token());
+    });
+    heddle::go({.name = "bounded receiver"}, [] { (void)heddle::channel<int>().receive_for(std::chrono::hours(1)); });
+    heddle::go({.name = "collector's"}, [] { heddle::gc::detail::cycle_requests().wait_until(1); });
   });
   BOOST_TEST(list.status == 3);
   const std::string socket = "parked, waits to read from descriptor " + std::to_string(pair.near) + " (" +
@@ -150,8 +157,13 @@ BOOST_AUTO_TEST_CASE(fibers_at_descriptors_say_at_which, *boost::unit_test::enab
   BOOST_TEST(
       list.says(("\"writer\": parked, waits to write to descriptor " + std::to_string(ends[1]) + " (pipe:[").c_str()),
       list.text);
-  BOOST_TEST(list.says("\"other\": parked\n"), list.text);
-  BOOST_TEST(list.says("\"sleeper\": parked\n"), list.text);
+  BOOST_TEST(list.says("\"other\": parked, waits to receive from channel "), list.text);
+  BOOST_TEST(list.says("\"sleeper\": parked, waits for time to pass (359"), list.text);  // some less than 3,600,000 ms
+  BOOST_TEST(list.says("\"until a stop\": parked, waits for time to pass, or its deadline, or a stop request\n"),
+             list.text);
+  BOOST_TEST(list.says("\"bounded receiver\": parked, waits to receive from channel "), list.text);
+  BOOST_TEST(list.says("until a send() or close(), or its deadline\n"), list.text);
+  BOOST_TEST(list.says("\"collector's\": parked, waits for the end of a collection\n"), list.text);
   BOOST_TEST(list.says("\"main\": running\n"), list.text);
   for (const int fd : {pair.near, pair.far, ends[0], ends[1]}) ::close(fd);
 }
@@ -174,7 +186,7 @@ BOOST_AUTO_TEST_CASE(fibers_that_close_say_what, *boost::unit_test::enable_if<!t
   BOOST_TEST(end.says("all fibers are asleep"));
   BOOST_TEST(end.says("\"main\": parked, waits to close descriptor "), end.text);
   BOOST_TEST(end.says(", which others use\n"), end.text);
-  BOOST_TEST(end.says("\"worker\": parked\n"), end.text);
+  BOOST_TEST(end.says("\"worker\": parked, waits to receive from channel "), end.text);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,10 +3,22 @@
 
 #include <utility>
 
+#include "heddle/detail/wait_description.hpp"
+
 namespace heddle::gc::detail {
 
 using heddle::detail::thread_lock;
 using heddle::detail::waiter;
+
+namespace {
+
+void unlock(void* lock) { static_cast<heddle::detail::thread_mutex*>(lock)->unlock_in_commit(); }
+
+/// How reports describe a fiber that waits for the collector.
+void describe(void*, heddle::detail::wait_text& to) { to.say("for the end of a collection"); }
+const heddle::detail::wait_description registered(unlock, describe);
+
+}  // namespace
 
 std::uint64_t cycle_requests::present_or_next() const noexcept {
   const std::uint64_t begun = begun_.load(std::memory_order_relaxed);
@@ -25,7 +37,7 @@ void cycle_requests::wait_until(std::uint64_t cycle) noexcept HEDDLE_NO_THREAD_S
     }
     w.next = std::exchange(waiters_, &w);
     if (begun_.load(std::memory_order_relaxed) < cycle) request();  // else it is under way: no other one is due
-    w.park([](void* l) { static_cast<heddle::detail::thread_mutex*>(l)->unlock_in_commit(); }, &lock_);
+    w.park(unlock, &lock_);
     if (HEDDLE_PLANTED(gc_woken_looks_not)) return;
   }
 }

@@ -5,6 +5,7 @@
 
 #include "barrier/waits.hpp"
 #include "heddle/detail/bounded_wait.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "reclaim/endings.hpp"
 #include "reclaim/runner_watch.hpp"
 
@@ -44,7 +45,7 @@ class stuck_runner {
 /// Nobody wakes the caller: it looks again.
 void sleep_briefly() {
   heddle::detail::bounded_waiter w({platform::now() + between_looks, nullptr});
-  w.park([](void*) {}, nullptr);
+  w.park(heddle::detail::commit_nothing, nullptr);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ class [[nodiscard]] join_handle {
     }
     return *this;
   }
-  /// Waits for the fiber; what it returned or threw is dropped.
+  /// Waits for the fiber. What it returned is dropped; what it threw is reported, see options::lost_exceptions.
   ~join_handle() { drop(); }
 
   bool joinable() const noexcept { return fiber_ != nullptr; }
@@ -105,7 +105,8 @@ class [[nodiscard]] join_handle {
     } at_end{std::exchange(fiber_, nullptr)};
     return take_from(take_, detail::fiber_closure(at_end.f));
   }
-  /// Lets the fiber run on by itself; an exception it throws is dropped.
+  /// Lets the fiber run on by itself. It gives up the result, not the news of a failure: an exception it throws is
+  /// reported, see options::lost_exceptions. A function that may fail without anybody hearing of it catches by itself.
   void detach() noexcept {
     if (fiber_ != nullptr) detail::detach_fiber(std::exchange(fiber_, nullptr));
   }

@@ -11,6 +11,14 @@
 
 namespace heddle {
 
+/// What becomes of an exception that nobody gets: of a fiber whose join_handle is destroyed, assigned to, or detached
+/// instead of joined, or of a group that is destroyed without a wait() that would have rethrown it.
+enum class lost_exception_policy {
+  ignore,  ///< nothing
+  report,  ///< a line on stderr that names the fiber, the type of the exception and its what()
+  fatal,   ///< the same, and std::terminate()
+};
+
 /// How a runtime is set up. The environment wins over the code: `HEDDLE=procs=2,stack_size=64K,slice=20ms` has the same
 /// names. Bytes may have K, M or G, durations ns, us, ms, s or min; switches are on or off; `HEDDLE=help` lists all
 /// names. An unknown name or a bad value is reported on stderr by name. Where the process has rights that its starter
@@ -47,6 +55,9 @@ struct options {
   /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (also `overflow`).
   /// While the runtime runs its handler stands before those of the program, and passes on what is not its own.
   bool report_overflow = true;
+  /// What becomes of exceptions that nobody gets (`ignore`, `report`, `fatal`). One that leaves a function of go() is
+  /// fatal always. After the end of the runtime they are reported.
+  lost_exception_policy lost_exceptions = lost_exception_policy::report;
   /// Makes an error in `HEDDLE` fatal: exit status 2.
   bool abort_conf = false;
 };

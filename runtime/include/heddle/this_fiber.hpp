@@ -7,6 +7,7 @@
 #include "heddle/detail/bounded_wait.hpp"
 #include "heddle/detail/deadline.hpp"
 #include "heddle/detail/platform.hpp"
+#include "heddle/detail/wait_description.hpp"
 #include "heddle/fiber.hpp"
 
 namespace heddle {
@@ -25,7 +26,7 @@ inline bool sleep_until(nanoseconds_t deadline, const stop_token& stop) {
     return true;
   }
   bounded_waiter self(bounds);
-  return self.park([](void*) {}, nullptr) == wait_state::timed_out;
+  return self.park(commit_nothing, nullptr) == wait_state::timed_out;
 }
 }  // namespace detail
 

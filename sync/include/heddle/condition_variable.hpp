@@ -15,6 +15,9 @@
 #include "heddle/mutex.hpp"
 
 namespace heddle {
+namespace detail {
+struct condition_waits;
+}
 
 using std::cv_status;
 
@@ -161,6 +164,7 @@ class condition_variable {
 
  private:
   friend class condition_variable_any;
+  friend struct detail::condition_waits;  // for reports
 
   mutex& held(std::unique_lock<mutex>& lock) const noexcept {
     if (!lock.owns_lock()) [[unlikely]]

@@ -68,7 +68,8 @@ class future_base {
 
 }  // namespace detail
 
-/// The right to the result, a value or an exception, that somebody will hand to a promise. Waiting blocks the calling
+/// The right to the result, a value or an exception, that somebody will hand to a promise. As with std::future, nobody
+/// hears of an exception for which no future is asked; see spawn() for one that is not lost. Waiting blocks the calling
 /// fiber only.
 ///
 ///     heddle::promise<int> answer;

@@ -72,6 +72,8 @@ class group {
   group(const group&) = delete;
   group& operator=(const group&) = delete;
   /// Asks those children to stop that still run, and waits for them. Whoever keeps a token of the group sees a stop.
+  /// The exception that no wait() has rethrown is reported, see options::lost_exceptions; of further ones nobody hears,
+  /// here as with wait().
   ~group() = default;
 
   /// Runs f() or f(std::stop_token) on a fiber of its own, as a child. Waits while `limit` children run, first come

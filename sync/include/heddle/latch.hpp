@@ -43,26 +43,27 @@ class latch {
   /// Whether it is open. Unlike std it does not fail spuriously.
   [[nodiscard]] bool try_wait() const noexcept { return count_.is_zero(); }
   /// Blocks the fiber (or the plain thread) until it is open.
-  void wait() const noexcept { count_.wait(); }
+  void wait() const noexcept { count_.wait(words); }
   void arrive_and_wait(std::ptrdiff_t n = 1) noexcept {
     count_down(n);
     wait();
   }
 
   /// Until a stop is requested, not longer than `d`, or until `t` of any clock has passed. True: it is open.
-  bool wait(const detail::stop_token& stop) const { return count_.wait({.stop = &stop}); }
+  bool wait(const detail::stop_token& stop) const { return count_.wait({.stop = &stop}, words); }
   template <class Rep, class Period>
   bool wait_for(const std::chrono::duration<Rep, Period>& d) const {
-    return count_.is_zero() || count_.wait({.deadline = detail::deadline_after(d)});
+    return count_.is_zero() || count_.wait({.deadline = detail::deadline_after(d)}, words);
   }
   template <class Clock, class Duration>
   bool wait_until(const std::chrono::time_point<Clock, Duration>& t) const {
-    return detail::attempt_until(t, [this](detail::nanoseconds_t deadline) { return count_.wait({deadline}); });
+    return detail::attempt_until(t, [this](detail::nanoseconds_t deadline) { return count_.wait({deadline}, words); });
   }
 
  private:
   static constexpr detail::countdown::words words{"latch", "latch", "count_down",
-                                                  "count down no more than it was made for"};
+                                                  "count down no more than it was made for",
+                                                  "for %s %p, until it has been counted down by %u more"};
   constexpr std::uint32_t narrow(std::ptrdiff_t n) const noexcept {
     if (n < 0 || n > max()) [[unlikely]]
       out_of_range();

@@ -14,6 +14,10 @@
 #include "heddle/detail/wait.hpp"
 
 namespace heddle {
+namespace detail {
+struct mutex_waits;
+}
+class recursive_mutex;
 
 /// Mutual exclusion between fibers, plain threads, or both. lock() blocks the calling fiber only: its
 /// processor goes on with other fibers.
@@ -95,6 +99,8 @@ class mutex {
   };
 
   friend class timed_mutex;
+  friend class recursive_mutex;
+  friend struct detail::mutex_waits;  // for reports
 
   /// One call of lock() that met a holder.
   struct attempt {
@@ -106,6 +112,7 @@ class mutex {
     std::uint32_t own_bits() const noexcept { return awake ? woken : 0u; }
   };
   struct unbounded_attempt;
+  struct owners_attempt;
   /// One with bounds. It stands in the caller's frame, since it is too large for the reserve of a small stack.
   struct bounded_attempt : attempt {
     explicit bounded_attempt(const detail::wait_bounds& b) : bounds(b), waiter(b) {}
@@ -138,6 +145,8 @@ class mutex {
   }
   HEDDLE_EXPORT progress lock_bounded(bounded_attempt& self) noexcept;
   HEDDLE_EXPORT void lock_slow() noexcept;
+  /// The same of a mutex that is the first member of a recursive one, so that reports can tell the owner.
+  HEDDLE_EXPORT void lock_slow_of_recursive() noexcept;
   HEDDLE_EXPORT void unlock_slow() noexcept;
   HEDDLE_EXPORT void destroyed_in_use(const char* kind = "mutex") const noexcept;
   static bool must_serve(std::uint32_t state) noexcept;
@@ -145,6 +154,8 @@ class mutex {
   progress acquire(Attempt& self) noexcept;
   template <class Attempt>
   bool wait_turn(Attempt& self) noexcept;
+  static void unlock_queue(void* self) noexcept;
+  static void unlock_queue_of_recursive(void* self) noexcept;
   bool take(std::uint32_t& state, const attempt& self) noexcept;
   bool give_up(std::uint32_t& state, const attempt& self) noexcept;
   void spin(std::uint32_t& state, attempt& self) noexcept;
@@ -207,6 +218,7 @@ class timed_mutex : private mutex {
   }
 
  private:
+  friend class recursive_mutex;
   HEDDLE_EXPORT void unlock_timed_slow() noexcept;
 };
 

@@ -11,6 +11,9 @@
 #include "heddle/detail/wait.hpp"
 
 namespace heddle {
+namespace detail {
+struct once_waits;
+}
 
 /// What call_once() has done already. constexpr, so a global one is ready before any code runs.
 ///
@@ -49,6 +52,7 @@ class once_flag {
     return word_.load(std::memory_order_acquire) == done;
   }
   struct arrival;
+  friend struct detail::once_waits;  // for reports
   HEDDLE_EXPORT bool begin() noexcept;
   HEDDLE_EXPORT void end(bool returned) noexcept;
   static void join_list(void* arriving);

@@ -50,7 +50,8 @@ class recursive_mutex {
   void lock() {
     const void* const self = detail::caller();
     if (owned_by(self)) return deeper();
-    mutex_.lock();
+    if (!mutex_.try_lock()) [[unlikely]]
+      mutex_.lock_slow_of_recursive();
     begin(self);
   }
   /// The same until a stop is requested (of a std::stop_token): false if that came first.
@@ -72,6 +73,7 @@ class recursive_mutex {
 
  private:
   friend class recursive_timed_mutex;
+  friend struct detail::mutex_waits;  // for reports
 
   bool owned_by(const void* self) const noexcept { return owner_.load(std::memory_order_relaxed) == self; }
   /// Once more for the owner; for another if try_lock() locks mutex_.

@@ -74,7 +74,7 @@ class semaphore {
 
  protected:
   constexpr semaphore(std::ptrdiff_t n, std::ptrdiff_t most, const char* kind) noexcept
-      : most_(most), kind_(kind), permits_(n) {
+      : permits_(n), most_(most), kind_(kind) {
     if (n < 0 || n > most) [[unlikely]]
       out_of_range(n);
   }
@@ -89,9 +89,9 @@ class semaphore {
   [[noreturn]] HEDDLE_EXPORT void too_many(std::ptrdiff_t n) const noexcept;
   HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 
+  detail::permits permits_;  // the first, so that reports call a semaphore by its own address
   const std::ptrdiff_t most_;
   const char* const kind_;
-  detail::permits permits_;
 };
 
 /// std::counting_semaphore between fibers, plain threads, or both: one permit at a time, at most LeastMax.

@@ -14,6 +14,9 @@
 #include "heddle/detail/wait.hpp"
 
 namespace heddle {
+namespace detail {
+struct shared_mutex_waits;
+}
 
 /// A lock that many may share for reading, or one have alone for writing; fibers, plain threads, or both. Blocks the
 /// calling fiber only: its processor goes on with other fibers.
@@ -121,7 +124,8 @@ class shared_mutex {
 
  private:
   friend class shared_timed_mutex;
-  friend struct shared_mutex_probe;  // of the tests
+  friend struct shared_mutex_probe;          // of the tests
+  friend struct detail::shared_mutex_waits;  // for reports
 
   // The state word: bits 0-31 the count of those who read, and of those who are about to find that they must not.
   // Anyone adds to it; who finds a flag then takes it back, under queue_lock_.
@@ -179,6 +183,7 @@ class shared_mutex {
   HEDDLE_EXPORT bool come_in_by_slot() noexcept;
   HEDDLE_EXPORT void check_unused(const char* kind = "shared_mutex") const noexcept;
 
+  static void unlock_queue(void* self) noexcept;
   template <class Waiter>
   bool wait_to_write(Waiter& self) noexcept;
   template <class Waiter>

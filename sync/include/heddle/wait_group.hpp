@@ -14,6 +14,9 @@
 #include "heddle/fiber.hpp"
 
 namespace heddle {
+namespace detail {
+class group_core;
+}
 
 /// Waits for a number of things to be done, by fibers or plain threads. wait() blocks the calling fiber only.
 ///
@@ -71,21 +74,24 @@ class wait_group {
 
   /// Blocks the fiber (or the plain thread) until the count is zero; returns at once if it is. Any number may
   /// wait. O(1) plus the wait.
-  void wait() noexcept { count_.wait(); }
+  void wait() noexcept { count_.wait(words); }
   /// The same until a stop is requested. True: the count was zero.
-  bool wait(const detail::stop_token& stop) { return count_.wait({.stop = &stop}); }
+  bool wait(const detail::stop_token& stop) { return count_.wait({.stop = &stop}, words); }
   /// Not longer than `d`, or until `t` of any clock has passed. True: the count was zero.
   template <class Rep, class Period>
   bool wait_for(const std::chrono::duration<Rep, Period>& d) {
-    return count_.is_zero() || count_.wait({.deadline = detail::deadline_after(d)});
+    return count_.is_zero() || count_.wait({.deadline = detail::deadline_after(d)}, words);
   }
   template <class Clock, class Duration>
   bool wait_until(const std::chrono::time_point<Clock, Duration>& t) {
-    return detail::attempt_until(t, [this](detail::nanoseconds_t deadline) { return count_.wait({deadline}); });
+    return detail::attempt_until(t, [this](detail::nanoseconds_t deadline) { return count_.wait({deadline}, words); });
   }
 
  private:
-  static constexpr detail::countdown::words words{"wait_group", "add", "done", "add() before the work starts"};
+  friend class detail::group_core;  // whose children it counts
+  static constexpr detail::countdown::words words{
+      "wait_group", "add", "done", "add() before the work starts",
+      "for %s %p with a count of %u, until done() has been called so often"};
   HEDDLE_EXPORT void destroyed_in_use() const noexcept;
 
   detail::countdown count_;

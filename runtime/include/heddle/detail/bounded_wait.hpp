@@ -46,6 +46,14 @@ class HEDDLE_EXPORT bounded_waiter : public waiter {
   void* argument_if_unbounded() const noexcept {
     return alarm_.deadline == no_deadline && !subscribed_ ? argument_ : nullptr;
   }
+  /// For reports, of one that is parked by park(): its commit, its argument, and what else ends the wait.
+  struct wait {
+    void (*commit)(void*);
+    void* argument;
+    bool deadline;
+    bool stop;
+  };
+  wait parked_by() const noexcept { return {commit_, argument_, alarm_.deadline != no_deadline, subscribed_}; }
   /// Before another park().
   void rearm(const wait_bounds& b) {
     if (subscribed_) unsubscribe();

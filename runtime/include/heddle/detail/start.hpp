@@ -47,6 +47,8 @@ struct closure_type {
   bool joinable;
   bool trivial;    ///< relocate copies bytes, so that it may run inside the runtime
   bool segmented;  ///< compiled with -fsplit-stack, and by heddle::segmented
+  /// Of a joinable one that has run: the exception that it holds, or null. Null itself: it never holds one.
+  const std::exception_ptr* (*failure)(const void* at) noexcept;
 };
 
 /// Whether this is being compiled so. A parameter of all that depends on it: one program may have both.
@@ -123,6 +125,15 @@ struct detached_closure {
   static constexpr bool joinable = false;
 };
 
+/// closure_type::failure of a closure.
+template <class Closure>
+constexpr auto failure_of() noexcept -> const std::exception_ptr* (*)(const void*) noexcept {
+  if constexpr (Closure::joinable)
+    return Closure::failure;
+  else
+    return nullptr;
+}
+
 template <class Call>
 struct result_of {
   using raw = std::invoke_result_t<Call&>;
@@ -158,6 +169,9 @@ struct joinable_closure {
     }
   }
   static void destroy(void* at) noexcept { static_cast<joinable_closure*>(at)->~joinable_closure(); }
+  static const std::exception_ptr* failure(const void* at) noexcept {
+    return std::get_if<2>(&static_cast<const joinable_closure*>(at)->content);
+  }
   static constexpr bool joinable = true;
 
   raw take() {
@@ -220,6 +234,10 @@ struct large_joinable_closure {
     }
   }
   static void destroy(void* at) noexcept { static_cast<large_joinable_closure*>(at)->~large_joinable_closure(); }
+  static const std::exception_ptr* failure(const void* at) noexcept {
+    const std::exception_ptr& error = static_cast<const large_joinable_closure*>(at)->error;
+    return error != nullptr ? &error : nullptr;
+  }
 
   raw take() {
     if (!has_value) std::rethrow_exception(std::exchange(error, nullptr));
@@ -249,14 +267,15 @@ inline constexpr closure_type moved_type{
     Closure::destroy,
     Closure::joinable,
     Closure::trivial,
-    Segmented};
+    Segmented,
+    failure_of<Closure>()};
 
 /// The type of a closure that is built in place: `from` is a function build(place).
 template <class Closure, class Build, bool Segmented = compiled_segmented>
 inline constexpr closure_type built_type{
     sizeof(Closure), alignof(Closure), [](void* to, void* from) { (*static_cast<Build*>(from))(to); },
     Closure::run,    Closure::destroy, Closure::joinable,
-    false,           Segmented};
+    false,           Segmented,        failure_of<Closure>()};
 
 /// start_fiber() for a closure that make() returns; `Closure` is an aggregate of what it moves, or moves itself.
 template <class Closure, class Make>

@@ -93,6 +93,8 @@ class HEDDLE_EXPORT waiter {
   bool claim() noexcept { return !bounded_ || end_wait(state_, wait_state::signalled); }
   /// Whether the wait may end without a wake(): so a claim settles something, and cannot be taken back.
   bool has_bounds() const noexcept { return bounded_; }
+  /// Whether it is f that waits by this.
+  bool is_of(const fiber& f) const noexcept { return fiber_ == &f; }
 
   // For the primitive that queues it, under that primitive's lock:
   waiter* next = nullptr;

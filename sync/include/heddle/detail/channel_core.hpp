@@ -60,6 +60,8 @@ struct channel_waiter {
   }
 };
 
+struct channel_waits;
+
 /// What a channel is apart from its values: the lock, the counts of the ring, those who wait. The typed half,
 /// channel<T>, moves values under this lock and hands them over directly.
 ///
@@ -182,7 +184,8 @@ class channel_core {
   static void leave(fifo<channel_waiter>& queue, channel_waiter& self) noexcept {
     if (fifo<channel_waiter>::linked(self)) queue.erase(self);
   }
-  static void unlock_for_sleeper(void* core) noexcept { static_cast<channel_core*>(core)->unlock(); }
+  friend struct channel_waits;  // for reports
+  HEDDLE_EXPORT static void unlock_for_sleeper(void* core) noexcept;
   HEDDLE_EXPORT void destroyed_in_use() const noexcept;
   // A conditional wrap: the ring may have any size, and a division costs more than the rest of a send.
   void advance(std::size_t& index) const noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "heddle/detail/bounded_wait.hpp"
@@ -11,6 +12,8 @@
 #include "heddle/detail/wait.hpp"
 
 namespace heddle::detail {
+
+struct countdown_waits;
 
 /// A count, and those who wait until it is zero: what wait_group, latch and future are made of.
 ///
@@ -33,6 +36,9 @@ class countdown {
     const char* add;
     const char* done;
     const char* remedy;  ///< for a count below zero
+    /// For reports: the end of a wait in words, and how far within the object that users see the countdown lies.
+    const char* until;
+    std::size_t offset = 0;
   };
 
   constexpr explicit countdown(std::uint32_t count) noexcept : state_(count) {}
@@ -61,17 +67,17 @@ class countdown {
       // the others did, when it wakes the waiters. The acquire half is in wait(), the release half here.
     } while (!state_.compare_exchange_weak(state, state - n, std::memory_order_acq_rel, std::memory_order_relaxed));
   }
-  void wait() noexcept {
+  void wait(const words& w) noexcept {
     if (is_zero()) return;
     waiter self;
-    wait_slow(self);
+    wait_slow(self, w);
   }
   /// False: the bounds have ended the wait.
-  bool wait(const wait_bounds& bounds) {
+  bool wait(const wait_bounds& bounds, const words& w) {
     if (is_zero()) return true;
     if (over(bounds)) return false;
     bounded_waiter self(bounds);
-    return wait_slow(self);
+    return wait_slow(self, w);
   }
 
  private:
@@ -86,8 +92,9 @@ class countdown {
   }
 
   HEDDLE_EXPORT void done_last(std::uint32_t n, const words& w) noexcept;
-  HEDDLE_EXPORT void wait_slow(waiter& self) noexcept;
-  HEDDLE_EXPORT bool wait_slow(bounded_waiter& self) noexcept;
+  friend struct countdown_waits;  // for reports
+  HEDDLE_EXPORT void wait_slow(waiter& self, const words& w) noexcept;
+  HEDDLE_EXPORT bool wait_slow(bounded_waiter& self, const words& w) noexcept;
   bool leave(waiter& self) noexcept;
   bool announce() noexcept;
   static void unlock(void* self) noexcept;

@@ -25,15 +25,16 @@ HEDDLE_EXPORT std::exception_ptr broken_promise() noexcept;
 /// 2. `missing_` falls from one to zero after that; from then on the result is read only.
 template <class T>
 class future_state {
-  static constexpr countdown::words words{"future", "add", "set", "set once"};
+  static constexpr countdown::words words{"future", "add", "set", "set once",
+                                          "for %s of the state %p, until its promise is set or destroyed"};
 
  public:
   using stored = std::conditional_t<std::is_void_v<T>, std::true_type,
                                     std::conditional_t<std::is_reference_v<T>, std::remove_reference_t<T>*, T>>;
 
   bool is_ready() const noexcept { return missing_.is_zero(); }
-  void wait() noexcept { missing_.wait(); }
-  bool wait(const wait_bounds& bounds) { return missing_.wait(bounds); }
+  void wait() noexcept { missing_.wait(words); }
+  bool wait(const wait_bounds& bounds) { return missing_.wait(bounds, words); }
   // relaxed: the result itself is published by missing_.
   bool satisfied() const noexcept { return satisfied_.load(std::memory_order_relaxed); }
 

@@ -30,6 +30,8 @@ enum class stop_cause : std::uint32_t {
   deadline,  ///< the group's own deadline, or that of a group above it, has passed
 };
 
+struct group_waits;
+
 /// A group apart from its types: who runs, who failed, who must stop.
 ///
 /// 1. A child is counted before it is started, and counted off as the last thing it does: its function's objects and
@@ -64,8 +66,10 @@ class group_core {
     if (of_caller() == this) [[unlikely]]
       waited_for_inside();
     stop(stop_cause::asked);  // the watcher's end too, and tells who keeps a token that the group is over
-    children_.wait();
+    wait_for_children();
     if (HEDDLE_PLANTED(watcher_not_joined)) watch_.detach();
+    if (failure_ != nullptr) [[unlikely]]
+      end_with_failure();
   }
 
   /// The innermost group that the caller belongs to, or null.
@@ -97,8 +101,7 @@ class group_core {
   /// What a child's function threw: its exception is in flight.
   [[gnu::noinline]] void failed() noexcept {
     // relaxed: only one writes failure_, and being counted off publishes it.
-    if (!failed_.exchange(true, std::memory_order_relaxed) || HEDDLE_PLANTED(last_failure_kept))
-      failure_ = std::current_exception();
+    if (!failed_.exchange(true, std::memory_order_relaxed) || HEDDLE_PLANTED(last_failure_kept)) note_failure();
     stop(stop_cause::failed);
   }
 
@@ -125,7 +128,7 @@ class group_core {
   void wait() {
     if (of_caller() == this) [[unlikely]]
       waited_for_inside();
-    children_.wait();
+    wait_for_children();
     if (failure_ != nullptr || cause() == stop_cause::deadline) [[unlikely]]
       throw_failure();
   }
@@ -142,6 +145,10 @@ class group_core {
     void operator()() const noexcept { group->stop(stop_cause::asked); }
   };
 
+  friend struct group_waits;  // for reports
+  HEDDLE_EXPORT static const countdown::words words;
+
+  void wait_for_children() noexcept { children_.count_.wait(words); }
   void count() noexcept {
     if (!HEDDLE_PLANTED(child_not_counted)) children_.add();
   }
@@ -162,9 +169,13 @@ class group_core {
     return false;
   }
   [[noreturn, gnu::noinline]] void throw_failure() {
+    rethrown_ = true;
     if (failure_ != nullptr) std::rethrow_exception(failure_);
     throw_deadline_exceeded();
   }
+  static void unlock_places(void* self) noexcept;
+  HEDDLE_EXPORT void note_failure() noexcept;
+  HEDDLE_EXPORT void end_with_failure() noexcept;
   HEDDLE_EXPORT bool take_place() noexcept;
   HEDDLE_EXPORT bool queue_for_place(bounded_waiter& self) noexcept;
   HEDDLE_EXPORT void give_place() noexcept;
@@ -178,6 +189,8 @@ class group_core {
   atomic<stop_cause> cause_{stop_cause::none};
   atomic<bool> failed_{false};
   std::exception_ptr failure_;
+  char* failed_child_ = nullptr;  // malloc'ed: its name, with the failure
+  bool rethrown_ = false;         // by a wait(); its caller is who destroys the group, or comes before
 
   thread_mutex places_lock_;
   std::size_t running_ HEDDLE_GUARDED_BY(places_lock_) = 0;

@@ -25,6 +25,8 @@ struct permit_waiter {
   bool claim() noexcept { return self->claim(); }
 };
 
+struct permits_waits;
+
 /// A number of permits, and those who wait for some: what semaphores are made of.
 ///
 /// Invariants:
@@ -95,6 +97,7 @@ class permits : held_call {
   static constexpr std::uint64_t queued = std::uint64_t{1} << 63;
   static bool available(std::uint64_t state, std::uint64_t n) noexcept { return !(state & queued) && state >= n; }
 
+  friend struct permits_waits;  // for reports
   HEDDLE_EXPORT void wait_for(permit_waiter& node) noexcept;
   HEDDLE_EXPORT bool wait_for(permit_waiter& node, bounded_waiter& self) noexcept;
   HEDDLE_EXPORT bool release_slow(std::uint64_t n, std::uint64_t most) noexcept;

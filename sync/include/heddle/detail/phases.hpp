@@ -12,6 +12,8 @@
 
 namespace heddle::detail {
 
+struct phases_waits;
+
 /// A barrier without its completion function: the arrivals that a phase still needs, and those who wait for its end.
 ///
 /// Invariants:
@@ -88,6 +90,7 @@ class phases {
     return (next & ~waiting) | expected_.load(std::memory_order_relaxed);
   }
 
+  friend struct phases_waits;  // for reports
   HEDDLE_EXPORT void advance_slow() noexcept;
   HEDDLE_EXPORT void wait_slow(phase p, waiter& self) noexcept;
   HEDDLE_EXPORT bool wait_slow(phase p, bounded_waiter& self) noexcept;

@@ -15,6 +15,7 @@ namespace heddle {
 namespace detail {
 [[noreturn]] HEDDLE_EXPORT void throw_channel_closed(const char* operation);
 class selection;
+struct select_waits;
 using select_lock = scoped_hold<selection>;
 }  // namespace detail
 
@@ -61,6 +62,7 @@ class select_case {
 
  private:
   friend class detail::selection;
+  friend struct detail::select_waits;
 
   detail::channel_core* channel_;  // null: never ready
   attempt_function attempt_;
@@ -153,6 +155,7 @@ class HEDDLE_EXPORT selection {
 
  private:
   using outcome = channel_waiter::outcome;
+  friend struct select_waits;  // for reports
 
   bool first_of_channel(std::size_t i) const noexcept {
     return i == 0 || order_[i - 1]->channel_ != order_[i]->channel_;
@@ -162,11 +165,8 @@ class HEDDLE_EXPORT selection {
   [[gnu::noinline]] void shuffle() noexcept;
   select_case* ready() noexcept;
   select_case* leave() noexcept;
-  static void commit(void* self) noexcept {
-    static_assert(offsetof(selection, order_) == offsetof(wait_places, first) &&
-                  offsetof(selection, size_) == offsetof(wait_places, count) && offsetof(select_case, channel_) == 0);
-    from_argument<wait_argument::several, selection>(self).unlock();
-  }
+  static void commit(void* self) noexcept;
+  static void commit_without_cases(void* self) noexcept;
 
   template <class Attempt>
   select_case* try_all(Attempt& attempt, select_lock& lock) {
@@ -182,7 +182,7 @@ class HEDDLE_EXPORT selection {
     lock.release();
     // Without a channel there is no lock that would keep the select from returning while the commit still reads it.
     return size_ != 0 ? sleeper.park(commit, as_argument<wait_argument::several>(*this))
-                      : sleeper.park([](void*) {}, nullptr);
+                      : sleeper.park(commit_without_cases, nullptr);
   }
   /// After a claim: false if nothing came of it. Throws what a send() would throw.
   static bool settled(select_case& done) {
