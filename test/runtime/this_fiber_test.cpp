@@ -118,6 +118,72 @@ BOOST_AUTO_TEST_CASE(yielding_fibers_take_turns) {
       one_at_a_time);
 }
 
+BOOST_AUTO_TEST_CASE(each_yield_begins_one_of_those_that_have_not_begun) {
+  heddle::run(
+      [] {
+        constexpr int n = 6;
+        int begun = 0;
+        for (int i = 0; i != n; ++i) heddle::go([&] { ++begun; });
+        for (int i = 0; i != n; ++i) {
+          BOOST_TEST(begun == i);
+          heddle::this_fiber::yield();
+        }
+        BOOST_TEST(begun == n);
+      },
+      one_at_a_time);
+}
+
+BOOST_AUTO_TEST_CASE(all_that_have_begun_run_before_yield_returns) {
+  heddle::run(
+      [] {
+        constexpr int n = 6, rounds = 20;
+        meeting all_here(n + 1);
+        std::vector<int> turns(n);
+        int fresh = 0;
+        std::vector<heddle::join_handle<void>> all;
+        for (int i = 0; i != n; ++i)
+          all.push_back(heddle::spawn([&, i] {
+            all_here.join();
+            for (int k = 0; k != rounds; ++k) {
+              ++turns[static_cast<std::size_t>(i)];
+              heddle::this_fiber::yield();
+            }
+          }));
+        all_here.join();
+        heddle::this_fiber::yield();
+        for (int k = 1; k != rounds / 2; ++k) {
+          const std::vector<int> then = turns;
+          heddle::go([&] { ++fresh; });
+          heddle::this_fiber::yield();
+          for (std::size_t i = 0; i != turns.size(); ++i) BOOST_TEST(turns[i] == then[i] + 1);
+        }
+        BOOST_TEST(fresh > 0);  // they have begun one by one, beside
+        for (auto& h : all) h.join();
+      },
+      one_at_a_time);
+}
+
+BOOST_AUTO_TEST_CASE(those_that_were_woken_run_before_yield_returns) {
+  heddle::run(
+      [] {
+        constexpr int n = 5;
+        heddle::channel<int> c;
+        int woken = 0, waiting = 0;
+        for (int i = 0; i != n; ++i)
+          heddle::go([&] {
+            ++waiting;
+            (void)c.receive();
+            ++woken;
+          });
+        while (waiting != n) heddle::this_fiber::yield();
+        c.close();
+        BOOST_TEST(woken == 0);
+        heddle::this_fiber::yield();
+        BOOST_TEST(woken == n);
+      },
+      one_at_a_time);
+}
+
 BOOST_AUTO_TEST_CASE(a_pair_that_wakes_each_other_starves_nobody) {
   heddle::run(
       [] {

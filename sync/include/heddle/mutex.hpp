@@ -25,7 +25,7 @@ class recursive_mutex;
 ///     heddle::mutex m;
 ///     long balance = 0;
 ///     heddle::run([&] {
-///       for (int i = 0; i < 100; ++i) heddle::go([&] { std::lock_guard guard(m); balance += i; });
+///       for (int i = 0; i < 100; ++i) heddle::go([&, i] { std::lock_guard guard(m); balance += i; });
 ///     });
 ///
 /// Meets Lockable, so std::lock_guard, unique_lock, scoped_lock and lock work with it. Unlike std::mutex:

@@ -18,7 +18,7 @@ namespace heddle {
 ///     heddle::semaphore memory(1'000);               // MiB
 ///     for (const job& j : jobs) {
 ///       memory.acquire(j.mib);
-///       heddle::go([&] { run(j); memory.release(j.mib); });
+///       heddle::go([&, j] { run(j); memory.release(j.mib); });
 ///     }
 ///     memory.acquire(1'000);                         // all have given back what they had
 ///
@@ -98,7 +98,7 @@ class semaphore {
 ///
 ///     heddle::counting_semaphore<8> slots(8);
 ///     slots.acquire();
-///     ...
+///     work();
 ///     slots.release();
 ///
 /// Unlike std's it is first come first served, try_acquire() does not fail spuriously, acquire() may be given a

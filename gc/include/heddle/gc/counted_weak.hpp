@@ -23,7 +23,7 @@ HEDDLE_EXPORT bool has_died(const weak_count_cell& c) noexcept;
 /// A reference to a counted object that does not keep it.
 ///
 ///     gc::counted_weak<node> parent = p;               // p: gc::counted<node>
-///     if (gc::counted<node> q = parent.lock()) ...     // it lives, and is kept by q
+///     if (gc::counted<node> q = parent.lock()) use(*q);    // it lives, and is kept by q
 ///
 /// Like std::weak_ptr, but the memory of a dead object is free although there are weak references: those to one object
 /// share a small cell, made with the first one. An object that a search for cycles has found dead gives null from then

@@ -79,8 +79,8 @@ struct process_options {
 ///   sort.in().write(numbers);
 ///   sort.in().close();
 /// });
-/// while (const std::size_t n = sort.out().read_some(buffer)) ...
-/// if (!sort.wait().success()) ...
+/// while (const std::size_t n = sort.out().read_some(buffer)) use(std::span(buffer).first(n));
+/// if (!sort.wait().success()) std::puts("sort has failed");
 /// \endcode
 class HEDDLE_EXPORT process {
  public:

@@ -146,7 +146,9 @@ class HEDDLE_EXPORT memory_listener {
 /// \code
 /// net::memory_network net({.latency = 5ms, .short_reads = 2});
 /// net::memory_listener l = net.listen(endpoint::loopback_v4(80));
-/// heddle::go([&] { net::serve(l, [](net::memory_stream& peer) { ... }, stop); });
+/// auto serving = heddle::spawn([&] {
+///   net::serve(l, [](net::memory_stream& peer) { peer.write("hello"); }, stop);
+/// });
 /// net::memory_stream s = net.connect(endpoint::loopback_v4(80), 1s);
 /// \endcode
 ///
