@@ -91,6 +91,22 @@ void the_patient_is_served() {
   model::check(got == 5, "a value was lost or came twice");
 }
 
+/// Neither gives up: they must meet.
+template <bool SenderHasDeadline>
+void the_patient_meet() {
+  channel<int> c;
+  model::thread receiver([&] {
+    if (SenderHasDeadline)
+      model::check(c.receive() == 1, "the value was lost");
+    else
+      model::check(c.receive_for(1h).value_or(0) == 1, "nothing came");
+  });
+  if (SenderHasDeadline)
+    model::check(c.send_for(1, 1h), "a receiver was not seen");
+  else
+    c.send(1);
+}
+
 void close_meets_deadlines() {
   channel<number> in, out;
   model::thread receiver([&] {
@@ -175,6 +191,8 @@ BOOST_AUTO_TEST_CASE(send_deadlines_buffered) { right(threads, two_senders_with_
 BOOST_AUTO_TEST_CASE(stops) { right(threads, stops_on_both_sides<0>); }
 BOOST_AUTO_TEST_CASE(stops_buffered) { right(threads, stops_on_both_sides<1>); }
 BOOST_AUTO_TEST_CASE(patient_behind_impatient) { right(threads, the_patient_is_served); }
+BOOST_AUTO_TEST_CASE(patient_sender) { right(threads, the_patient_meet<true>); }
+BOOST_AUTO_TEST_CASE(patient_receiver) { right(threads, the_patient_meet<false>); }
 BOOST_AUTO_TEST_CASE(close_and_deadlines) { right(threads, close_meets_deadlines); }
 BOOST_AUTO_TEST_CASE(move_throws_with_deadline) { right(threads, a_move_throws<true>); }
 BOOST_AUTO_TEST_CASE(move_throws_with_token) { right(threads, a_move_throws<false>); }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "heddle/heddle.hpp"
@@ -68,6 +69,28 @@ BOOST_AUTO_TEST_CASE(may_be_left_unreported) {
   });
   BOOST_TEST(end.signal == SIGALRM);
   BOOST_TEST(end.text == "");
+}
+
+BOOST_AUTO_TEST_CASE(shows_a_hundred_and_counts_the_others,
+                     *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {
+  const auto end = death_of([] {
+    heddle::run(
+        [] {
+          heddle::channel<int> never;
+          auto ended = heddle::spawn(heddle::fiber_options{.name = "ready"}, [] { return 1; });
+          heddle::this_fiber::yield();
+          for (int i = 0; i != 150; ++i) heddle::go({.name = "one of many"}, [&] { (void)never.receive(); });
+          (void)never.receive();
+        },
+        {.procs = 1});
+  });
+  BOOST_TEST(end.signal == SIGABRT);
+  BOOST_TEST(end.says("deadlock (151 fibers)"), end.text);  // without the one that has ended
+  BOOST_TEST(end.says("... and 52 more"), end.text);
+  BOOST_TEST(end.says("\"ready\": ended, not joined"), end.text);
+  std::size_t shown = 0;
+  for (std::size_t at = 0; (at = end.text.find("\"one of many\": parked", at)) != std::string::npos; ++at) ++shown;
+  BOOST_TEST(shown == 98u);  // beside main, and that one
 }
 
 BOOST_AUTO_TEST_CASE(shows_who_joins_whom, *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>()) {

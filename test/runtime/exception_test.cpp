@@ -67,6 +67,20 @@ BOOST_AUTO_TEST_CASE(eight_fibers_suspend_in_handlers) {
   }
 }
 
+// Also to one that runs on the stack of its joiner.
+BOOST_AUTO_TEST_CASE(a_fiber_begins_without_the_exception_that_its_joiner_handles) {
+  heddle::run([] {
+    for (int i = 0; i != 10; ++i) {
+      try {
+        throw std::runtime_error("handled by the joiner");
+      } catch (const std::runtime_error&) {
+        BOOST_TEST(heddle::spawn([] { return std::current_exception() == nullptr; }).join());
+        BOOST_TEST((std::current_exception() != nullptr));
+      }
+    }
+  });
+}
+
 BOOST_AUTO_TEST_CASE(uncaught_exceptions_belong_to_the_fiber) {
   heddle::run(
       [] {

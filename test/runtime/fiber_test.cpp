@@ -281,6 +281,37 @@ BOOST_AUTO_TEST_CASE(stacks_of_other_sizes) {
   });
 }
 
+namespace {
+/// Needs so many bytes of the stack that it is on.
+[[gnu::noinline]] int uses(std::size_t bytes) {
+  volatile char* const frame = static_cast<char*>(__builtin_alloca(bytes));
+  frame[0] = 1;
+  return frame[0];
+}
+}  // namespace
+
+// There is a size of fewer pages, and of more.
+BOOST_AUTO_TEST_CASE(a_size_is_rounded_up, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  heddle::run([] {
+    for (const std::size_t pages : {4, 6}) heddle::spawn({.stack_size = pages * 4096}, [] {}).join();
+    BOOST_TEST(heddle::spawn(heddle::fiber_options{.stack_size = 4 * 4096 + 1}, [] { return uses(13'000); }).join() ==
+               1);
+  });
+}
+
+// A fiber that has not begun may run on its joiner's stack, but not where little of that is left.
+BOOST_AUTO_TEST_CASE(who_is_joined_has_a_stack) {
+  heddle::run(
+      [] {
+        constexpr std::size_t size = std::size_t{256} << 10;
+        volatile char* const frame = static_cast<char*>(__builtin_alloca(size / 2));
+        frame[0] = 1;
+        BOOST_TEST(heddle::spawn([] { return uses(size / 4 * 3); }).join() == 1);
+        BOOST_TEST(frame[0] == 1);
+      },
+      {.procs = 1, .stack_size = std::size_t{256} << 10, .monitor = false});
+}
+
 BOOST_AUTO_TEST_CASE(an_escaping_exception_names_the_fiber) {
   const auto end = death_of(
       [] { heddle::run([] { heddle::go({.name = "loom"}, [] { throw std::runtime_error("a thread broke"); }); }); });

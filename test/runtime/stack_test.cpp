@@ -3,6 +3,7 @@
 // What lies below a stack, what is said when it is hit, how much is used, and where the memory goes.
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -52,6 +53,12 @@ death death_in_fiber(F f, heddle::options o = {}) {
     ::signal(SIGSEGV, SIG_DFL);
     heddle::run(f, o);
   });
+}
+
+std::size_t address_space() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * 4096;
 }
 
 std::size_t resident_bytes() {
@@ -219,6 +226,68 @@ BOOST_AUTO_TEST_CASE(memory_goes_back_after_a_burst, *boost::unit_test::enable_i
         burst(2000);
       },
       {.procs = 2});
+}
+
+// While most slots of a reservation are empty, and some of those are used again.
+BOOST_AUTO_TEST_CASE(what_is_used_again_is_not_given_back, *boost::unit_test::enable_if<native>()) {
+  heddle::run(
+      [] {
+        constexpr auto some_rounds = 4500ms;  // of giving back
+        const heddle::fiber_options o{.stack_size = std::size_t{48} << 10};
+        heddle::channel<int> first, second, third, fourth;
+        const auto parked_at = [&o](heddle::channel<int>& gate) {
+          return heddle::spawn(o, [&gate] {
+            volatile char frame[4000];
+            for (volatile char& c : frame) c = 7;
+            (void)gate.receive();
+            bool whole = true;
+            for (volatile char& c : frame) whole = whole && c == 7;
+            return whole;
+          });
+        };
+        std::vector<heddle::join_handle<bool>> kept, burst;
+        kept.push_back(parked_at(first));
+        for (int i = 0; i != 100; ++i) burst.push_back(parked_at(second));
+        heddle::this_fiber::yield();
+        second.close();
+        for (auto& one : burst) BOOST_TEST_REQUIRE(one.join());
+        heddle::this_fiber::sleep_for(some_rounds);
+        for (int i = 0; i != 3; ++i) kept.push_back(parked_at(third));
+        auto ends = parked_at(fourth);
+        heddle::this_fiber::yield();
+        fourth.close();
+        BOOST_TEST(ends.join());
+        heddle::this_fiber::sleep_for(some_rounds);
+        first.close();
+        third.close();
+        for (auto& one : kept) BOOST_TEST(one.join());
+      },
+      {.procs = 1});
+}
+
+// Guards of megabytes, which stacks have at first, would take too much of it.
+BOOST_AUTO_TEST_CASE(guards_are_small_where_the_address_space_is_limited, *boost::unit_test::enable_if<native>()) {
+  const auto taken = [](bool limited) {
+    int ends[2];
+    BOOST_REQUIRE(::pipe(ends) == 0);
+    const auto end = death_of([&] {
+      if (limited) {
+        const rlimit much{std::size_t{1} << 44, RLIM_INFINITY};
+        ::setrlimit(RLIMIT_AS, &much);
+      }
+      const std::size_t taken_by_run =
+          heddle::run([before = address_space()] { return address_space() - before; }, {.procs = 1});
+      if (::write(ends[1], &taken_by_run, sizeof taken_by_run) != sizeof taken_by_run) ::_exit(1);
+    });
+    BOOST_TEST(end.status == 0);
+    std::size_t n = 0;
+    BOOST_TEST(::read(ends[0], &n, sizeof n) == static_cast<ssize_t>(sizeof n));
+    ::close(ends[0]);
+    ::close(ends[1]);
+    return n;
+  };
+  const std::size_t freely = taken(false), limited = taken(true);
+  BOOST_TEST(limited + (std::size_t{64} << 20) < freely, limited << " bytes with a limit, " << freely << " without");
 }
 
 BOOST_AUTO_TEST_CASE(bursts_of_many_sizes_again_and_again) {

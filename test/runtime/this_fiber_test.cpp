@@ -3,6 +3,8 @@
 // Who runs when: yield and its fairness, sleep and its order.
 #include "heddle/this_fiber.hpp"
 
+#include <malloc.h>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +14,8 @@
 #include <cstdlib>
 #include <limits>
 #include <random>
+#include <stop_token>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -95,6 +99,19 @@ BOOST_AUTO_TEST_CASE(a_fiber_has_a_name_that_it_may_change) {
 }
 
 // --- yield ---------------------------------------------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(a_name_that_is_replaced_is_freed, *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  heddle::run([] {
+    const std::string long_one(1000, 'n');
+    heddle::this_fiber::name(long_one);
+    const std::size_t so_far = ::mallinfo2().uordblks;
+    for (int i = 0; i != 10'000; ++i) {
+      heddle::this_fiber::name(long_one);
+      if (i % 2 == 0) heddle::this_fiber::name("");
+    }
+    BOOST_TEST(::mallinfo2().uordblks < so_far + 1'000'000);
+  });
+}
 
 BOOST_AUTO_TEST_CASE(yielding_fibers_take_turns) {
   heddle::run(
@@ -420,6 +437,29 @@ BOOST_AUTO_TEST_CASE(what_is_over_is_not_waited_for) {
     }
     BOOST_TEST((clock::now() - start < late));
   });
+}
+
+BOOST_AUTO_TEST_CASE(what_is_over_lets_others_run) {
+  heddle::run(
+      [] {
+        const std::stop_source nobody_stops;
+        int ran = 0;
+        const auto lets_run = [&ran](auto sleeps) {
+          const int so_far = ran;
+          heddle::go([&ran] { ++ran; });
+          for (int i = 0; i != 1'000 && ran == so_far; ++i) sleeps();
+          return ran != so_far;
+        };
+        BOOST_TEST(lets_run([] { heddle::this_fiber::sleep_for(0s); }));
+        BOOST_TEST(lets_run([] { heddle::this_fiber::sleep_for(-1h); }));
+        BOOST_TEST(lets_run([] { heddle::this_fiber::sleep_until(clock::now() - 1s); }));
+        BOOST_TEST(lets_run([&] { BOOST_CHECK(heddle::this_fiber::sleep_for(0s, nobody_stops.get_token())); }));
+        std::stop_source stopped;
+        stopped.request_stop();
+        BOOST_TEST(!heddle::this_fiber::sleep_for(0s, stopped.get_token()));
+        BOOST_TEST(!heddle::this_fiber::sleep_for(1h, stopped.get_token()));
+      },
+      {.procs = 1, .monitor = false});
 }
 
 BOOST_AUTO_TEST_CASE(other_clocks_are_asked_again) {

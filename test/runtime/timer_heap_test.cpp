@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // A processor's timers against a sorted container: few, which are all in the heap, and many, most of which are not.
+#include <malloc.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
@@ -10,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "support/scale.hpp"
 #include "timer_heap.hpp"
 
 namespace {
@@ -155,6 +158,33 @@ BOOST_AUTO_TEST_CASE(at_the_ends_of_time) {
   b.expire(millisecond);
   BOOST_TEST(b.heap().size() == 6'000U);
   BOOST_TEST(b.heap().has_sleepers());
+}
+
+// What timers ahead have used is used again.
+BOOST_AUTO_TEST_CASE(timers_that_are_removed_leave_no_memory,
+                     *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
+  timer_heap heap;
+  std::vector<timer> near(2'000);
+  for (timer& t : near) {
+    t.deadline = millisecond;
+    t.fire = [](timer&, heddle::detail::machine&) {};
+    heap.add(t);
+  }
+  const auto used = [] {
+    const auto m = ::mallinfo2();
+    return m.uordblks + m.hblkhd;
+  };
+  std::size_t at_first = 0;
+  for (int i = 0; i != 100'000; ++i) {
+    timer t;
+    t.deadline = (100 + i % 500) * millisecond;
+    t.fire = near.front().fire;
+    heap.add(t);
+    BOOST_REQUIRE(heap.remove(t));
+    if (i == 1'000) at_first = used();
+  }
+  BOOST_TEST(used() < at_first + 1'000'000);
+  for (timer& t : near) BOOST_REQUIRE(heap.remove(t));
 }
 
 BOOST_AUTO_TEST_CASE(last_sleep_and_sleepers) {

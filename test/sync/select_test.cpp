@@ -292,6 +292,45 @@ BOOST_AUTO_TEST_CASE(deadlines_and_stops) {
     });
 }
 
+// The forms for cases that are known at run time only.
+BOOST_AUTO_TEST_CASE(a_stop_ends_a_select_of_a_range) {
+  for (const auto& s : all_settings)
+    with_crew(s, [&](crew& crew) {
+      std::array<channel<int>, 2> c;
+      std::stop_source stop;
+      std::atomic<int> ended{0};
+      for (int form = 0; form < 4; ++form)
+        crew.start([&, form] {
+          std::vector<receive_case<int>> from(c.begin(), c.end());
+          const std::stop_token token = stop.get_token();
+          const auto chosen = form == 0   ? heddle::select(from, token)
+                              : form == 1 ? heddle::select_for(from, 1h, token)
+                              : form == 2 ? heddle::select_until(from, steady::now() + 1h, token)
+                                          : heddle::select_until(from, std::chrono::system_clock::now() + 1h, token);
+          ended += !chosen;
+        });
+      heddle::this_fiber::sleep_for(1ms);
+      stop.request_stop();
+      crew.join();
+      BOOST_TEST(ended.load() == 4, s);
+    });
+}
+
+BOOST_AUTO_TEST_CASE(ranges_of_any_length) {
+  for (int n = 1; n <= 20; ++n) {
+    std::vector<std::unique_ptr<channel<int>>> c;
+    for (int i = 0; i < n; ++i) c.push_back(std::make_unique<channel<int>>(1));
+    std::vector<receive_case<int>> from;
+    for (auto& one : c) from.emplace_back(*one);
+    for (int i = 0; i < n; ++i) {
+      BOOST_TEST(!heddle::try_select(from));
+      c[i]->send(i);
+      BOOST_TEST(heddle::select(from) == static_cast<std::size_t>(i));
+      for (int k = 0; k < n; ++k) BOOST_TEST((from[k].result() == (k == i ? std::optional(i) : std::nullopt)));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_can_be_done_wins_over_bounds_that_are_over) {
   channel<int> c(1);
   std::stop_source stop;
@@ -299,6 +338,7 @@ BOOST_AUTO_TEST_CASE(what_can_be_done_wins_over_bounds_that_are_over) {
   const std::stop_token token = stop.get_token();
   BOOST_TEST(select(heddle::on_timeout(-1s), heddle::on_stop(token), heddle::on_send(c, 1)) == 2u);
   BOOST_TEST(select(heddle::on_timeout(-1s), heddle::on_stop(token), heddle::on_send(c, 1)) == 1u);
+  BOOST_TEST(select(heddle::on_timeout(1h), heddle::on_stop(token), heddle::on_send(c, 1)) == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(only_bounds) {

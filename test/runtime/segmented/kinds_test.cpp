@@ -35,6 +35,23 @@ BOOST_AUTO_TEST_CASE(what_was_compiled_for_it_is_segmented) {
   });
 }
 
+/// What is used below n frames of a kibibyte each.
+[[gnu::noinline]] std::size_t used_below(int n) {
+  volatile char frame[1024];
+  frame[0] = 1;
+  const std::size_t used = n == 0 ? heddle::this_fiber::stack_used() : used_below(n - 1);
+  return used + frame[0] - 1;
+}
+
+BOOST_AUTO_TEST_CASE(use_is_counted_in_all_segments) {
+  heddle::run([] {
+    const std::size_t before = heddle::this_fiber::stack_used();
+    const std::size_t below = used_below(2'000);
+    BOOST_TEST(below > before + 2'000u * 1024u);
+    BOOST_TEST(heddle::this_fiber::stack_used() == before);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(contiguous_if_asked) {
   const auto main = [] {
     const std::size_t used = heddle::spawn({.stack = heddle::stack_kind::contiguous}, [] {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <cerrno>
 #include <cfenv>
 #include <chrono>
 #include <cmath>
@@ -85,6 +86,31 @@ BOOST_AUTO_TEST_CASE(who_yields_does_not_run_on_beside_the_next) {
   bool stood = false;
   for (int tries = 0; tries != 100 && !stood; ++tries) stood = stands_still_after_its_slice();
   BOOST_TEST(stood);
+}
+
+BOOST_AUTO_TEST_CASE(errno_stays_as_it_was) {
+  int turns = 0;
+  bool kept = true;
+  heddle::run(
+      [&] {
+        std::atomic<bool> stop{false};
+        auto busy = heddle::spawn([&] {
+          errno = 77;
+          while (!stop.load(std::memory_order_relaxed)) {
+            (void)works(1);
+            kept = kept && errno == 77;
+          }
+        });
+        for (; turns != 5; ++turns) {
+          errno = turns;
+          heddle::this_fiber::yield();
+        }
+        stop = true;
+        busy.join();
+      },
+      {.procs = 1, .max_machines = 1, .preempt = true});  // one thread, and so one errno
+  BOOST_TEST(turns == 5);
+  BOOST_TEST(kept);
 }
 
 BOOST_AUTO_TEST_CASE(rounding_stays_with_the_fiber) {  // with either kind of switch: the fiber has not asked for it
