@@ -81,6 +81,7 @@ def write(measured, options, description):
     problem = alloc_plots.draw(measured, options.out)
     if problem:
         print(problem, file=sys.stderr)
+    return "results.json and results.md" if problem else "results.json, results.md and plots (*.svg)"
 
 
 def describe(options):
@@ -100,9 +101,9 @@ def main(arguments):
         for name, value in {**description["machine"], **description["versions"]}.items():
             print(f"{name}: {value}")
         measured = Session(options.chosen, options.known.values(), options).measure()
-        write(measured, options, description)
+        written = write(measured, options, description)
         print(tables.for_terminal(measured))
         print("\n" + "\n".join(alloc_summary.lines(measured)))
-        print(f"\nresults.json, results.md and plots (*.svg) are in {options.out}")
+        print(f"\n{written} are in {options.out}")
         return 1 if measured.failed else 0
     return 0

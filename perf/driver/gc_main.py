@@ -57,11 +57,12 @@ def write(measured, options, description):
     as_json = {**measured.as_json(description, asked), "marks": gc_marks.as_json(measured), "heap_over_time": courses}
     (options.out / "results.json").write_text(json.dumps(as_json, indent=1) + "\n", encoding="utf-8")
     text = tables.as_markdown(measured, description, "perf/run gc")
-    marks = "\n".join(["", "## marks", "```", *gc_marks.lines(measured), "```", ""])
+    marks = "\n".join(["", "## marks", "```", *gc_marks.lines(measured, options.scale), "```", ""])
     (options.out / "results.md").write_text(text + marks, encoding="utf-8")
     problem = gc_plots.draw(measured, options.out)
     if problem:
         print(problem, file=sys.stderr)
+    return "results.json and results.md" if problem else "results.json, results.md and plots (*.svg)"
 
 
 def wake_on_time():
@@ -80,9 +81,9 @@ def main(arguments):
             print(f"{name}: {value}")
         wake_on_time()
         measured = Session(options).measure()
-        write(measured, options, description)
+        written = write(measured, options, description)
         print(tables.for_terminal(measured))
-        print("\n" + "\n".join(gc_marks.lines(measured)))
-        print(f"\nresults.json, results.md and plots (*.svg) are in {options.out}")
+        print("\n" + "\n".join(gc_marks.lines(measured, options.scale)))
+        print(f"\n{written} are in {options.out}")
         return 1 if measured.failed else 0
     return 0

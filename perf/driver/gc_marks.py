@@ -87,8 +87,8 @@ def cell(value):
     return "-" if value is None else value if isinstance(value, str) else number(value)
 
 
-def lines(results):
-    """The table of the marks; empty if none was measured."""
+def lines(results, scale):
+    """The table of the marks; empty if none was measured. `scale`: quick, usual or full."""
     table = [["P", "mark", "contender", "figure", "against", "its figure", "ratio", "asked", "reached"]]
     for mark, procs, row in evaluated(results):
         values = [cell(row[name]) for name in ("contender", "figure", "against", "its_figure", "ratio")]
@@ -97,7 +97,8 @@ def lines(results):
     if len(table) == 1:
         return []
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return ["marks (manual: the best malloc of the row, freed by hand)", *(
+    less = "; --quick: on less work than they are meant for" if scale == "quick" else ""
+    return [f"marks (manual: the best malloc of the row, freed by hand{less})", *(
         "  " + "  ".join(text.rjust(width) if i in (3, 5, 6) else text.ljust(width)
                          for i, (text, width) in enumerate(zip(row, widths))).rstrip() for row in table)]
 

@@ -136,6 +136,7 @@ def write(measured, options, description):
     problem = plots.draw(measured, options.out)
     if problem:
         print(problem, file=sys.stderr)
+    return "results.json and results.md" if problem else "results.json, results.md and plots (*.svg)"
 
 
 def main(arguments):
@@ -155,9 +156,9 @@ def main(arguments):
         for name, value in {**description["machine"], **description["versions"]}.items():
             print(f"{name}: {value}")
         measured = Session(options).measure()
-        write(measured, options, description)
+        written = write(measured, options, description)
         print(tables.for_terminal(measured))
-        print(f"\nresults.json, results.md and plots (*.svg) are in {options.out}")
+        print(f"\n{written} are in {options.out}")
         return 1 if measured.failed else 0
     return 0
 

@@ -87,6 +87,7 @@ def write(what, measured, options, description):
     problem = plots.draw(measured, options.out)
     if problem:
         print(problem, file=sys.stderr)
+    return "results.json and results.md" if problem else "results.json, results.md and plots (*.svg)"
 
 
 def main(what, arguments):
@@ -98,9 +99,9 @@ def main(what, arguments):
         for name, value in {**description["machine"], **description["versions"]}.items():
             print(f"{name}: {value}")
         measured = Session(options).measure()
-        write(what, measured, options, description)
+        written = write(what, measured, options, description)
         print(tables.for_terminal(measured))
         print("\n" + "\n".join([*net_marks.lines(measured), "", *calls_lines(measured)]))
-        print(f"\nresults.json, results.md and plots (*.svg) are in {options.out}")
+        print(f"\n{written} are in {options.out}")
         return 1 if measured.failed else 0
     return 0
