@@ -90,8 +90,15 @@ void add_places(const void* address, std::vector<place>& to) {
 void add_places(const void* address, std::vector<place>& to) { to.push_back(exported_place(address)); }
 #endif
 
+/// The folder of the runtime's sources, as the compiler was given it.
+constexpr std::string_view our_folder() {
+  constexpr std::string_view here = __FILE__;
+  return here.substr(0, here.rfind('/') + 1);
+}
+
 /// What stands below every fiber's function, and above every wait.
 bool is_of_runtime(const place& p) {
+  if (p.line != 0 && !our_folder().empty() && p.file.starts_with(our_folder())) return true;
   if (p.line != 0)
     for (const char* const folder : {"/heddle/detail/", "/include/c++/"})
       if (p.file.find(folder) != std::string::npos) return true;

@@ -151,7 +151,10 @@ struct detail::mutex_waits {
     if ((m.state_.load(std::memory_order_relaxed) & mutex::locked) == 0) to.say(" (it is free)");
   }
   static const void* owner(void* argument) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"  // under a model it is no standard layout
     static_assert(offsetof(recursive_mutex, mutex_) == 0);
+#pragma GCC diagnostic pop
     return static_cast<const recursive_mutex*>(argument)->owner_.load(std::memory_order_relaxed);
   }
   static void describe_recursive(void* argument, wait_text& to) {
