@@ -206,16 +206,16 @@ void releases_too_many() {
 /// The permits are as many as the limit says once the one who waits has had its own.
 void releases_up_to_the_limit() {
   configure<false>();
-  heddle::binary_semaphore s(0);
-  platform::atomic<std::uint32_t> ran{0};
-  auto waits = heddle::spawn([&] { s.acquire(); });
-  platform::futex_wait(ran, 0, platform::now() + 1'000'000'000);  // the fiber waits by then
+  constexpr std::uint64_t most = 1;
+  heddle::detail::permits p(0);
+  auto waits = heddle::spawn([&] { p.acquire(1); });
+  while (!p.has_waiters()) platform::cpu_relax();
   {
     const heddle::detail::calls_held meanwhile;
-    for (int i = 0; i != 2; ++i) s.release();
+    for (int i = 0; i != 2; ++i) model::check(p.release(1, most), "refused");
   }
   waits.join();
-  s.acquire();
+  p.acquire(1);
   heddle::shutdown();
   nothing_left();
 }

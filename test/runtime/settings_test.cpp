@@ -125,10 +125,26 @@ BOOST_AUTO_TEST_CASE(beyond_them_is_refused) {
   BOOST_TEST(is_refused({.max_stack = mib - 1}));
   BOOST_TEST(is_refused({.slice = 999us}));
   BOOST_TEST(is_refused({.max_machines = 0}));
-  for (const char* bad :
-       {"slice=11s", "slice=999us", "max_machines=0", "detect_deadlock=maybe", "procs=4097", "stack=16383", "stack=65M",
-        "segment=1023", "segment=3K", "max_stack=1023K", "slice=999", "machines=0", "deadlock=2", "stack=", "stack",
-        "stack=K", "stack=-1", "stack=99999999999G", "stack=18446744073709551616"}) {
+  for (const char* bad : {"slice=11s",
+                          "slice=999us",
+                          "max_machines=0",
+                          "detect_deadlock=maybe",
+                          "procs=4097",
+                          "stack=16383",
+                          "stack=65M",
+                          "segment=1023",
+                          "segment=3K",
+                          "max_stack=1023K",
+                          "slice=999",
+                          "machines=0",
+                          "deadlock=2",
+                          "stack=",
+                          "stack",
+                          "stack=K",
+                          "stack=-1",
+                          "stack=99999999999G",
+                          "stack=18014398509482048K",
+                          "stack=18446744073709551616"}) {
     const death end = words_on(bad);
     const std::string name(bad, std::string(bad).find_first_of('=') == std::string::npos
                                     ? std::string(bad).size()
