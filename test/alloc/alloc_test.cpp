@@ -147,6 +147,18 @@ BOOST_AUTO_TEST_CASE(what_was_freed_last_comes_first) {
   }
 }
 
+/// A block stays as long as more than half of it is used; else the memory would be lost to others.
+BOOST_AUTO_TEST_CASE(reallocate_moves_what_is_half_empty) {
+  for (const std::size_t size : {std::size_t{64}, std::size_t{1024}, std::size_t{8192}, std::size_t{262'144}}) {
+    void* const p = alloc::allocate(size);
+    void* const same = alloc::reallocate(p, size / 2 + 1);
+    BOOST_TEST(same == p, size << " bytes");
+    void* const moved = alloc::reallocate(same, size / 2);
+    BOOST_TEST(alloc::usable_size(moved) < size, size << " bytes");
+    alloc::deallocate(moved);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(reallocate_keeps_the_contents) {
   auto* p = static_cast<unsigned char*>(alloc::reallocate(nullptr, 1));
   p[0] = 7;

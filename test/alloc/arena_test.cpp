@@ -8,6 +8,7 @@
 #include <map>
 #include <new>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -150,6 +151,52 @@ BOOST_AUTO_TEST_CASE(objects_are_made_in_place) {
     const point* const p = a.create<point>(i, 2);
     if (p->x != i || p->y != 2 || reinterpret_cast<std::uintptr_t>(p) % 64 != 0) BOOST_ERROR("wrong");
   }
+}
+
+/// A block of its own has room for what is asked for wherever its alignment has it begin.
+BOOST_AUTO_TEST_CASE(large_aligned_blocks_have_room) {
+  for (const std::size_t alignment : {64u, 4096u, 65'536u})
+    for (const std::size_t size : {std::size_t{5000}, std::size_t{100'000}}) {
+      arena a(1024);
+      void* const p = a.allocate(size, alignment);
+      BOOST_TEST(reinterpret_cast<std::uintptr_t>(p) % alignment == 0u);
+      BOOST_TEST(a.held() >= size + alignment, size << " bytes at " << alignment);
+      std::memset(p, 1, size);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_first_block_has_1_KiB_to_1_MiB) {
+  for (const auto& [asked, least, most] :
+       {std::tuple{std::size_t{0}, std::size_t{1024}, std::size_t{2048}},
+        {1024, 1024, 2048},
+        {5000, 5000, 10'000},
+        {arena::largest_block, arena::largest_block, arena::largest_block * 5 / 4},
+        {64 * arena::largest_block, arena::largest_block, arena::largest_block * 5 / 4}}) {
+    arena a(asked);
+    BOOST_TEST(a.allocate(1) != nullptr);
+    BOOST_TEST(a.held() >= least, "asked for " << asked);
+    BOOST_TEST(a.held() <= most, "asked for " << asked);
+  }
+}
+
+/// Also where all blocks together are no larger than the largest may be.
+BOOST_AUTO_TEST_CASE(reset_keeps_the_last_block_alone) {
+  arena a(1024);
+  for (int i = 0; i != 1000; ++i) BOOST_TEST(a.allocate(100) != nullptr);
+  const std::size_t full = a.held();
+  a.reset();
+  BOOST_TEST(a.held() != 0u);
+  BOOST_TEST(a.held() * 4 < full * 3);
+}
+
+BOOST_AUTO_TEST_CASE(after_release_it_takes_memory_anew) {
+  arena a;
+  BOOST_TEST(a.allocate(100) != nullptr);
+  a.release();
+  BOOST_TEST(a.held() == 0u);
+  void* const p = a.allocate(100);
+  BOOST_TEST(a.held() >= 100u);
+  std::memset(p, 1, 100);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

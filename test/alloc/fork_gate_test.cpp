@@ -188,4 +188,41 @@ BOOST_AUTO_TEST_CASE(handlers_that_fork_do_not_wait_for_each_other) {
   BOOST_TEST(heddle::detail::platform::now() - begin < fork_gate::longest_drain);
 }
 
+/// A thread that has waited to the limit spares the others that, until the gate is open.
+BOOST_AUTO_TEST_CASE(after_a_long_fork_others_wait_again) {
+  fork_gate gate;
+  const auto waits = [&gate] {
+    nanoseconds_t waited = 0;
+    std::thread([&] {
+      fork_gate::mark mark{0};
+      int self = 0;
+      const nanoseconds_t begin = heddle::detail::platform::now();
+      BOOST_TEST(!gate.enter(mark, &self));
+      waited = heddle::detail::platform::now() - begin;
+    }).join();
+    return waited;
+  };
+  int forker = 0;
+  const auto nobody = [](auto) {};
+  for (int i = 0; i != 2; ++i) {
+    BOOST_TEST(gate.close(&forker, nullptr, 0, nobody));
+    BOOST_TEST(waits() >= fork_gate::longest_wait);
+    gate.open();
+  }
+}
+
+/// A guest that only the parent has is none in the child: forks there wait for nobody.
+BOOST_AUTO_TEST_CASE(a_child_has_no_guests_of_its_parent) {
+  fork_gate gate;
+  std::uint32_t within = 0;
+  int guest = 0, forker = 0;
+  const auto nobody = [](auto) {};
+  BOOST_TEST(gate.enter_as_guest(within, &guest));
+  gate.open_in_child(0);
+  const nanoseconds_t begin = heddle::detail::platform::now();
+  BOOST_TEST(gate.close(&forker, nullptr, 0, nobody));
+  BOOST_TEST(heddle::detail::platform::now() - begin < fork_gate::longest_drain);
+  gate.open();
+}
+
 BOOST_AUTO_TEST_SUITE_END()

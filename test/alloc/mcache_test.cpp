@@ -390,6 +390,24 @@ BOOST_AUTO_TEST_CASE(the_owner_of_a_full_span_is_told) {
   owner.free(next);
 }
 
+/// With more than a quarter in use it stays its owner's, also if others have freed most of it at once.
+BOOST_AUTO_TEST_CASE(a_span_of_which_others_have_freed_half_stays) {
+  constexpr std::size_t size = 64;
+  const std::size_t n = capacity_for(size);
+  cache owner, other;
+  const std::vector<void*> all = owner.allocate(size, n + 1);
+  span& s = span_of(all[0]);
+  BOOST_REQUIRE((s.state == span_state::full));
+  const std::size_t freed = n * 5 / 8;
+  for (std::size_t i = 0; i != freed; ++i) other->put_back(s, all[i]);
+  other->flush();
+  owner->collect_returned();
+  BOOST_TEST(s.in_use() == n - freed);
+  BOOST_TEST((s.state == span_state::partial));
+  BOOST_TEST(owner_of(all[0]) == owner.get());
+  owner.free({all.begin() + static_cast<std::ptrdiff_t>(freed), all.end()});
+}
+
 BOOST_AUTO_TEST_CASE(a_notice_may_come_late) {
   constexpr std::size_t size = 4096;
   const std::size_t n = capacity_for(size);

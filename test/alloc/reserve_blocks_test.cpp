@@ -184,4 +184,20 @@ BOOST_AUTO_TEST_CASE(deferred_blocks_are_taken_once) {
   r.take_deferred([](void*) { BOOST_TEST(false, "the parent's"); });
 }
 
+/// To the last byte of a chunk, and no further.
+BOOST_AUTO_TEST_CASE(contains_its_chunks_exactly) {
+  reserve_blocks from;
+  const std::size_t large = 40 * mib;  // a chunk for it alone, of the next power of two
+  auto* const p = static_cast<char*>(from.allocate(16, large));
+  BOOST_REQUIRE(p != nullptr);
+  char* const begin = p - number(p) % 4096;
+  BOOST_TEST(p - begin < 256);
+  BOOST_TEST(from.contains(begin));
+  BOOST_TEST(!from.contains(begin - 1));
+  BOOST_TEST(from.contains(begin + 64 * mib - 1));
+  BOOST_TEST(!from.contains(begin + 64 * mib));
+  from.deallocate(p);
+  BOOST_TEST(!from.contains(p));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -115,4 +115,15 @@ BOOST_AUTO_TEST_CASE(quotients_are_exact) {
   BOOST_TEST(wrong == 0u);
 }
 
+/// The smallest class whose blocks have the room and the alignment.
+BOOST_AUTO_TEST_CASE(an_aligned_block_is_of_the_smallest_class) {
+  for (std::size_t alignment = 2 * grain; alignment <= page_size; alignment *= 2)
+    for (std::size_t size = 0; size <= 20'000; size += size < 2'000 ? 1 : 61) {
+      const std::size_t rounded = std::max(alignment, (size + alignment - 1) / alignment * alignment);
+      std::size_t smallest = 0;
+      while (class_info[smallest].size < rounded || class_info[smallest].size % alignment != 0) ++smallest;
+      BOOST_REQUIRE_EQUAL(std::size_t{class_for_aligned(alignment, std::max<std::size_t>(size, 1))}, smallest);
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -35,6 +35,7 @@ BOOST_AUTO_TEST_CASE(refuse_what_is_none) {
 BOOST_AUTO_TEST_CASE(have_an_order) {
   const endpoint a = endpoint::parse("10.0.0.2:9"), b = endpoint::parse("10.0.0.10:1"), c = endpoint::parse("[::1]:1");
   BOOST_TEST((a < b && b < c && a == endpoint::parse("10.0.0.2:9") && a != endpoint::parse("10.0.0.2:8")));
+  BOOST_TEST((endpoint::parse("9.0.0.3:1") < a && endpoint::parse("10.0.0.2:300") > endpoint::parse("10.0.0.2:2")));
   BOOST_TEST((c != endpoint::parse("[::1]:2") && c != endpoint::parse("[::2]:1")));
   BOOST_TEST((endpoint::parse("[fe80::1%lo]:1") != endpoint::parse("[fe80::1]:1")));
   endpoint moved = c;

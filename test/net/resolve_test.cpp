@@ -117,6 +117,10 @@ BOOST_AUTO_TEST_CASE(asks_nobody_for_localhost) {
   for (const char* name : {"localhost", "LocalHost", "localhost.", "db.localhost"})
     BOOST_TEST((find(r, name) == loopback), name);
   BOOST_TEST(s.asked().size() == 0u);
+  heddle::run([&] {
+    for (const char* name : {"notlocalhost", "localhost.example"}) BOOST_TEST((find(r, name) == answer), name);
+  });
+  BOOST_TEST(s.asked().size() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(refuses_what_is_no_name) {

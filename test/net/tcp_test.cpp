@@ -101,4 +101,16 @@ BOOST_AUTO_TEST_CASE(version_6) {
   });
 }
 
+// Only if all of them ask for it.
+BOOST_AUTO_TEST_CASE(listeners_share_a_port) {
+  heddle::run([] {
+    const tcp_listener first = tcp_listener::listen(endpoint::loopback_v4(0), {.reuse_port = true});
+    std::error_code ec;
+    BOOST_TEST(tcp_listener::listen(first.local_endpoint(), {.reuse_port = true}, ec).is_open());
+    BOOST_TEST(!ec, ec.message());
+    BOOST_TEST(!tcp_listener::listen(first.local_endpoint(), {}, ec).is_open());
+    BOOST_TEST((ec == std::errc::address_in_use));
+  });
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -22,6 +22,7 @@
 //   class             two threads; the thread that frees is bound to a CPU and of a class for real time
 // It is compiled with thread-local variables of several sizes (THREAD_LOCALS). Ends with status 0 if all was well.
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -63,6 +64,9 @@ thread_local volatile char large_thread_local[THREAD_LOCALS];
 void insist(bool condition, const char* words) {
   if (!condition) fail(words);
 }
+
+/// That anybody has made, for however short a time: see pthread_create() at the end.
+std::atomic<int> threads_made{0};
 
 /// How many threads the process has, its own and others.
 unsigned long tasks() {
@@ -232,6 +236,7 @@ void calls() {
   free_much();
   insist(falls_by_calls(), "memory does not go back");
   insist(tasks() == 1, "a process of one thread has another");
+  insist(threads_made == 0, "a process of one thread had another for a while");
 }
 
 void trim() {
@@ -447,6 +452,14 @@ constexpr struct {
             {"class", of_class}};
 
 }  // namespace
+
+/// Stands before libc's, for the shim too.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*f)(void*), void* argument) {
+  ++threads_made;
+  using function = int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  static auto* const next = reinterpret_cast<function*>(::dlsym(RTLD_NEXT, "pthread_create"));
+  return next(thread, attributes, f, argument);
+}
 
 int main(int argc, char** argv) {
   for (const auto& way : ways)

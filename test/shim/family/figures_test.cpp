@@ -177,6 +177,10 @@ BOOST_AUTO_TEST_CASE(sized_free_of_C23) {
     fill(q, n);
     free_aligned_sized(q, 128, n);
   }
+  // What realloc() has left in its place has the size that it was told.
+  for (const std::size_t n : {112ul, 1024ul, 8192ul, 262'144ul, 3'000'000ul})
+    for (const std::size_t less : {n / 2 + 1, n - 1})
+      free_sized(opaque(std::realloc(opaque(std::malloc(n)), less)), less);
   free_sized(nullptr, 8);
   free_aligned_sized(nullptr, 64, 8);
 }

@@ -106,4 +106,18 @@ BOOST_AUTO_TEST_CASE(end_where_their_guard_begins) {
   }
 }
 
+/// Smaller blocks have a canary instead: each of its bytes counts.
+BOOST_AUTO_TEST_CASE(a_canary_is_whole) {
+  for (const std::size_t n : {24, 100, 1000})
+    for (std::size_t behind = 0; behind != 8; ++behind) {
+      const death how = fate_of([n, behind] {
+        auto* const p = static_cast<volatile char*>(opaque(std::malloc(n)));
+        p[n + behind] = static_cast<char>(~p[n + behind]);
+        std::free(const_cast<char*>(p));
+      });
+      BOOST_TEST(how.signal == SIGABRT, n << " bytes, " << behind << " behind");
+      BOOST_TEST(how.says("written behind the end of a block"), how.text);
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
