@@ -108,7 +108,7 @@ bool read_value(const option_key& key, std::string_view text, bool is_given, opt
   }
 }
 
-// ---- What is said of a key ------------------------------------------------------------------------------------------
+// ---- The words about a key ------------------------------------------------------------------------------------------
 
 /// A number in the largest unit of which it is a multiple.
 template <std::size_t N>

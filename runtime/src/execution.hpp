@@ -33,7 +33,7 @@ inline exception_state* thread_exception_state() noexcept {
 
 class fiber;
 
-/// What runs once the departed execution is off its stack.
+/// A function that runs once the departed execution is off its stack.
 using commit_fn = void (*)(void*);
 
 /// A suspended flow of control.
@@ -41,7 +41,8 @@ using commit_fn = void (*)(void*);
 /// 1. `context` is valid exactly while the execution is suspended; the one that runs next writes it.
 /// 2. The exception state travels with it, since the ABI keeps it per thread.
 /// 3. `memory` and `limit` of the running one change as its stack grows; see segment.hpp.
-/// 4. Who departs says before which commit the next one is to make, and with which argument. A parked fiber is in no
+/// 4. The one that departs says before which commit the next one is to make, and with which argument. A parked fiber is
+/// in no
 ///    list, so both stay, and tell reports and collectors what it waits at.
 struct execution {
   void* context = nullptr;

@@ -96,7 +96,7 @@ constexpr std::string_view our_folder() {
   return here.substr(0, here.rfind('/') + 1);
 }
 
-/// What stands below every fiber's function, and above every wait.
+/// The frames below every fiber's function, and above every wait.
 bool is_of_runtime(const place& p) {
   if (p.line != 0 && !our_folder().empty() && p.file.starts_with(our_folder())) return true;
   if (p.line != 0)

@@ -400,7 +400,7 @@ void shared_mutex::leave_readers(detail::waiter& self) noexcept {
   const detail::thread_lock hold(queue_lock_);
   if (!detail::fifo<detail::waiter>::linked(self)) return;  // it has been passed over
   readers_.erase(self);
-  // Relaxed: it publishes nothing, and who looks into the queues does so under queue_lock_.
+  // Relaxed: it publishes nothing, and a reader that looks into the queues does so under queue_lock_.
   state_.fetch_add(0 - queued_no_more(), std::memory_order_relaxed);
 }
 

@@ -53,7 +53,7 @@ subject read(const char* text, unsigned faults = 0) {
   return s;
 }
 
-/// What is said on stderr about the text, which has one fault and changes nothing.
+/// The words on stderr about a text that has one fault and changes nothing.
 std::string fault(const std::string& text) {
   return death_of([&] {
            subject s;

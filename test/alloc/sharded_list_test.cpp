@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(an_empty_one) {
   BOOST_TEST(visits(*l, 1).empty());
 }
 
-/// Whatever is in it is visited once, and nothing else; also where the place of the walk stands in between.
+/// Each element in it is visited once, and nothing else; also where the place of the walk stands in between.
 BOOST_AUTO_TEST_CASE(what_is_in_it_is_visited_once) {
   auto l = std::make_unique<list>();
   const nodes all(300);

@@ -307,7 +307,7 @@ BOOST_AUTO_TEST_CASE(the_environment_wins) {
 }
 
 BOOST_AUTO_TEST_CASE(each_name_in_the_environment_sets_its_option) {
-  // What these change is shown by their own tests; here, that each is known by the name it has in code.
+  // Tests of their own show the effects; this one, that each is known by the name it has in code.
   const auto all = with_environment(
       "procs=2,stack_size=64K,segment_size=1K,max_stack=2M,slice=20ms,max_machines=50,detect_deadlock=off,monitor=on,"
       "preempt=on,report_overflow=off,abort_conf=on,stack=32K,segment=2048,machines=60,deadlock=1,overflow=1,slice="

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// What `HEDDLE` and options come to.
+// The settings that `HEDDLE` and options come to.
 #include "settings.hpp"
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ options with(const char* text, const options& given = {}) {
   const environment here(text);
   return heddle::detail::effective_options(given);
 }
-/// What is said of it.
+/// The words about it on stderr.
 death words_on(const char* text) {
   return death_of([text] { (void)with(text); });
 }

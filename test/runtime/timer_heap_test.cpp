@@ -160,7 +160,7 @@ BOOST_AUTO_TEST_CASE(at_the_ends_of_time) {
   BOOST_TEST(b.heap().has_sleepers());
 }
 
-// What timers ahead have used is used again.
+// Memory that timers ahead have used is used again.
 BOOST_AUTO_TEST_CASE(timers_that_are_removed_leave_no_memory,
                      *boost::unit_test::enable_if<!heddle::testing::sanitized>()) {
   timer_heap heap;

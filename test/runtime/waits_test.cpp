@@ -44,7 +44,7 @@ death deadlock_of(F f) {
   return death_of([f] { heddle::run(f, {.procs = 1}); });
 }
 
-/// What the report says of the fiber of that name.
+/// The words of the report about the fiber of that name.
 std::string line_of(const death& d, const std::string& name) {
   const std::string start = '"' + name + "\": ";
   const std::size_t from = d.text.find(start);

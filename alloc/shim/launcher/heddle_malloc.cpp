@@ -29,7 +29,7 @@ constexpr char usage[] =
     R"(Usage: heddle-malloc [--quiet] [--option NAME[=VALUE]]... PROGRAM [ARGUMENT]...
 
 Runs PROGRAM with libheddle_malloc.so preloaded, and says on stderr that it does; or why that cannot be, and ends with
-status 125 then. What counts is the file that the kernel loads: for a script its interpreter, or that one's, and so on;
+status 125 then. The file that the kernel loads counts: for a script its interpreter, or that one's, and so on;
 for a script without a #! line /bin/sh; for `#!/usr/bin/env NAME` NAME too. The preload would be ignored in silence by
 
   - a program that is linked statically, for another machine than x86-64, or with another C library than glibc;
@@ -63,7 +63,7 @@ std::string find_library() {
                 std::string(library_name) + " is neither beside " + here.native() + "/heddle-malloc nor in ../lib"};
 }
 
-/// What a command says on stdout and stderr.
+/// The output of a command on stdout and stderr.
 std::string output_of(std::vector<std::string> command) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw refusal{kind::no_preload, std::string("a pipe: ") + std::strerror(errno)};

@@ -14,7 +14,7 @@ std::string find_program(const std::string& name);
 /// A file that the kernel maps when a program is started.
 struct loaded_file {
   std::string path;
-  /// What the last #! line gives it as its first argument, blanks and all; empty if there is none.
+  /// The first argument, which the last #! line gives, blanks and all; empty if there is none.
   std::string argument;
 };
 

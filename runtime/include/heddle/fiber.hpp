@@ -86,7 +86,7 @@ class [[nodiscard]] join_handle {
     }
     return *this;
   }
-  /// Waits for the fiber. What it returned is dropped; what it threw is reported, see options::lost_exceptions.
+  /// Waits for the fiber. Its result is dropped; its exception is reported, see options::lost_exceptions.
   ~join_handle() { drop(); }
 
   bool joinable() const noexcept { return fiber_ != nullptr; }

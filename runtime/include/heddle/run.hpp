@@ -11,7 +11,7 @@
 
 namespace heddle {
 
-/// What becomes of an exception that nobody gets: of a fiber whose join_handle is destroyed, assigned to, or detached
+/// The fate of an exception that nobody gets: of a fiber whose join_handle is destroyed, assigned to, or detached
 /// instead of joined, or of a group that is destroyed without a wait() that would have rethrown it.
 enum class lost_exception_policy {
   ignore,  ///< nothing
@@ -55,7 +55,7 @@ struct options {
   /// Reports a fiber that overflows its stack by name, with a backtrace, before SIGSEGV goes its way (also `overflow`).
   /// While the runtime runs its handler stands before those of the program, and passes on what is not its own.
   bool report_overflow = true;
-  /// What becomes of exceptions that nobody gets (`ignore`, `report`, `fatal`). One that leaves a function of go() is
+  /// The fate of exceptions that nobody gets (`ignore`, `report`, `fatal`). One that leaves a function of go() is
   /// fatal always. After the end of the runtime they are reported.
   lost_exception_policy lost_exceptions = lost_exception_policy::report;
   /// Makes an error in `HEDDLE` fatal: exit status 2.
@@ -139,7 +139,7 @@ HEDDLE_EXPORT unsigned processors() noexcept;
 HEDDLE_EXPORT statistics stats() noexcept;
 
 /// Bytes of the deepest of all stacks that fibers of the running runtime have written to, to choose `stack_size` by; 0
-/// if none runs. What was given back to the system since does not count. Of a stack that grows its segments count as a
+/// if none runs. Memory given back to the system since does not count. Of a stack that grows its segments count as a
 /// whole, those that one fiber had at once. O(stacks), a system call each. From anywhere.
 HEDDLE_EXPORT std::size_t deepest_stack() noexcept;
 

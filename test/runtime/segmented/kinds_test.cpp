@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(what_was_compiled_for_it_is_segmented) {
   });
 }
 
-/// What is used below n frames of a kibibyte each.
+/// The use of the stack below n frames of a kibibyte each.
 [[gnu::noinline]] std::size_t used_below(int n) {
   volatile char frame[1024];
   frame[0] = 1;

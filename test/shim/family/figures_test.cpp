@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(sized_free_of_C23) {
     fill(q, n);
     free_aligned_sized(q, 128, n);
   }
-  // What realloc() has left in its place has the size that it was told.
+  // A block that realloc() has left in its place has the size that it was told.
   for (const std::size_t n : {112ul, 1024ul, 8192ul, 262'144ul, 3'000'000ul})
     for (const std::size_t less : {n / 2 + 1, n - 1})
       free_sized(opaque(std::realloc(opaque(std::malloc(n)), less)), less);

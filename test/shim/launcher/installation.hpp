@@ -28,7 +28,7 @@ struct outcome {
   }
 };
 
-/// What differs from a process as any other.
+/// The differences from any other process.
 struct circumstances {
   uid_t user = ::getuid();
   std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
@@ -73,7 +73,7 @@ struct installation {
     return run(words, c);
   }
 
-  /// What the kernel and the loader do, whatever heddle-malloc thinks of it.
+  /// The doings of the kernel and the loader, whether heddle-malloc expects them or not.
   outcome preload(const std::string& path, circumstances c = {}) const {
     c.environment.push_back("LD_PRELOAD=" + library());
     return run({path}, c);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // heddle-malloc and programs that may get rights which their starter has not: it refuses those that get some, and no
-// other. What becomes of a program that is preloaded without it is the measure.
+// other. The measure is the fate of a program that is preloaded without it.
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>

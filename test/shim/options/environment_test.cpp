@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char *obeyed = "like any other, obeyed\n", *unread = "like any other, unread\n";
 
-/// What a program says with this environment; "obeyed" if new memory is filled as with junk. stderr comes first.
+/// The output of a program with this environment; "obeyed" if new memory is filled as with junk. stderr comes first.
 std::string said(std::vector<std::string> variables, bool early) {
   const death how = fate_of([&] {
     ::dup2(STDERR_FILENO, STDOUT_FILENO);

@@ -42,7 +42,7 @@ struct option_key {
   std::string_view meaning{};              ///< for help, one line
 };
 
-/// What was read.
+/// The value of an option.
 struct option_value {
   std::uint64_t number = 0;  ///< a number, bytes, ns, 0 or 1, or which of the words
   std::string_view text;     ///< as it was written

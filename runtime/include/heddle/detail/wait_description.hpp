@@ -13,7 +13,7 @@
 
 namespace heddle::detail {
 
-/// What a report says of one parked fiber: text that the primitive writes. What does not fit is cut off.
+/// The words of a report about one parked fiber, which the primitive writes. Text that does not fit is cut off.
 class HEDDLE_EXPORT wait_text {
  public:
   explicit wait_text(const fiber& who) noexcept : who_(&who) {}
