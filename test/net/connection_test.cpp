@@ -114,6 +114,28 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(writes_of_several_fibers_stay_whole, network, netw
   });
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(a_write_that_waits_for_its_turn_ends_by_its_limits, network, networks::all) {
+  heddle::run([] {
+    network net;
+    auto c = connected(net);
+    std::error_code of_the_first, ec;
+    const bytes few = pattern(16);
+    auto first = heddle::spawn([&] { c.client.write(bytes(2 * network::much), of_the_first); });
+    while (c.client.write(few, 1ms, ec) != 0) BOOST_TEST_REQUIRE(!ec);  // until the first one has the turn
+    BOOST_TEST((ec == std::errc::timed_out));
+    std::stop_source stop;
+    stop.request_stop();
+    BOOST_TEST(c.client.write(few, stop.get_token(), ec) == 0u);
+    BOOST_TEST((ec == std::errc::operation_canceled));
+    const iovec part{const_cast<std::byte*>(few.data()), few.size()};
+    BOOST_TEST(c.client.write(std::span(&part, 1), {1h, stop.get_token()}, ec) == 0u);
+    BOOST_TEST((ec == std::errc::operation_canceled));
+    c.client.close();
+    first.join();
+    BOOST_TEST((of_the_first == heddle::io::errc::closed));
+  });
+}
+
 BOOST_AUTO_TEST_CASE_TEMPLATE(the_end_comes_after_the_last_byte, network, networks::all) {
   heddle::run([] {
     network net;

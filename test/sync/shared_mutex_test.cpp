@@ -308,7 +308,7 @@ BOOST_AUTO_TEST_CASE(destruction_in_use_is_reported) {
     heddle::shared_mutex m;
     {
       const auto read = [&m] {
-        for (int i = 0; i < times(200'000); ++i) {
+        for (int i = 0; i < times(3'000'000); ++i) {
           m.lock_shared();
           m.unlock_shared();
         }
