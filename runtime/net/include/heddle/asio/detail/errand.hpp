@@ -22,21 +22,21 @@ class errand : public command {
 
   void let_go() noexcept { held_.done(1, words); }
   /// Waits until all have let go.
-  void await() noexcept { held_.wait(); }
+  void await() noexcept { held_.wait(words); }
   /// The same. If the bounds end first, `cancel` is sent by send(cancel), which is to bring the end about; it holds the
   /// errand, too. Returns whether it was sent.
   template <class Send>
   bool await(const heddle::detail::wait_bounds& bounds, command& cancel, Send send) {
-    if (held_.wait(bounds)) return false;
+    if (held_.wait(bounds, words)) return false;
     if (!HEDDLE_PLANTED(cancel_holds_nothing)) held_.add(1, words);
     send(cancel);
-    held_.wait();
+    held_.wait(words);
     return true;
   }
 
  private:
-  static constexpr heddle::detail::countdown::words words{"use_fiber operation", "hold", "let_go",
-                                                          "one that holds it lets go once"};
+  static constexpr heddle::detail::countdown::words words{
+      "use_fiber operation", "hold", "let_go", "one that holds it lets go once", "for %s %p, which %u still hold"};
   heddle::detail::countdown held_;
 };
 
