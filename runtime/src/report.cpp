@@ -270,7 +270,8 @@ void scheduler::report_failure() noexcept {
 void scheduler::report_deadlock() noexcept {
   report_failure();
   const int threads = parked_threads();
-  std::fprintf(stderr, "heddle: all fibers are asleep: deadlock (%zu fibers", alive());
+  const std::size_t left = alive();
+  std::fprintf(stderr, "heddle: all fibers are asleep: deadlock (%zu %s", left, left == 1 ? "fiber" : "fibers");
   if (threads > 0)
     std::fprintf(stderr, "; %d plain %s for them", threads, threads == 1 ? "thread waits" : "threads wait");
   std::fputs(")\n", stderr);

@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(shows_a_hundred_and_counts_the_others,
         {.procs = 1});
   });
   BOOST_TEST(end.signal == SIGABRT);
-  BOOST_TEST(end.says("deadlock (151 fibers)"), end.text);  // without the one that has ended
+  BOOST_TEST(end.says("deadlock (151 fibers;"), end.text);  // without the one that has ended
   BOOST_TEST(end.says("... and 52 more"), end.text);
   BOOST_TEST(end.says("\"ready\": ended, not joined"), end.text);
   std::size_t shown = 0;

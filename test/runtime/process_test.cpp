@@ -204,7 +204,7 @@ BOOST_AUTO_TEST_CASE(a_child_reports_its_own_fibers, *boost::unit_test::enable_i
       };
       const auto end = from_fiber ? heddle::spawn(forks).join() : forks();
       BOOST_TEST(end.signal == SIGABRT);
-      BOOST_TEST(end.says("(2 fibers)"), end.text);
+      BOOST_TEST(end.says("(2 fibers;"), end.text);
       BOOST_TEST(end.says("\"main\": parked"), end.text);
       BOOST_TEST(end.says("\"of the child\": parked"), end.text);
       BOOST_TEST(!end.says("of the parent"), end.text);

@@ -304,7 +304,7 @@ BOOST_AUTO_TEST_CASE(in_a_circle) {
 
 BOOST_AUTO_TEST_CASE(threads_that_wait_are_counted) {
   const death one = deadlock_of([] { (void)unbuffered.receive(); });
-  BOOST_TEST(one.says("deadlock (1 fibers; 1 plain thread waits for them)"), one.text);  // the one in run()
+  BOOST_TEST(one.says("deadlock (1 fiber; 1 plain thread waits for them)"), one.text);  // the one in run()
   const death two = deadlock_of([] {
     std::thread([] { (void)unbuffered.receive(); }).detach();
     (void)unbuffered.receive();

@@ -342,7 +342,7 @@ BOOST_AUTO_TEST_CASE(options) {
     if (parse_net_options(::secure_getenv("HEDDLE_NET")).ring) ::_exit(2);
   });
   BOOST_TEST(child.status == 0);
-  BOOST_TEST(child.says("heddle: HEDDLE_NET: unknown key \"rings\" (known: cares ring)\n"));
+  BOOST_TEST(child.says("heddle: HEDDLE_NET: unknown key \"rings\" (known: cares, ring, help)\n"));
   BOOST_TEST(child.says("heddle: HEDDLE_NET: bad value \"2\" for ring (on or off)\n"));
 }
 
