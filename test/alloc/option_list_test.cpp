@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSL-1.0
-#define BOOST_TEST_MODULE alloc_option_list
 #include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
