@@ -11,7 +11,6 @@
 #include "heddle/heddle.hpp"
 #include "support/death.hpp"
 #include "support/leak_check.hpp"
-#include "support/scale.hpp"
 
 namespace {
 
@@ -40,8 +39,7 @@ void says_once(const death& d, const char* since) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(lost_exceptions, heddle::testing::leak_check,
-                         *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>())
+BOOST_FIXTURE_TEST_SUITE(lost_exceptions, heddle::testing::leak_check)
 
 BOOST_AUTO_TEST_CASE(of_a_handle_that_is_destroyed) {
   says_once(end_of([] { auto h = heddle::spawn(named, fails); }), "its join_handle was let go without join()");

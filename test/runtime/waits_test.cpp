@@ -74,9 +74,7 @@ heddle::mutex of_condition;
 
 }  // namespace
 
-// In a forked child ThreadSanitizer has threads of its own that look like the program's.
-BOOST_FIXTURE_TEST_SUITE(waits, heddle::testing::leak_check,
-                         *boost::unit_test::enable_if<!heddle::testing::thread_sanitized>())
+BOOST_FIXTURE_TEST_SUITE(waits, heddle::testing::leak_check)
 
 BOOST_AUTO_TEST_CASE(at_a_channel) {
   const death d = deadlock_of([] {
