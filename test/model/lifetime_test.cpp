@@ -203,7 +203,7 @@ void releases_too_many() {
   for (int i = 0; i != 3; ++i) s.release();
 }
 
-/// The permits are as many as the limit says once the one who waits has had its own.
+/// A release() that brings the permits to the limit is right if a waiter has taken its share before.
 void releases_up_to_the_limit() {
   configure<false>();
   constexpr std::uint64_t most = 1;

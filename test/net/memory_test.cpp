@@ -13,6 +13,7 @@
 #include "heddle/heddle.hpp"
 #include "heddle/net/serve.hpp"
 #include "net/networks.hpp"
+#include "support/crew.hpp"
 
 namespace {
 
@@ -306,7 +307,7 @@ BOOST_AUTO_TEST_CASE(a_server_serves_it) {
       clients.spawn([&] {
         memory_stream s = net.connect(endpoint::loopback_v4(80));
         s.write("hello, over there");
-        BOOST_TEST(text_from(s, 17) == "hello, over there");
+        heddle::testing::expect(text_from(s, 17) == "hello, over there");
       });
     clients.wait();
     memory_stream idle = net.connect(endpoint::loopback_v4(80));

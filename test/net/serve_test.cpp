@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "heddle/heddle.hpp"
+#include "support/crew.hpp"
 #include "support/death.hpp"
 
 namespace {
@@ -84,7 +85,7 @@ BOOST_AUTO_TEST_CASE(no_more_connections_than_allowed) {
     for (int i = 0; i != 30; ++i)
       clients.spawn([&] {
         tcp_stream c = tcp_stream::connect(s.where());
-        BOOST_TEST(ask(c, "x") == "x");
+        heddle::testing::expect(ask(c, "x") == "x");
         heddle::this_fiber::sleep_for(200us);
       });
     clients.wait();

@@ -15,6 +15,7 @@
 
 #include "heddle/heddle.hpp"
 #include "runtime/descriptors.hpp"
+#include "support/crew.hpp"
 #include "support/leak_check.hpp"
 #include "support/scale.hpp"
 
@@ -126,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_thread_and_a_fiber_wait_for_the_same) {
   heddle::run([] {
     for (int i = 0; i != times(100); ++i) {
       const connection c;
-      std::thread waiting([&] { BOOST_TEST(c.receive(1) == "-"); });
+      std::thread waiting([&] { heddle::testing::expect(c.receive(1) == "-"); });
       auto reader = heddle::spawn([&] { return c.receive(1); });
       if (i % 2 == 0) heddle::this_fiber::yield();
       c.write_far("--");
