@@ -84,7 +84,8 @@ class segment_pools {
   void put(stack& s) noexcept;
   bool give_back() noexcept;
   std::size_t made() noexcept;
-  /// A fiber has segments of so many bytes together. Where several fibers grow at once the largest may be missed.
+  /// A fiber has segments of so many bytes together. Told where a segment has to be fetched, not where the machine has
+  /// one at hand; and where several fibers grow at once the largest may be missed.
   void note_depth(std::size_t bytes) noexcept {
     // relaxed: a figure, which orders nothing.
     if (bytes > deepest_.load(std::memory_order_relaxed)) deepest_.store(bytes, std::memory_order_relaxed);

@@ -173,13 +173,17 @@ BOOST_AUTO_TEST_CASE(the_deepest_stack_counts_whatever_comes_after, *boost::unit
   heddle::run(
       [] {
         const auto all_at_once = [](const heddle::fiber_options& o, int deep_one) {
-          std::vector<heddle::join_handle<void>> some;  // each has a stack of its own
+          std::vector<heddle::join_handle<void>> some;
+          heddle::channel<int> gate;
+          int begun = 0;
           for (int i = 0; i != 5; ++i)
-            some.push_back(heddle::spawn(o, [=] {
+            some.push_back(heddle::spawn(o, [&, i] {
               if (i == deep_one) (void)used_below_a_large_frame();
-              heddle::this_fiber::yield();
+              ++begun;
+              (void)gate.receive();
             }));
-          heddle::this_fiber::yield();
+          while (begun != 5) heddle::this_fiber::yield();  // so each has a stack of its own
+          gate.close();
           for (auto& one : some) one.join();
         };
         const auto deepest = [] { return heddle::deepest_stack() >= 100'000u && heddle::deepest_stack() < 110'000u; };

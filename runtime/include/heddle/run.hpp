@@ -140,7 +140,8 @@ HEDDLE_EXPORT statistics stats() noexcept;
 
 /// Bytes of the deepest of all stacks that fibers of the running runtime have written to, to choose `stack_size` by; 0
 /// if none runs. Memory given back to the system since does not count. Of a stack that grows its segments count as a
-/// whole, those that one fiber had at once. O(stacks), a system call each. From anywhere.
+/// whole, those that one fiber had at once; up to half may be missing where it grew by segments at hand. O(stacks), a
+/// system call each. From anywhere.
 HEDDLE_EXPORT std::size_t deepest_stack() noexcept;
 
 }  // namespace heddle

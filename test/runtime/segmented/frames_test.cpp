@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstdarg>
 #include <cstddef>
@@ -93,6 +94,15 @@ template <std::size_t bytes>
   return sum;
 }
 
+/// Goes down n frames, and waits there until the gate is closed.
+[[gnu::noinline]] void waits_deep_down(int n, std::atomic<int>& down, heddle::channel<int>& gate) {
+  volatile char frame[100];
+  frame[n % 100] = 1;
+  if (n != 0) return waits_deep_down(n - 1, down, gate), static_cast<void>(frame[n % 100]);
+  ++down;
+  (void)gate.receive();
+}
+
 BOOST_AUTO_TEST_SUITE(frames)
 
 BOOST_AUTO_TEST_CASE(a_deep_recursion) {
@@ -176,8 +186,15 @@ BOOST_AUTO_TEST_CASE(the_deepest_is_known) {
     const std::size_t deepest = heddle::deepest_stack();
     BOOST_TEST(deepest > 2'000u * 32);  // each frame has that at least
     BOOST_TEST(deepest < 4u << 20);
-    if (heddle::spawn([] { return deep(opaque(10)); }).join() != 10) std::abort();
-    BOOST_TEST(heddle::deepest_stack() == deepest);  // one that is less deep changes nothing
+    // More than a machine keeps segments for grow at once, each less: that changes nothing.
+    heddle::channel<int> gate;
+    std::atomic<int> down{0};
+    heddle::group others;
+    for (int i = 0; i != 100; ++i) others.spawn([&] { waits_deep_down(opaque(100), down, gate); });
+    while (down != 100) heddle::this_fiber::yield();
+    BOOST_TEST(heddle::deepest_stack() == deepest);
+    gate.close();
+    others.wait();
   });
 }
 
